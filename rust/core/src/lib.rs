@@ -1,0 +1,19 @@
+//! The Rust core of pacewheel: the timer wheel.
+//!
+//! # Ground rules
+//!
+//! - **No clock.** Time comes in as an argument, in whole milliseconds of any monotonic clock.
+//! - **No I/O, no threads, no randomness.** The same calls give the same answers.
+//! - **A limit on everything.** Memory is reserved when a structure is made and never grows.
+//! - **A timer is a hint.** The rows of the database decide; a wheel that is lost is loaded again
+//!   from the tasks whose `ready_at` lies within the horizon and from the domains' next slots.
+
+#![forbid(unsafe_code)]
+
+mod list;
+mod slab;
+mod stats;
+mod wheel;
+
+pub use stats::Stats;
+pub use wheel::{CAPACITY_MAX, Due, KINDS, Kind, TimerWheel, WheelError};

@@ -1,0 +1,34 @@
+//! The core's errors as Python exceptions: one type a condition, translated here and nowhere else.
+
+use pacewheel_core::WheelError;
+use pyo3::create_exception;
+use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
+use pyo3::prelude::*;
+
+create_exception!(
+    pacewheel._core,
+    BeyondHorizon,
+    PyValueError,
+    "The deadline lies further ahead than the wheel reaches; nothing was scheduled."
+);
+create_exception!(
+    pacewheel._core,
+    WheelFull,
+    PyRuntimeError,
+    "The wheel holds as many timers as it may; nothing was scheduled."
+);
+
+pub(crate) fn to_python(error: WheelError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        WheelError::BeyondHorizon { .. } => BeyondHorizon::new_err(message),
+        WheelError::Full { .. } => WheelFull::new_err(message),
+        WheelError::CapacityOutOfRange { .. } => PyValueError::new_err(message),
+        WheelError::OutOfMemory { .. } => PyMemoryError::new_err(message),
+    }
+}
+
+/// A panic while the lock was held: the wheel may be inconsistent, so it stays stopped.
+pub(crate) fn poisoned() -> PyErr {
+    PyRuntimeError::new_err("the timer wheel failed an assertion earlier: restart the process")
+}
