@@ -1,0 +1,331 @@
+"""All settings, from four layers, checked before anything starts.
+
+Owns `Config`. Each field is one line: its default, how it is read, its range and its help; the
+names in the environment (`PACEWHEEL_<NAME>`), in the TOML file (`<name>`) and on the command line
+(`--<name>`) follow from it. Layers, later ones win: defaults, environment, TOML file, flags.
+Nothing is guessed: an unknown key or a value out of range is refused with its source and what is
+expected, in one line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import re
+import tomllib
+from dataclasses import Field, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from pacewheel.errors import ConfigInvalid
+from pacewheel.logs import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+ENV_PREFIX = "PACEWHEEL_"
+CONFIG_FILE_VARIABLE = "PACEWHEEL_CONFIG"
+USER_AGENT = "pacewheel/0.1"
+_SHOWN_CHARACTERS_MAX = 80
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What a setting may be.
+
+    `parse` turns the text of a variable or an option into a value; `check` takes a value, wherever
+    it is from, and returns it in its final form. Both raise ValueError, TypeError or OverflowError
+    when it is not what `expected` says.
+    """
+
+    expected: str
+    check: Callable[[Any], Any]
+    parse: Callable[[str], Any] = str
+
+
+def _number(low: float, high: float, *, whole: bool = False) -> Kind:
+    def parse(text: str) -> int | float:
+        if whole and not re.fullmatch(r"[+-]?[0-9]+", text):
+            raise ValueError(text)
+        return int(text) if whole else float(text)
+
+    def check(value: Any) -> int | float:
+        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+            raise TypeError(value)
+        # Written so that NaN is refused too.
+        if not low <= value <= high:
+            raise ValueError(value)
+        return value if whole else float(value)
+
+    noun = "a whole number" if whole else "a number"
+    return Kind(f"{noun} from {low:g} to {high:g}", check, parse)
+
+
+def _switch() -> Kind:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+    def parse(text: str) -> bool | None:
+        return words.get(text.lower())
+
+    def check(value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise TypeError(value)
+        return value
+
+    return Kind("true or false", check, parse)
+
+
+def _choice(*words: str) -> Kind:
+    return _text("|".join(words), "one of " + ", ".join(words))
+
+
+def _text(pattern: str, expected: str) -> Kind:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
+            raise ValueError(value)
+        return value
+
+    return Kind(expected, check)
+
+
+def _dsn() -> Kind:
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or not re.fullmatch(r"postgres(ql)?://\S*", value):
+            raise ValueError(value)
+        # Raises ValueError for what no driver could take: a port that is none, half an IPv6
+        # address.
+        parts = urlsplit(value)
+        if parts.port == 0:
+            raise ValueError(value)
+        return value
+
+    return Kind("a URL such as postgresql://user:password@host:5432/database", check)
+
+
+def _directory() -> Kind:
+    def check(value: Any) -> Path:
+        if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
+            raise ValueError(value)
+        try:
+            return Path(value).expanduser()
+        except RuntimeError as error:
+            raise ValueError(value) from error
+
+    return Kind("a directory", check)
+
+
+def _networks() -> Kind:
+    def parse(text: str) -> list[str]:
+        return [part.strip() for part in text.split(",")]
+
+    def check(value: Any) -> tuple[str, ...]:
+        # A number would be taken for an address.
+        if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+            raise TypeError(value)
+        return tuple(str(ipaddress.ip_network(part)) for part in value)
+
+    return Kind(
+        "networks such as 10.0.0.0/8 or ::1/128, no address bits beyond the prefix", check, parse
+    )
+
+
+def _setting(default: Any, kind: Kind, help_text: str) -> Any:
+    return field(default=default, metadata={"kind": kind, "help": help_text})
+
+
+@dataclass(frozen=True, slots=True, repr=False)
+class Config:
+    """The settings of one process; whoever builds one gets it checked.
+
+    Durations carry their unit in the name. `repr` shows no password.
+
+    Raises:
+        ConfigInvalid: a value is out of range, or two values contradict each other.
+    """
+
+    dsn: str | None = _setting(
+        None,
+        _dsn(),
+        "PostgreSQL to use; without one the embedded server is started",
+    )
+    schema: str = _setting(
+        "pacewheel",
+        _text(r"[a-z_][a-z0-9_]{0,39}", "a name of 1 to 40 lower-case letters, digits and _"),
+        "schema that holds everything",
+    )
+    # The call returns a dataclasses.field, which the rule only knows by that name.
+    data_dir: Path | None = _setting(  # noqa: RUF009
+        None, _directory(), "where the embedded server keeps its data"
+    )
+    capacity: int = _setting(64, _number(1, 10_000, whole=True), "tasks this process runs at once")
+    pool_max: int = _setting(8, _number(2, 1_000, whole=True), "database connections for work")
+    pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
+    lease_ttl_s: float = _setting(
+        10.0, _number(1, 3_600), "how long a silent process keeps its domains"
+    )
+    heartbeat_s: float = _setting(
+        2.5, _number(0.05, 1_000), "time between two renewals of the lease"
+    )
+    lease_margin_s: float = _setting(
+        2.0, _number(0, 1_000), "how long before its lease ends a process stops starting tasks"
+    )
+    domains_max: int = _setting(
+        5_000, _number(1, 1_000_000, whole=True), "domains one process holds"
+    )
+    idle_release_s: float = _setting(
+        5.0, _number(0, 3_600), "how long a domain without work is kept"
+    )
+    horizon_s: float = _setting(
+        300.0, _number(1, 86_400), "how far ahead timers are kept in memory"
+    )
+    sweep_s: float = _setting(
+        60.0, _number(0.1, 3_600), "time between two sweeps for what no timer covers"
+    )
+    lead_ms: int = _setting(
+        10, _number(0, 50, whole=True), "how long before its slot a task is claimed"
+    )
+    settle_rows_max: int = _setting(
+        500, _number(1, 10_000, whole=True), "outcomes written in one transaction"
+    )
+    settle_queue_max: int = _setting(
+        1_000, _number(1, 1_000_000, whole=True), "outcomes kept before claiming slows down"
+    )
+    grace_s: float = _setting(10.0, _number(0, 3_600), "how long a drain lets running tasks finish")
+    user_agent: str = _setting(
+        USER_AGENT,
+        _text(r"[A-Za-z_-][ -~]{0,255}", "printable ASCII that begins with a product name"),
+        "what sites are told, and looked up in robots.txt",
+    )
+    allow_network: tuple[str, ...] = _setting(
+        (), _networks(), "private or loopback networks that may be requested"
+    )
+    log_level: str = _setting(
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "least level logged; commands other than run and db: warning",
+    )
+    log_format: str = _setting(
+        "auto", _choice("auto", "human", "json"), "auto: human on a terminal"
+    )
+
+    @classmethod
+    def load(
+        cls,
+        env: Mapping[str, str],
+        toml_path: Path | None,
+        flags: Mapping[str, Any],
+        *,
+        defaults: Mapping[str, Any] | None = None,
+    ) -> Config:
+        """Return the settings of all layers.
+
+        `env` is all of the environment. `toml_path` (the flag) wins over PACEWHEEL_CONFIG. `flags`
+        maps field names to values, None meaning not given. `defaults` replaces defaults of the
+        fields.
+
+        Raises:
+            ConfigInvalid: a key is unknown, a value can't be accepted, or the file can't be read.
+        """
+        values = dict(defaults or {})
+        values.update(_from_env(env))
+        if toml_path is None and env.get(CONFIG_FILE_VARIABLE):
+            toml_path = Path(env[CONFIG_FILE_VARIABLE])
+        if toml_path is not None:
+            values.update(_from_toml(toml_path))
+        values.update(_from_flags(flags))
+        return cls(**values)
+
+    def __post_init__(self) -> None:
+        """Check every value, and the values against each other."""
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value is not each.default:
+                object.__setattr__(self, each.name, _read(each, value, f"Config({each.name}=...)"))
+        if self.heartbeat_s >= self.lease_ttl_s / 3:
+            raise ConfigInvalid(
+                f"heartbeat_s={self.heartbeat_s:g} must be less than a third of "
+                f"lease_ttl_s={self.lease_ttl_s:g}; give both, such as 2.5 and 10"
+            )
+        if self.lease_margin_s + self.heartbeat_s >= self.lease_ttl_s:
+            raise ConfigInvalid(
+                f"lease_margin_s={self.lease_margin_s:g} and heartbeat_s={self.heartbeat_s:g} together "
+                f"must be less than lease_ttl_s={self.lease_ttl_s:g}; lower one of them"
+            )
+
+    def __repr__(self) -> str:
+        """Every setting, the password of the DSN left out."""
+        shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self))
+        return redact(f"Config({', '.join(shown)})")
+
+
+def settings() -> dict[str, Field[Any]]:
+    """Return the fields of `Config` by name; `metadata` holds `kind` (a Kind) and `help` (a text)."""
+    return {each.name: each for each in fields(Config)}
+
+
+def _from_env(env: Mapping[str, str]) -> dict[str, Any]:
+    known = {ENV_PREFIX + name.upper(): each for name, each in settings().items()}
+    values = {}
+    for variable, raw in env.items():
+        if not variable.startswith(ENV_PREFIX) or variable == CONFIG_FILE_VARIABLE:
+            continue
+        if variable not in known:
+            _refuse_unknown("environment variable", variable, [*known, CONFIG_FILE_VARIABLE])
+        values[known[variable].name] = _read(known[variable], raw, variable, is_text=True)
+    return values
+
+
+def _from_toml(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.expanduser().read_text("utf-8"))
+    except OSError as error:
+        raise ConfigInvalid(
+            f"config file {path} can't be read ({error.strerror}); give another --config"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        reason = str(error).replace("\n", " ")
+        raise ConfigInvalid(f"config file {path} is not TOML ({reason}); correct it") from error
+    known = settings()
+    for key in content:
+        if key not in known:
+            _refuse_unknown(f"key in {path}:", key, known)
+    return {key: _read(known[key], raw, str(path)) for key, raw in content.items()}
+
+
+def _from_flags(flags: Mapping[str, Any]) -> dict[str, Any]:
+    known = settings()
+    for name in flags:
+        if name not in known:
+            _refuse_unknown("option", name, known)
+    given = {name: raw for name, raw in flags.items() if raw is not None}
+    return {
+        name: _read(known[name], raw, flag_name(name), is_text=isinstance(raw, str))
+        for name, raw in given.items()
+    }
+
+
+def flag_name(name: str) -> str:
+    """Return the command-line option of a field, such as `--lease-ttl-s`."""
+    return "--" + name.replace("_", "-")
+
+
+def _read(setting: Field[Any], raw: Any, source: str, *, is_text: bool = False) -> Any:
+    kind: Kind = setting.metadata["kind"]
+    try:
+        return kind.check(kind.parse(raw) if is_text else raw)
+    except (ValueError, TypeError, OverflowError):
+        shown = redact(repr(raw))
+        if len(shown) > _SHOWN_CHARACTERS_MAX:
+            shown = shown[:_SHOWN_CHARACTERS_MAX] + "..."
+        raise ConfigInvalid(
+            f"{setting.name}={shown} from {source} is refused; give {kind.expected}"
+        ) from None
+
+
+def _refuse_unknown(noun: str, key: str, known: Mapping[str, Any] | list[str]) -> None:
+    # The prefix that all variables share would make any two of them alike.
+    by_stem = {name.removeprefix(ENV_PREFIX): name for name in known}
+    near = difflib.get_close_matches(key.removeprefix(ENV_PREFIX), by_stem, n=1, cutoff=0.5)
+    hint = f"the nearest known is {by_stem[near[0]]}" if near else "see the table in README.md"
+    raise ConfigInvalid(f"unknown {noun} {key}; {hint}")

@@ -1,0 +1,394 @@
+"""The engine as its users see it: handlers, jobs, and the life of one process.
+
+    engine = pacewheel.Engine(dsn)            # or no dsn: the embedded PostgreSQL
+
+    @engine.handler("fetch", timeout_s=30)
+    async def fetch(task: pacewheel.Task) -> pacewheel.Outcome | None: ...
+
+    async with engine:
+        job = await engine.create_job(domain="example.com", handler="fetch", concurrency=8)
+        await job.enqueue([pacewheel.NewTask("https://example.com/")])
+
+Owns no state of its own beyond its parts; a process that is killed is rebuilt from the database by
+the next.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from typing import TYPE_CHECKING, Any, Self
+
+from pacewheel import embedded
+from pacewheel.config import Config
+from pacewheel.errors import ConfigInvalid, EngineFailed, JobUnknown, StoreUnavailable
+from pacewheel.registry import Handler, Registry
+from pacewheel.runtime import Runtime
+from pacewheel.store import Store, migrate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask
+    from pacewheel.registry import HandlerFunction
+
+log = logging.getLogger("pacewheel.engine")
+
+ENQUEUE_ROWS_MAX = 1000
+IDLE_POLL_S = 0.05
+FAILED = 0
+
+
+class Job:
+    """A job by its id; everything it is lives in the database."""
+
+    def __init__(self, engine: Engine, job_id: int, domain: str) -> None:
+        self._engine = engine
+        self.id = job_id
+        self.domain = domain
+
+    def __repr__(self) -> str:
+        return f"Job(id={self.id}, domain={self.domain!r})"
+
+    async def enqueue(self, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks, thousands at once, each key once a job; return what became of them.
+
+        Each thousand is a transaction of its own: after an error those before it are in, and
+        offering all again is safe.
+
+        Raises:
+            JobFinal, JobUnknown: the job takes no tasks.
+        """
+        return await self._engine.enqueue(self.id, tasks)
+
+    async def finish_discovery(self) -> None:
+        """Say that no more tasks come from outside: the job ends when its last task does.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to finish.
+        """
+        await self._engine.store.jobs.finish_discovery(self.id)
+
+    async def cancel(self) -> int:
+        """Cancel the job and its live tasks; return how many those were.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to cancel.
+        """
+        return await self._engine.cancel_job(self.id)
+
+    async def info(self) -> JobInfo:
+        """Return the job's row and counters now."""
+        return (await self._engine.list_jobs(ids=[self.id]))[0]
+
+
+class Engine:
+    """One process's engine: connects, registers handlers, claims, runs and settles."""
+
+    def __init__(self, dsn: str | None = None, *, config: Config | None = None) -> None:
+        self.config = config or Config()
+        self._dsn = dsn or self.config.dsn
+        self._registry = Registry()
+        self._server: embedded.ServerUse | None = None
+        self._store: Store | None = None
+        self._runtime: Runtime | None = None
+        self._failure: EngineFailed | None = None
+        self._asked: asyncio.Queue[int] = asyncio.Queue()
+
+    def handler(
+        self,
+        name: str,
+        *,
+        timeout_s: float = 60.0,
+        attempts: int = 5,
+        backoff_s: float = 1.0,
+        backoff_max_s: float = 300.0,
+        own_departure: bool = False,
+    ) -> Callable[[HandlerFunction], HandlerFunction]:
+        """Register the decorated coroutine function; see `Handler` for the options.
+
+        Raises:
+            ConfigInvalid: the name is taken, or a value can't work.
+        """
+
+        def register(function: HandlerFunction) -> HandlerFunction:
+            self.add_handler(
+                Handler(
+                    name, function, timeout_s, attempts, backoff_s, backoff_max_s, own_departure
+                )
+            )
+            return function
+
+        return register
+
+    def add_handler(self, handler: Handler) -> None:
+        """Register a handler.
+
+        Raises:
+            ConfigInvalid: the name is taken, or the engine has started.
+        """
+        if self._runtime is not None:
+            message = (
+                f"handler {handler.name} comes too late: register handlers before the engine starts"
+            )
+            raise ConfigInvalid(message)
+        self._registry.add(handler)
+
+    @property
+    def store(self) -> Store:
+        """The database, once connected.
+
+        Raises:
+            EngineFailed: a part of the engine gave up; stop it.
+        """
+        if self._failure is not None:
+            raise self._failure
+        if self._store is None:
+            message = (
+                "the engine is not connected: call connect(), start() or use 'async with engine'"
+            )
+            raise ConfigInvalid(message)
+        return self._store
+
+    @property
+    def dsn(self) -> str:
+        """The DSN in use, once connected."""
+        if self._dsn is None:
+            message = (
+                "the engine is not connected: call connect(), start() or use 'async with engine'"
+            )
+            raise ConfigInvalid(message)
+        return self._dsn
+
+    async def connect(self) -> None:
+        """Bring the database up (the embedded one without a DSN) and migrate it; start nothing.
+
+        Raises:
+            EmbeddedError, StoreError, SchemaMismatch: it can't be had; nothing is left half-done.
+        """
+        if self._store is not None:
+            return
+        config = self.config
+        if self._dsn is None:
+            settings = embedded.EmbeddedConfig(config.data_dir or embedded.default_data_dir())
+            self._server = await asyncio.to_thread(embedded.acquire, settings)
+            self._dsn = self._server.dsn
+        try:
+            await migrate(self._dsn, config.schema, pooler=config.pooler)
+            store = Store(
+                self._dsn, schema=config.schema, pool_max=config.pool_max, pooler=config.pooler
+            )
+            await store.open()
+        except BaseException:
+            await self._let_server_go()
+            raise
+        self._store = store
+
+    async def close(self) -> None:
+        """Close the connections and leave the embedded server."""
+        store, self._store = self._store, None
+        if store is not None:
+            await store.close()
+        await self._let_server_go()
+
+    async def _let_server_go(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            self._dsn = None
+            await asyncio.to_thread(server.release)
+
+    async def start(self) -> None:
+        """Connect and start the services; returns when tasks can run.
+
+        Raises:
+            EmbeddedError, StoreError, SchemaMismatch: the database can't be had; nothing is left
+            half-done.
+        """
+        if self._runtime is not None:
+            return
+        await self.connect()
+        server = self._server
+        runtime = Runtime(
+            config=self.config,
+            store=self.store,
+            registry=self._registry,
+            ensure_running=None if server is None else server.ensure_running,
+            on_failure=self._on_failure,
+        )
+        try:
+            await runtime.start()
+        except BaseException:
+            await runtime.drain(0.0)
+            await self.close()
+            raise
+        self._runtime = runtime
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Drain and stop.
+
+        Nothing is claimed any more, running tasks get `grace_s`, outcomes are settled, domains
+        given back. What still runs after the grace is interrupted and pending again; that is no
+        failed attempt.
+        """
+        runtime, self._runtime = self._runtime, None
+        if runtime is not None:
+            await runtime.drain(self.config.grace_s if grace_s is None else grace_s)
+        await self.close()
+
+    def _on_failure(self, name: str, error: Exception) -> None:
+        self._failure = EngineFailed(
+            f"the {name} failed again and again ({type(error).__name__}: {error}): please report it"
+        )
+        self._asked.put_nowait(FAILED)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        await self.stop()
+
+    async def run(self) -> None:
+        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once."""
+        loop = asyncio.get_running_loop()
+        asked = self._asked
+        signals = (signal.SIGTERM, signal.SIGINT)
+        for number in signals:
+            loop.add_signal_handler(number, asked.put_nowait, number)
+        try:
+            await self.start()
+            if await asked.get() == FAILED and self._failure is not None:
+                raise self._failure
+            log.info("draining: no new tasks, %g s for those that run", self.config.grace_s)
+            runtime = self._runtime
+            stopping = asyncio.create_task(self.stop())
+            again = asyncio.create_task(asked.get())
+            await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
+            if not stopping.done() and runtime is not None:
+                runtime.interrupt()
+            again.cancel()
+            await stopping
+        finally:
+            for number in signals:
+                loop.remove_signal_handler(number)
+            await self.stop(0.0)
+
+    async def run_until_idle(self) -> None:
+        """Start, return when no live task of the registered handlers is left, and stop.
+
+        Waiting tasks are waited for, and so are those of other processes.
+        """
+        async with self:
+            while True:
+                if await self._is_idle():
+                    return
+                await asyncio.sleep(IDLE_POLL_S)
+
+    async def _is_idle(self) -> bool:
+        if self._runtime is not None and self._runtime.unsettled():
+            return False
+        try:
+            live = await self.store.tasks.count_live(self._registry.names())
+        except StoreUnavailable:
+            # The services wait for the database too, and say so in the log.
+            return False
+        return live == (0, 0)
+
+    async def create_job(
+        self,
+        *,
+        domain: str,
+        handler: str,
+        concurrency: int = 8,
+        priority: float = 0.0,
+        max_tasks: int | None = None,
+        domain_delay_ms: int | None = None,
+        options: Mapping[str, Any] | None = None,
+        tasks: Sequence[NewTask] = (),
+        discovery_open: bool = True,
+    ) -> Job:
+        """Create a job, with its first tasks, in one transaction.
+
+        `domain` is the key that is paced: `domain_delay_ms` sets the least gap between two of its
+        requests (None leaves it). The job runs at most `concurrency` tasks at once, and takes
+        `max_tasks` at most. While `discovery_open` it does not end by itself; see
+        `Job.finish_discovery`.
+
+        Raises:
+            ConfigInvalid: a value can't work.
+            StoreError: the database refused.
+        """
+        if not domain or not handler:
+            message = "a job needs a domain and a handler"
+            raise ConfigInvalid(message)
+        if (
+            concurrency < 1
+            or (max_tasks is not None and max_tasks < 1)
+            or (domain_delay_ms or 0) < 0
+        ):
+            message = "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
+            raise ConfigInvalid(message)
+        job_id = await self.store.jobs.create_job(
+            domain=domain,
+            domain_delay_ms=domain_delay_ms,
+            handler=handler,
+            priority=priority,
+            concurrency=concurrency,
+            max_tasks=max_tasks,
+            options=options or {},
+            tasks=tasks,
+            discovery_open=discovery_open,
+        )
+        return Job(self, job_id, domain)
+
+    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to a job; see `Job.enqueue`."""
+        total = await self.store.tasks.enqueue_tasks(job_id, tasks[:ENQUEUE_ROWS_MAX])
+        for start in range(ENQUEUE_ROWS_MAX, len(tasks), ENQUEUE_ROWS_MAX):
+            if total.refused:
+                break
+            part = await self.store.tasks.enqueue_tasks(
+                job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
+            )
+            total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
+        if total.refused:
+            await self.store.jobs.refuse(job_id)
+        return total
+
+    async def get_job(self, job_id: int) -> Job:
+        """Return the job.
+
+        Raises:
+            JobUnknown: there is none with this id.
+        """
+        jobs = await self.list_jobs(ids=[job_id])
+        if not jobs:
+            message = f"there is no job {job_id}: see 'pacewheel jobs --all'"
+            raise JobUnknown(message)
+        return Job(self, job_id, jobs[0].domain)
+
+    async def list_jobs(
+        self,
+        *,
+        ids: Sequence[int] | None = None,
+        domain: str | None = None,
+        live_only: bool = False,
+        limit: int = 1000,
+    ) -> list[JobInfo]:
+        """Return jobs with their counters, newest first."""
+        return await self.store.jobs.list_jobs(
+            ids=ids, domain=domain, live_only=live_only, limit=limit
+        )
+
+    async def summarise_job(self, job_id: int, kind: str = "page") -> JobSummary:
+        """Sum up the last attempts of a job's tasks of one kind (their payload's `kind`)."""
+        return await self.store.jobs.summarise_job(job_id, kind)
+
+    async def cancel_job(self, job_id: int) -> int:
+        """Cancel a job and its live tasks, stop their handlers; return how many tasks.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to cancel.
+        """
+        return await self.store.jobs.cancel_job(job_id)

@@ -1,0 +1,77 @@
+"""The one exception tree.
+
+Owns every error that pacewheel raises on purpose. Each message is one line that names the condition
+and the next step, because the command line prints it as it is; `exit_code` is what the command line
+then returns (the table stands in README.md). Anything outside this tree is a defect, and is shown
+as one.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PacewheelError(Exception):
+    """Base of all errors; catch this to catch everything pacewheel raises on purpose."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigInvalid(PacewheelError):
+    """An option, a config key or a value is unknown or can't be parsed."""
+
+    exit_code = 2
+
+
+class TargetRefused(PacewheelError):
+    """A URL or an address that pacewheel will not request: malformed, unsupported or not allowed."""
+
+    exit_code = 2
+
+
+class StoreError(PacewheelError):
+    """The database refused a statement, or answered what it should not."""
+
+    exit_code = 3
+
+
+class StoreUnavailable(StoreError):
+    """The database can't be reached, refuses the connection, or is not writable now."""
+
+
+class DataRefused(StoreError):
+    """A value can't be stored: the same statement would fail again, however often."""
+
+
+class LeaseLost(StoreError):
+    """This process no longer owns the domain: nothing of it may be started or settled here."""
+
+
+class EngineFailed(PacewheelError):
+    """A part of the engine failed again and again: a defect; what was not settled runs again."""
+
+    exit_code = 70
+
+
+class DomainBlocked(PacewheelError):
+    """The domain asked for a pause while the task was on its way: it is pending again."""
+
+
+class JobFinal(StoreError):
+    """The job is completed, failed or cancelled: it takes no tasks and no change of state."""
+
+
+class JobUnknown(StoreError):
+    """No job has this id."""
+
+
+class SchemaMismatch(PacewheelError):
+    """The database's schema is missing, older or newer than this code, or the server is too old."""
+
+    exit_code = 4
+
+
+class EmbeddedError(PacewheelError):
+    """The embedded PostgreSQL can't be installed, started or stopped."""
+
+    exit_code = 5

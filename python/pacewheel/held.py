@@ -1,0 +1,201 @@
+"""The domains this process owns, and the gate through which their requests leave.
+
+Owns what only the owner may know: which tasks of a domain it has claimed and not yet settled, how
+many handlers run for each job, and when the last request left. All of it is rebuilt by leasing
+again; the durable part (owner, epoch, next slot, in flight) is the domain's row.
+
+Ground rules: the leaser adds and drops domains; the dispatcher adds tasks; the settler removes
+them; one event loop, so there are no locks but the gate's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from pacewheel.clock import lease_clock_s, monotonic_ms
+from pacewheel.errors import DomainBlocked, LeaseLost
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
+
+    from pacewheel.ports import Cursor
+
+
+# A cursor saves reading, no more: those of jobs that don't run are forgotten beyond so many.
+CURSORS_MAX = 64
+
+
+class HeldDomain:
+    """One owned domain; it is also the `Lease` of its tasks."""
+
+    __slots__ = (
+        "_gate",
+        "_held",
+        "blocked_until_ms",
+        "cursors",
+        "epoch",
+        "gap_ms",
+        "id",
+        "idle_since_ms",
+        "last_departure_ms",
+        "name",
+        "recheck",
+        "releasing",
+        "returned",
+        "running",
+        "unsettled",
+        "wake_at_ms",
+    )
+
+    def __init__(self, domain_id: int, name: str, epoch: int, held: Held) -> None:
+        self._held = held
+        self.id = domain_id
+        self.name = name
+        self.epoch = epoch
+        self.gap_ms = 0
+        self.last_departure_ms = float("-inf")
+        self.blocked_until_ms = float("-inf")
+        """Known here as soon as an outcome says it, before the settle has made it durable."""
+        self.unsettled: dict[int, int] = {}
+        """Job id by task id: claimed here, and not settled yet."""
+        self.running: dict[int, int] = {}
+        """Handlers that run, by job id."""
+        self.cursors: dict[int, Cursor] = {}
+        """Where reading goes on, by job id; without one it starts from the top."""
+        self.recheck = False
+        """Ask for more tasks when a handler ends (the last claim met a limit)."""
+        self.returned = 0
+        """Counts tasks given back: a claim that was under way meanwhile says nothing of where to read on."""
+        self.releasing = False
+        """Claim nothing more; give the domain back when it is empty."""
+        self.idle_since_ms: float | None = None
+        """Since when a claim has found nothing to do here, or None."""
+        self.wake_at_ms: float | None = None
+        """When the timer for its next waiting task is set, or None."""
+        self._gate: asyncio.Lock | None = None
+
+    def started(self, task_id: int, job_id: int, priority: float, poke: int) -> None:
+        """Note a claimed task; they come best first."""
+        self.unsettled[task_id] = job_id
+        if len(self.cursors) > CURSORS_MAX:
+            self.cursors = {job: at for job, at in self.cursors.items() if job in self.running}
+        self.cursors[job_id] = (poke, priority, task_id)
+        self.running[job_id] = self.running.get(job_id, 0) + 1
+        self.idle_since_ms = None
+
+    def ended(self, job_id: int) -> None:
+        """Note that a handler of this job ended; its task stays unsettled."""
+        left = self.running[job_id] - 1
+        if left:
+            self.running[job_id] = left
+        else:
+            del self.running[job_id]
+
+    def put_back(self, task_id: int, job_id: int) -> None:
+        """Note that a claimed task was interrupted: it is to be claimed again."""
+        self.unsettled.pop(task_id, None)
+        self.cursors.pop(job_id, None)
+        self.returned += 1
+
+    def slot_in_ms(self) -> float:
+        """Milliseconds until the next request may leave, by this process's own clock."""
+        return max(0.0, self.last_departure_ms + self.gap_ms - monotonic_ms())
+
+    async def depart(self) -> None:
+        """Wait until the gap since the last departure has passed, and note this one.
+
+        Raises:
+            DomainBlocked: the domain has asked for a pause since the task was claimed.
+            LeaseLost: the lease is no longer sure when the moment has come.
+        """
+        if self.gap_ms == 0:
+            self._refuse_unless_free()
+            # A gap that this very request teaches (Crawl-delay) counts from it.
+            self.last_departure_ms = monotonic_ms()
+            return
+        if self._gate is None:
+            self._gate = asyncio.Lock()
+        async with self._gate:
+            while (wait_ms := self.slot_in_ms()) > 0:  # noqa: ASYNC110 - waits for a time, not for an event
+                # Loops round a timer down to their own millisecond; the clock above decides.
+                await asyncio.sleep((wait_ms + 0.1) / 1000)
+            self._refuse_unless_free()
+            self.last_departure_ms = monotonic_ms()
+        asyncio.get_running_loop().call_soon(self._left)
+
+    def _left(self) -> None:
+        """Count the departure from the turn of the loop after it: by then the bytes are out.
+
+        uvloop writes to sockets at the end of a turn, which other handlers may have made a long
+        one.
+        """
+        self.last_departure_ms = monotonic_ms()
+        self._held.on_departed(self)
+
+    async def document(self, job_id: int, name: str) -> str | None:
+        """Return a text that an earlier task of the job left."""
+        return await self._held.read_document(self.id, job_id, name)
+
+    def _refuse_unless_free(self) -> None:
+        if not self._held.lease_valid() or self._held.get(self.id) is not self:
+            raise LeaseLost(f"the lease of {self.name} has run out here: the request was not sent")
+        if self.blocked_until_ms > monotonic_ms():
+            raise DomainBlocked(f"{self.name} has asked for a pause: the request was not sent")
+
+
+class Held:
+    """All domains of this process, and the process's lease.
+
+    `read_document` is the store's; `on_departed` is called after each departure of a domain with a
+    gap.
+    """
+
+    def __init__(
+        self,
+        *,
+        read_document: Callable[[int, int, str], Awaitable[str | None]],
+        on_departed: Callable[[HeldDomain], None],
+    ) -> None:
+        self.read_document = read_document
+        self.on_departed = on_departed
+        self.worker_id: int | None = None
+        self._domains: dict[int, HeldDomain] = {}
+        self._valid_until_s = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._domains)
+
+    def __iter__(self) -> Iterator[HeldDomain]:
+        return iter(self._domains.values())
+
+    def get(self, domain_id: int) -> HeldDomain | None:
+        """Return the domain if this process holds it."""
+        return self._domains.get(domain_id)
+
+    def add(self, domain: HeldDomain) -> None:
+        """Hold a domain just leased."""
+        self._domains[domain.id] = domain
+
+    def drop(self, domain_id: int) -> HeldDomain | None:
+        """Hold a domain no longer."""
+        return self._domains.pop(domain_id, None)
+
+    def drop_all(self) -> Sequence[HeldDomain]:
+        """Hold nothing any more; return what was held."""
+        dropped = list(self._domains.values())
+        self._domains.clear()
+        self._valid_until_s = float("-inf")
+        return dropped
+
+    def extend_lease(self, valid_until_s: float) -> None:
+        """Trust the lease until this reading of the lease clock."""
+        self._valid_until_s = valid_until_s
+
+    def lease_valid(self) -> bool:
+        """True while this process is sure to be the owner of what it holds."""
+        return lease_clock_s() < self._valid_until_s
+
+    def unsettled(self) -> int:
+        """How many tasks are claimed and not settled."""
+        return sum(len(domain.unsettled) for domain in self._domains.values())

@@ -1,0 +1,256 @@
+"""The nouns that users and services share: jobs, tasks, outcomes and their states.
+
+Data only. The numbers of `TaskState` and `JobState` are the ones in the tables; sql/queries uses
+them as literals, so a change here is a migration. A `Task` reaches its domain through the `Lease`
+that the engine hands it; it does no I/O of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class TaskState(IntEnum):
+    """A task's state; one that runs is PENDING in its row and noted in its domain's row."""
+
+    PENDING = 0
+    WAITING = 1
+    RUNNING = 2
+    COMPLETED = 3
+    FAILED = 4
+    SKIPPED = 5
+    CANCELLED = 6
+
+
+class JobState(IntEnum):
+    """A job's state; COMPLETED, FAILED and CANCELLED are final."""
+
+    PENDING = 0
+    RUNNING = 1
+    PAUSED = 2
+    COMPLETED = 3
+    FAILED = 4
+    CANCELLED = 5
+
+    @property
+    def is_final(self) -> bool:
+        """True when the job takes no more tasks and changes no more."""
+        return self >= JobState.COMPLETED
+
+
+class WaitingReason(StrEnum):
+    """Why a live task is not running (the closed set)."""
+
+    DOMAIN_DELAY = "domain_delay"
+    CONCURRENCY_LIMIT = "concurrency_limit"
+    WORKER_CAPACITY = "worker_capacity"
+    RETRY_BACKOFF = "retry_backoff"
+    SCHEDULED = "scheduled"
+    DOMAIN_BLOCKED = "domain_blocked"
+    JOB_PAUSED = "job_paused"
+
+
+class OutcomeKind(StrEnum):
+    """What a handler may say of a task."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    RETRY = "retry"
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A task to be enqueued.
+
+    `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
+    `priority`: higher is claimed first.
+    """
+
+    target: str
+    key: str | None = None
+    priority: float = 0.0
+    payload: dict[str, Any] | None = None
+    ready_in_s: float | None = None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of one attempt; built by the classmethods, committed as a whole or not at all.
+
+    `error` is a short class word (`timeout`, `http_5xx`). `retry_in_s` overrides the handler's
+    backoff. `discovered` tasks join the task's job in the same transaction. `documents` are small
+    texts kept for the job's later tasks. `robots_delay_ms` sets the domain's Crawl-delay;
+    `block_domain_s` lets nothing of the domain start before (Retry-After).
+    """
+
+    kind: OutcomeKind = OutcomeKind.COMPLETED
+    error: str | None = None
+    retry_in_s: float | None = None
+    http_status: int | None = None
+    bytes: int | None = None
+    cache: str | None = None
+    detail: dict[str, Any] | None = None
+    discovered: Sequence[NewTask] = ()
+    documents: Mapping[str, str] = field(default_factory=dict)
+    robots_delay_ms: int | None = None
+    block_domain_s: float | None = None
+
+    @classmethod
+    def completed(cls, **values: Any) -> Outcome:
+        """The task did what it should."""
+        return cls(OutcomeKind.COMPLETED, **values)
+
+    @classmethod
+    def failed(cls, error: str, **values: Any) -> Outcome:
+        """The task can't succeed; it is not tried again."""
+        return cls(OutcomeKind.FAILED, error, **values)
+
+    @classmethod
+    def skipped(cls, error: str, **values: Any) -> Outcome:
+        """The task is not to be done, for the reason `error`."""
+        return cls(OutcomeKind.SKIPPED, error, **values)
+
+    @classmethod
+    def retry(cls, error: str, retry_in_s: float | None = None, **values: Any) -> Outcome:
+        """The attempt failed; try again later, as long as the handler's attempts last."""
+        return cls(OutcomeKind.RETRY, error, retry_in_s, **values)
+
+
+class Lease(Protocol):
+    """What a task needs of its domain's lease."""
+
+    async def depart(self) -> None:
+        """Return when a request may leave."""
+
+    async def document(self, job_id: int, name: str) -> str | None:
+        """Return a text that an earlier task of the job left."""
+
+
+@dataclass(slots=True)
+class Task:
+    """One claimed task as its handler sees it.
+
+    `attempt` counts from 1. `target` is what to work on, as it was enqueued. Without a `lease` (a
+    test of a handler, say) it departs at once and finds no documents.
+    """
+
+    id: int
+    job_id: int
+    domain_id: int
+    domain: str
+    handler: str
+    target: str
+    priority: float
+    attempt: int
+    payload: dict[str, Any] | None
+    options: Mapping[str, Any]
+    lease: Lease | None = field(default=None, repr=False)
+    departed: bool = False
+
+    async def depart(self) -> None:
+        """Return at the moment this task's request may leave.
+
+        Waits until the domain's gap has passed since its last departure (milliseconds at most, for
+        the claim has kept the pace already). Counts once a task, whoever calls it.
+
+        Raises:
+            LeaseLost: this process no longer owns the domain.
+        """
+        if self.lease is not None and not self.departed:
+            self.departed = True
+            await self.lease.depart()
+
+    async def document(self, name: str) -> str | None:
+        """Return the text an earlier task of this job left under `name`, or None."""
+        return None if self.lease is None else await self.lease.document(self.job_id, name)
+
+
+@dataclass(frozen=True, slots=True)
+class JobInfo:
+    """A job's row and counters at one instant; `running` is part of `pending` in the row, not here.
+
+    `gap_ms` is the gap its domain permits between two requests now.
+    """
+
+    id: int
+    domain: str
+    handler: str
+    status: JobState
+    priority: float
+    concurrency: int
+    max_tasks: int | None
+    options: dict[str, Any]
+    discovery_open: bool
+    total: int
+    pending: int
+    waiting: int
+    running: int
+    completed: int
+    failed: int
+    skipped: int
+    cancelled: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    waiting_reason: WaitingReason | None
+    next_start_in_ms: float | None
+    owner: int | None
+    gap_ms: int
+
+    @property
+    def live(self) -> int:
+        """Tasks that are not final."""
+        return self.pending + self.waiting + self.running
+
+    @property
+    def settled(self) -> int:
+        """Tasks that are final."""
+        return self.completed + self.failed + self.skipped + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class JobSummary:
+    """The last attempts of a job's tasks of one kind, summed up.
+
+    `requests` counts every attempt of every kind. `statuses`, `errors` and `cache` map a word to a
+    count; times are milliseconds, `first_at` and `last_at` are the ends of the first and the last
+    attempt.
+    """
+
+    requests: int
+    pages: int
+    ok: int
+    bytes: int
+    p50_ms: float
+    p95_ms: float
+    statuses: dict[str, int]
+    errors: dict[str, int]
+    cache: dict[str, int]
+    first_at: datetime | None
+    last_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Enqueued:
+    """What became of tasks: new, there already, over max_tasks, refused by a final job."""
+
+    inserted: int = 0
+    known: int = 0
+    over_limit: int = 0
+    refused: int = 0
+
+    def plus(self, inserted: int, known: int, over_limit: int, refused: int) -> Enqueued:
+        """Return these counts and those together."""
+        return Enqueued(
+            self.inserted + inserted,
+            self.known + known,
+            self.over_limit + over_limit,
+            self.refused + refused,
+        )

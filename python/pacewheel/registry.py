@@ -1,0 +1,84 @@
+"""Handlers: their functions, deadlines and retry policies, by name.
+
+Owns the decision what an attempt's end means for its task: final, or waiting for how long.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from pacewheel.errors import ConfigInvalid
+from pacewheel.model import Outcome, Task
+
+HandlerFunction = Callable[[Task], Awaitable[Outcome | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handler:
+    """A registered handler.
+
+    `timeout_s` is each attempt's deadline; `attempts` the most tries; the backoff doubles from
+    `backoff_s` up to `backoff_max_s`. With `own_departure` the function itself calls `Task.depart`
+    when its request is ready to leave; otherwise the engine does before it calls the function.
+    """
+
+    name: str
+    function: HandlerFunction
+    timeout_s: float = 60.0
+    attempts: int = 5
+    backoff_s: float = 1.0
+    backoff_max_s: float = 300.0
+    own_departure: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that can't work."""
+        if not self.name:
+            message = "a handler needs a name"
+            raise ConfigInvalid(message)
+        if (
+            self.timeout_s <= 0
+            or self.attempts < 1
+            or self.backoff_s < 0
+            or self.backoff_max_s < self.backoff_s
+        ):
+            message = (
+                f"handler {self.name}: timeout_s must be positive, attempts at least 1, "
+                "and backoff_max_s at least backoff_s"
+            )
+            raise ConfigInvalid(message)
+
+    def retry_in_s(self, attempt: int) -> float:
+        """Return the delay after the attempt-th try: exponential, with the upper half of it random.
+
+        Source: "Exponential Backoff And Jitter", AWS Architecture Blog (equal jitter).
+        """
+        ceiling = min(self.backoff_max_s, self.backoff_s * 2.0 ** min(attempt - 1, 60))
+        return float(ceiling * random.uniform(0.5, 1.0))
+
+
+class Registry:
+    """The handlers of one engine."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[str, Handler] = {}
+
+    def add(self, handler: Handler) -> None:
+        """Register a handler.
+
+        Raises:
+            ConfigInvalid: the name is taken.
+        """
+        if handler.name in self._handlers:
+            message = f"a handler named {handler.name} is registered already: choose another name"
+            raise ConfigInvalid(message)
+        self._handlers[handler.name] = handler
+
+    def get(self, name: str) -> Handler | None:
+        """Return the handler of this name, if it is registered here."""
+        return self._handlers.get(name)
+
+    def names(self) -> list[str]:
+        """Return all names."""
+        return list(self._handlers)

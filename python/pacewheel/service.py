@@ -1,0 +1,91 @@
+"""The one shape of a background service: idempotent start and stop, and a loop that is supervised.
+
+A loop that raises is logged, counted and started again after a jittered pause: one failing service
+must not take the process down, nor die in silence. One that fails again and again without ever
+running for a while has a broken invariant: it gives up and says so through `on_failure`, and the
+engine ends. An unavailable database is neither; it is waited for, however long. Cancelling is the
+way to stop a loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from typing import TYPE_CHECKING
+
+from pacewheel.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+log = logging.getLogger("pacewheel.service")
+
+RESTART_PAUSE_S = 0.1
+# Short against a lease: the first process back must not find all others expired.
+UNAVAILABLE_PAUSE_S = 0.5
+# A loop that ran so long is in order again.
+STEADY_S = 10.0
+CRASHES_IN_A_ROW_MAX = 5
+
+
+class Service:
+    """Base of the services; a subclass gives `_loop`, which runs until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.crashes = 0
+        self.on_failure: Callable[[str, Exception], None] | None = None
+        """Called with the service's name and the error when it gives up."""
+        self._supervisor: asyncio.Task[None] | None = None
+
+    @property
+    def name(self) -> str:
+        """The service's name in logs."""
+        return type(self).__name__.lower()
+
+    async def start(self) -> None:
+        """Start the loop; a second call changes nothing."""
+        if self._supervisor is None:
+            self._supervisor = asyncio.create_task(self._supervise(), name=f"pacewheel {self.name}")
+
+    async def stop(self) -> None:
+        """Cancel the loop and wait for its end; a second call changes nothing."""
+        supervisor, self._supervisor = self._supervisor, None
+        if supervisor is not None:
+            supervisor.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await supervisor
+
+    async def _loop(self) -> None:
+        raise NotImplementedError
+
+    async def _supervise(self) -> None:
+        in_a_row = 0
+        waiting = False
+        while True:
+            began = asyncio.get_running_loop().time()
+            try:
+                await self._loop()
+            except StoreUnavailable as error:
+                # Said once an outage, not once a try.
+                log.log(
+                    logging.DEBUG if waiting else logging.WARNING,
+                    "%s waits for the database: %s",
+                    self.name,
+                    error,
+                )
+                waiting = True
+                pause_s = UNAVAILABLE_PAUSE_S
+            except Exception as error:
+                self.crashes += 1
+                in_a_row += 1
+                log.exception("%s failed and is started again", self.name)
+                if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
+                    self.on_failure(self.name, error)
+                    return
+                pause_s = RESTART_PAUSE_S * 2.0**in_a_row
+            if asyncio.get_running_loop().time() - began > STEADY_S:
+                in_a_row = 0
+                waiting = False
+            await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))

@@ -1,0 +1,50 @@
+"""Sweeper: the safety net under timers and hints, once a minute.
+
+Marks every held domain due, so that a missed hint or a waiting task that came within the horizon is
+found, lets the leaser look for unowned domains, and keeps the partitions of results ahead of the
+calendar.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from pacewheel.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+PARTITIONS_AHEAD_DAYS = 3
+SWEEPS_A_PARTITION_CHECK = 60
+
+
+class Sweeper(Service):
+    """Looks at everything, rarely."""
+
+    def __init__(
+        self,
+        *,
+        look_at_all: Callable[[], None],
+        ensure_partitions: Callable[[int], Awaitable[int]],
+        sweep_s: float,
+    ) -> None:
+        super().__init__()
+        self._look_at_all = look_at_all
+        self._ensure_partitions = ensure_partitions
+        self._sweep_s = sweep_s
+        self._sweeps = 0
+
+    async def _loop(self) -> None:
+        while True:
+            await self.run_once()
+            await asyncio.sleep(self._sweep_s * random.uniform(0.9, 1.1))
+
+    async def run_once(self) -> int:
+        """Sweep once; return how many partitions were created."""
+        self._look_at_all()
+        self._sweeps += 1
+        if self._sweeps % SWEEPS_A_PARTITION_CHECK == 1:
+            return await self._ensure_partitions(PARTITIONS_AHEAD_DAYS)
+        return 0

@@ -1,0 +1,277 @@
+"""WorkerPool: runs handlers, each under its deadline, on a bounded number of coroutines.
+
+Owns the claimed tasks from their claim to their outcome. Workers are long-lived coroutines fed from
+one
+queue: an asyncio task a pacewheel task would cost several times as much. A worker that takes a task
+wakes the next one first, so a burst of handlers that never wait is run by a few workers, and
+handlers that do wait spread over all.
+
+A handler is stopped (deadline, cancelled job, shutdown) by cancelling its coroutine. One that
+swallows the cancellation is abandoned after a second grace: its task is settled without it, another
+worker takes its place, and whatever it returns later counts for nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from typing import TYPE_CHECKING
+
+from pacewheel.clock import monotonic_ms
+from pacewheel.errors import DomainBlocked, LeaseLost
+from pacewheel.model import Outcome, OutcomeKind
+from pacewheel.outcomes import check
+from pacewheel.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pacewheel.model import Task
+    from pacewheel.registry import Handler
+
+log = logging.getLogger("pacewheel.worker_pool")
+
+WATCH_S = 0.05
+ABANDON_AFTER_MS = 2000.0
+# Tasks that one worker runs before it lets the event loop breathe, if their handlers never wait.
+STREAK_MAX = 64
+DETAIL_CHARS_MAX = 500
+
+TIMEOUT = "timeout"
+CANCELLED = "cancelled"
+SHUTDOWN = "shutdown"
+LEASE_LOST = "lease_lost"
+COMPLETED = Outcome.completed()
+ITS_OWN_CANCELLATION = Outcome.retry(
+    "cancelled", detail={"message": "the handler cancelled itself"}
+)
+
+
+class Running:
+    """One attempt under way."""
+
+    __slots__ = ("deadline_ms", "handler", "started_ms", "stop", "stopped_ms", "task", "worker")
+
+    def __init__(self, task: Task, handler: Handler, worker: asyncio.Task[None]) -> None:
+        self.task = task
+        self.handler = handler
+        self.started_ms = monotonic_ms()
+        self.deadline_ms = self.started_ms + handler.timeout_s * 1000
+        self.stop: str | None = None
+        self.stopped_ms = 0.0
+        self.worker: asyncio.Task[None] | None = worker
+        """None once the worker was abandoned."""
+
+
+class WorkerPool(Service):
+    """At most `capacity` handlers at once."""
+
+    def __init__(
+        self, *, capacity: int, on_end: Callable[[Task, Handler, Outcome | None, float], None]
+    ) -> None:
+        super().__init__()
+        self._capacity = capacity
+        self._on_end = on_end
+        self._queue: deque[tuple[Task, Handler]] = deque()
+        self._active: set[Running] = set()
+        self._workers: set[asyncio.Task[None]] = set()
+        self._idle: list[asyncio.Future[None]] = []
+        self._stopping = False
+        self._all_ended = asyncio.Event()
+        self._all_ended.set()
+        self.abandoned = 0
+
+    def free(self) -> int:
+        """How many more tasks can be taken; none while many wait to start.
+
+        Many is a quarter of the capacity. So a process whose handlers end as fast as they start
+        claims by the hundred, not one by one.
+        """
+        if len(self._queue) > self._capacity // 4:
+            return 0
+        return self._capacity - len(self._queue) - len(self._active)
+
+    def submit(self, task: Task, handler: Handler) -> None:
+        """Queue a claimed task."""
+        self._queue.append((task, handler))
+        self._all_ended.clear()
+
+    def wake(self) -> None:
+        """Let a worker look at the queue; call once after a batch of submits."""
+        while self._queue and self._idle:
+            waiter = self._idle.pop()
+            if not waiter.done():
+                waiter.set_result(None)
+                return
+        if self._queue and len(self._workers) < self._capacity:
+            worker = asyncio.create_task(self._work(), name="pacewheel worker")
+            self._workers.add(worker)
+            worker.add_done_callback(self._workers.discard)
+
+    def stop_tasks(
+        self, reason: str, *, job_id: int | None = None, domain_id: int | None = None
+    ) -> int:
+        """Stop the handlers of a job, of a domain or all, for this reason; return how many."""
+
+        def concerned(task: Task) -> bool:
+            return (job_id is None or task.job_id == job_id) and (
+                domain_id is None or task.domain_id == domain_id
+            )
+
+        queued = [(task, handler) for task, handler in self._queue if concerned(task)]
+        if queued:
+            self._queue = deque(entry for entry in self._queue if not concerned(entry[0]))
+        for task, handler in queued:
+            self._end(task, handler, None, 0.0)
+        active = [running for running in self._active if concerned(running.task)]
+        for running in active:
+            self._stop(running, reason)
+        return len(queued) + len(active)
+
+    async def all_ended(self) -> None:
+        """Wait until no handler runs and none is queued."""
+        await self._all_ended.wait()
+
+    async def drain(self, grace_s: float) -> int:
+        """Wait for running handlers, for so long at most; stop the rest; return how many."""
+        try:
+            await asyncio.wait_for(self._all_ended.wait(), grace_s)
+        except TimeoutError:
+            stopped = self.stop_tasks(SHUTDOWN)
+            await asyncio.wait_for(self._all_ended.wait(), None)
+            return stopped
+        return 0
+
+    async def stop(self) -> None:
+        """Stop the watch and cancel every worker."""
+        self._stopping = True
+        workers = list(self._workers)
+        for worker in workers:
+            worker.cancel()
+        if workers:
+            await asyncio.wait(workers, timeout=ABANDON_AFTER_MS / 1000)
+        await super().stop()
+
+    async def _loop(self) -> None:
+        while True:
+            await asyncio.sleep(WATCH_S)
+            self._watch(monotonic_ms())
+
+    def _watch(self, now_ms: float) -> None:
+        for running in list(self._active):
+            if running.stop is None and now_ms >= running.deadline_ms:
+                self._stop(running, TIMEOUT)
+            elif running.stop is not None and now_ms >= running.stopped_ms + ABANDON_AFTER_MS:
+                self._abandon(running)
+
+    def _stop(self, running: Running, reason: str) -> None:
+        if running.stop is None and running.worker is not None:
+            running.stop = reason
+            running.stopped_ms = monotonic_ms()
+            running.worker.cancel()
+
+    def _abandon(self, running: Running) -> None:
+        log.error(
+            "handler %s ignores its cancellation on task %d; it is left behind",
+            running.handler.name,
+            running.task.id,
+        )
+        self.abandoned += 1
+        if running.worker is not None:
+            self._workers.discard(running.worker)
+            running.worker = None
+        self._finish(running, self._stopped_outcome(running))
+        self.wake()
+
+    async def _work(self) -> None:
+        me = asyncio.current_task()
+        if me is None:
+            raise AssertionError
+        streak = 0
+        while True:
+            while not self._queue:
+                streak = 0
+                waiter = asyncio.get_running_loop().create_future()
+                self._idle.append(waiter)
+                try:
+                    await waiter
+                except asyncio.CancelledError:
+                    if waiter in self._idle:
+                        self._idle.remove(waiter)
+                    raise
+            running = Running(*self._queue.popleft(), me)
+            if self._queue:
+                self.wake()
+            self._active.add(running)
+            outcome = await self._attempt(running)
+            if running.worker is None:
+                return
+            self._finish(running, outcome)
+            streak += 1
+            if streak >= STREAK_MAX:
+                streak = 0
+                await asyncio.sleep(0)
+
+    async def _attempt(self, running: Running) -> Outcome | None:
+        """Run the handler once; None means that it was interrupted and nothing is to be settled."""
+        try:
+            outcome = await self._call(running.task, running.handler)
+        except asyncio.CancelledError:
+            if running.stop is None and running.worker is not None:
+                if self._stopping:
+                    raise
+                # The handler cancelled the coroutine it runs on, which is this worker's.
+                running.worker.uncancel()
+            outcome = ITS_OWN_CANCELLATION
+        if running.stop is None:
+            return outcome
+        # Whatever the handler made of it: it was stopped.
+        if running.worker is not None:
+            running.worker.uncancel()
+        return self._stopped_outcome(running)
+
+    async def _call(self, task: Task, handler: Handler) -> Outcome | None:
+        try:
+            if not handler.own_departure:
+                await task.depart()
+            return self._checked(await handler.function(task), handler)
+        except (DomainBlocked, LeaseLost):
+            return None
+        except Exception as error:
+            log.debug("handler %s raised on task %d", handler.name, task.id, exc_info=True)
+            text = f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX].replace("\0", "\\0")
+            return Outcome.retry("exception", detail={"message": text})
+
+    @staticmethod
+    def _checked(said: object, handler: Handler) -> Outcome:
+        if said is None:
+            return COMPLETED
+        if isinstance(said, Outcome):
+            try:
+                check(said)
+            except (TypeError, ValueError) as error:
+                return Outcome.failed("bad_outcome", detail={"message": str(error)})
+            return said
+        message = (
+            f"handler {handler.name} returned {type(said).__name__}: return an Outcome or None"
+        )
+        return Outcome.failed("bad_outcome", detail={"message": message})
+
+    @staticmethod
+    def _stopped_outcome(running: Running) -> Outcome | None:
+        if running.stop == TIMEOUT:
+            message = f"no outcome within {running.handler.timeout_s:g} s"
+            return Outcome(OutcomeKind.RETRY, TIMEOUT, detail={"message": message})
+        return None
+
+    def _finish(self, running: Running, outcome: Outcome | None) -> None:
+        self._active.remove(running)
+        self._end(running.task, running.handler, outcome, monotonic_ms() - running.started_ms)
+
+    def _end(
+        self, task: Task, handler: Handler, outcome: Outcome | None, duration_ms: float
+    ) -> None:
+        if not self._active and not self._queue:
+            self._all_ended.set()
+        self._on_end(task, handler, outcome, duration_ms)

@@ -1,0 +1,45 @@
+"""PostgreSQL, the one truth: the only package that speaks to it.
+
+`Store` is what the engine composes: one work pool and the single connections of the other roles,
+with the statements of sql/ behind methods of the same names.
+"""
+
+from __future__ import annotations
+
+from pacewheel.store.jobs import PostgresJobs
+from pacewheel.store.leases import PostgresLeases
+from pacewheel.store.listener import PostgresListener
+from pacewheel.store.migrate import migrate, pending
+from pacewheel.store.pool import WorkPool
+from pacewheel.store.queries import load_queries
+from pacewheel.store.tasks import PostgresTasks
+
+__all__ = ["Store", "migrate", "pending"]
+
+
+class Store:
+    """The database as the engine sees it."""
+
+    def __init__(self, dsn: str, *, schema: str, pool_max: int, pooler: bool) -> None:
+        queries = load_queries(schema)
+        self._pool = WorkPool(dsn, size_max=pool_max, pooler=pooler)
+        self._queries = queries
+        self.tasks = PostgresTasks(self._pool, queries)
+        self.jobs = PostgresJobs(self._pool, queries, self.tasks)
+        self.leases = PostgresLeases(dsn, queries, pooler=pooler)
+        self.listener = PostgresListener(dsn, schema, pooler=pooler)
+
+    async def open(self) -> None:
+        """Connect the work pool; the other roles connect when they are first needed."""
+        await self._pool.open()
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.listener.close()
+        await self.leases.close()
+        await self._pool.close()
+
+    async def ensure_partitions(self, days_ahead: int) -> int:
+        """Create the daily partitions of results that are missing; return how many."""
+        row = await self._pool.fetchrow(self._queries["ensure_partitions"], days_ahead)
+        return 0 if row is None else row["created"]

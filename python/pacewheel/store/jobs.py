@@ -1,0 +1,138 @@
+"""Jobs in SQL: create, read, end, cancel, sum up.
+
+Owns the rows of `jobs` as users see them; the counters in them are moved by the statements of
+tasks.py.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pacewheel.errors import JobFinal, JobUnknown
+from pacewheel.model import JobInfo, JobState, JobSummary, WaitingReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import asyncpg
+
+    from pacewheel.model import NewTask
+    from pacewheel.store.pool import WorkPool
+    from pacewheel.store.tasks import PostgresTasks
+
+
+class PostgresJobs:
+    """Everything done to jobs as a whole."""
+
+    def __init__(self, pool: WorkPool, queries: Mapping[str, str], tasks: PostgresTasks) -> None:
+        self._pool = pool
+        self._queries = queries
+        self._tasks = tasks
+
+    async def create_job(
+        self,
+        *,
+        domain: str,
+        domain_delay_ms: int | None,
+        handler: str,
+        priority: float,
+        concurrency: int,
+        max_tasks: int | None,
+        options: Mapping[str, Any],
+        tasks: Sequence[NewTask],
+        discovery_open: bool,
+    ) -> int:
+        """Create a job with its first tasks in one transaction; return its id."""
+
+        async def create(connection: asyncpg.Connection) -> int:
+            async with connection.transaction():
+                row = await connection.fetchrow(
+                    self._queries["create_job"],
+                    domain,
+                    handler,
+                    priority,
+                    concurrency,
+                    max_tasks,
+                    orjson.dumps(dict(options)).decode(),
+                )
+                job_id: int = row["id"]
+                await self._tasks.insert_tasks(connection, job_id, tasks, notify=True)
+                if not discovery_open:
+                    await connection.execute(self._queries["finish_discovery"], [job_id])
+                return job_id
+
+        await self._pool.fetch(self._queries["put_domain"], domain, domain_delay_ms)
+        job_id: int = await self._pool.run(create)
+        return job_id
+
+    async def finish_discovery(self, job_id: int) -> None:
+        """Say that no more tasks come from outside; a job without live tasks ends.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to finish.
+        """
+        if not await self._pool.fetch(self._queries["finish_discovery"], [job_id]):
+            await self.refuse(job_id)
+
+    async def cancel_job(self, job_id: int) -> int:
+        """Cancel a job and its live tasks; return how many those were.
+
+        Raises:
+            JobFinal: the job is completed, failed or cancelled already.
+            JobUnknown: there is no such job.
+        """
+
+        async def cancel(connection: asyncpg.Connection) -> asyncpg.Record | None:
+            # Two statements: the second one's snapshot holds what was enqueued while the first
+            # one waited for the lock.
+            async with connection.transaction():
+                await connection.fetchrow(self._queries["lock_job"], job_id)
+                return await connection.fetchrow(self._queries["cancel_job"], job_id)
+
+        row = await self._pool.run(cancel)
+        if row is None or JobState(row["status"]).is_final:
+            await self.refuse(job_id)
+            raise AssertionError
+        cancelled: int = row["cancelled"]
+        return cancelled
+
+    async def refuse(self, job_id: int) -> None:
+        """Raise the error that says why a job can't be changed.
+
+        Raises:
+            JobFinal, JobUnknown: always one of them.
+        """
+        jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
+        if not jobs:
+            message = f"there is no job {job_id}: see 'pacewheel jobs --all'"
+            raise JobUnknown(message)
+        message = f"job {job_id} is {jobs[0].status.name.lower()} and takes no more changes: create a new one"
+        raise JobFinal(message)
+
+    async def list_jobs(
+        self, *, ids: Sequence[int] | None, domain: str | None, live_only: bool, limit: int
+    ) -> list[JobInfo]:
+        """Return jobs, newest first."""
+        rows = await self._pool.fetch(self._queries["list_jobs"], ids, domain, live_only, limit)
+        return [self._info_of(row) for row in rows]
+
+    @staticmethod
+    def _info_of(row: asyncpg.Record) -> JobInfo:
+        values = dict(row)
+        values["status"] = JobState(values["status"])
+        values["options"] = orjson.loads(values["options"])
+        if values["waiting_reason"] is not None:
+            values["waiting_reason"] = WaitingReason(values["waiting_reason"])
+        return JobInfo(**values)
+
+    async def summarise_job(self, job_id: int, kind: str) -> JobSummary:
+        """Sum up the last attempts of a job's tasks of one kind."""
+        row = await self._pool.fetchrow(self._queries["summarise_results"], job_id, kind)
+        if row is None:
+            raise AssertionError
+        values = dict(row)
+        for name in ("statuses", "errors", "cache"):
+            values[name] = orjson.loads(values[name])
+        return JobSummary(**values)

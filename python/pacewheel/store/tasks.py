@@ -1,0 +1,271 @@
+"""Claim, settle, wake and enqueue in SQL, on the work pool.
+
+Owns the turning of values into parallel arrays and of rows into values: one statement a batch,
+never one a row. A settle that discovers tasks is one transaction of three statements, so a page
+that is marked done can't lose its links; without discoveries it is one statement.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pacewheel.model import Enqueued
+from pacewheel.ports import DomainClaim, Settled, Woken
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import asyncpg
+
+    from pacewheel.model import NewTask
+    from pacewheel.ports import ClaimRequest, Settlement
+    from pacewheel.store.pool import WorkPool
+
+PROBES_MAX = 16
+# A sitemap of 50,000 addresses is one outcome: its tasks go in by statements of bounded length.
+INSERT_ROWS_MAX = 5000
+# No job has a poke below zero, so this cursor never counts.
+FROM_THE_TOP = (-1, 0.0, 0)
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else orjson.dumps(value).decode()
+
+
+def _millis(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1000)
+
+
+def _sparse(column: list[Any]) -> list[Any] | None:
+    """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
+    return column if any(value is not None for value in column) else None
+
+
+class PostgresTasks:
+    """`TaskStore` on the work pool; also enqueues."""
+
+    def __init__(self, pool: WorkPool, queries: Mapping[str, str]) -> None:
+        self._pool = pool
+        self._queries = queries
+
+    async def claim_tasks(
+        self, worker_id: int, handlers: Sequence[str], request: ClaimRequest
+    ) -> list[DomainClaim]:
+        """Claim from the caller's domains; one missing from the answer is no longer its own."""
+        job_ids = list(request.running.keys() | request.cursors.keys())
+        cursors = [request.cursors.get(job_id, FROM_THE_TOP) for job_id in job_ids]
+        rows = await self._pool.fetch(
+            self._queries["claim_tasks"],
+            worker_id,
+            request.domain_ids,
+            request.epochs,
+            request.unsettled,
+            job_ids,
+            [request.running.get(job_id, 0) for job_id in job_ids],
+            handlers,
+            request.tasks_max,
+            request.lead_ms,
+            request.unsettled_domains,
+            [poke for poke, _, _ in cursors],
+            [priority for _, priority, _ in cursors],
+            [task_id for _, _, task_id in cursors],
+        )
+        return [self._claim_of(row) for row in rows]
+
+    @staticmethod
+    def _claim_of(row: asyncpg.Record) -> DomainClaim:
+        domain_id, gap_ms, blocked_in_ms, slot_in_ms, limited, wake_in_ms, claimed, *columns = row
+        tasks = list(zip(*columns, strict=True)) if claimed else []
+        return DomainClaim(domain_id, gap_ms, blocked_in_ms, slot_in_ms, limited, wake_in_ms, tasks)
+
+    async def settle_tasks(
+        self, worker_id: int, epochs: Mapping[int, int], batch: Sequence[Settlement]
+    ) -> Settled:
+        """Record a batch of attempts, all or nothing, fenced by the epochs of its domains.
+
+        `epochs` holds those of the batch's domains. Safe to run again when its answer was lost:
+        what is settled already is not touched.
+        """
+        discovering = sorted({item.job_id for item in batch if item.outcome.discovered})
+        args = self._settle_args(worker_id, epochs, batch, discovering)
+        paced = [
+            item
+            for item in batch
+            if item.outcome.robots_delay_ms is not None or item.outcome.block_domain_s is not None
+        ]
+        if not discovering and not paced and not any(item.outcome.documents for item in batch):
+            row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
+            return self._settled(row, 0)
+
+        async def settle(connection: asyncpg.Connection) -> Settled:
+            async with connection.transaction():
+                await self._pace(connection, worker_id, epochs, paced)
+                row = await connection.fetchrow(self._queries["settle_tasks"], *args)
+                held = frozenset(row["held"])
+                accepted = [item for item in batch if item.domain_id in held]
+                await self._put_documents(connection, accepted)
+                offers = [
+                    (item.job_id, task) for item in accepted for task in item.outcome.discovered
+                ]
+                counts = await self._insert(connection, offers, notify=False)
+                await connection.execute(self._queries["finish_jobs"], discovering)
+                return self._settled(row, counts.inserted)
+
+        settled: Settled = await self._pool.run(settle)
+        return settled
+
+    async def _pace(
+        self,
+        connection: asyncpg.Connection,
+        worker_id: int,
+        epochs: Mapping[int, int],
+        batch: Sequence[Settlement],
+    ) -> None:
+        robots: dict[int, int] = {}
+        block: dict[int, int] = {}
+        for item in batch:
+            if item.outcome.robots_delay_ms is not None:
+                robots[item.domain_id] = item.outcome.robots_delay_ms
+            if item.outcome.block_domain_s is not None:
+                block_ms = round(item.outcome.block_domain_s * 1000)
+                block[item.domain_id] = max(block_ms, block.get(item.domain_id, 0))
+        domain_ids = sorted(robots.keys() | block.keys())
+        if domain_ids:
+            await connection.execute(
+                self._queries["pace_domains"],
+                worker_id,
+                domain_ids,
+                [epochs[domain_id] for domain_id in domain_ids],
+                [robots.get(domain_id) for domain_id in domain_ids],
+                [block.get(domain_id) for domain_id in domain_ids],
+            )
+
+    @staticmethod
+    def _settled(row: asyncpg.Record | None, discovered: int) -> Settled:
+        if row is None:
+            raise AssertionError
+        return Settled(frozenset(row["held"]), row["settled"], discovered)
+
+    @staticmethod
+    def _settle_args(
+        worker_id: int,
+        epochs: Mapping[int, int],
+        batch: Sequence[Settlement],
+        discovering: Sequence[int],
+    ) -> tuple[Any, ...]:
+        return (
+            worker_id,
+            list(epochs),
+            list(epochs.values()),
+            list({item.job_id for item in batch}),
+            discovering,
+            [item.domain_id for item in batch],
+            [item.task_id for item in batch],
+            [item.status for item in batch],
+            [item.attempt for item in batch],
+            _sparse([item.retry_in_ms for item in batch]),
+            _sparse([item.outcome.error for item in batch]),
+            _sparse([item.outcome.http_status for item in batch]),
+            [item.duration_ms for item in batch],
+            _sparse([item.outcome.bytes for item in batch]),
+            _sparse([item.outcome.cache for item in batch]),
+            _sparse([_text(item.outcome.detail) for item in batch]),
+        )
+
+    async def _put_documents(
+        self, connection: asyncpg.Connection, batch: Sequence[Settlement]
+    ) -> None:
+        kept = {
+            (item.domain_id, item.job_id, name): body
+            for item in batch
+            for name, body in item.outcome.documents.items()
+        }
+        if kept:
+            await connection.execute(
+                self._queries["put_documents"],
+                [key[0] for key in kept],
+                [key[1] for key in kept],
+                [key[2] for key in kept],
+                list(kept.values()),
+            )
+
+    async def enqueue_tasks(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Insert tasks of one job, in one transaction.
+
+        `refused` is the number of tasks when the job is final or unknown, else 0.
+        """
+
+        async def enqueue(connection: asyncpg.Connection) -> Enqueued:
+            async with connection.transaction():
+                return await self.insert_tasks(connection, job_id, tasks, notify=True)
+
+        counts: Enqueued = await self._pool.run(enqueue)
+        return counts
+
+    async def insert_tasks(
+        self, connection: asyncpg.Connection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
+    ) -> Enqueued:
+        """Insert tasks of one job inside the caller's transaction."""
+        return await self._insert(connection, [(job_id, task) for task in tasks], notify=notify)
+
+    async def _insert(
+        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+    ) -> Enqueued:
+        """Insert what is offered, by statements of bounded length."""
+        total = Enqueued()
+        for start in range(0, len(offers), INSERT_ROWS_MAX):
+            part = await self._insert_part(
+                connection, offers[start : start + INSERT_ROWS_MAX], notify=notify
+            )
+            total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
+        return total
+
+    async def _insert_part(
+        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+    ) -> Enqueued:
+        """Insert a part; a key whose hash is taken by another goes under the next probe."""
+        total = Enqueued()
+        for probe in range(PROBES_MAX):
+            if not offers:
+                return total
+            row = await connection.fetchrow(
+                self._queries["enqueue_tasks"],
+                [job_id for job_id, _ in offers],
+                [task.target for _, task in offers],
+                [task.key for _, task in offers],
+                [task.priority for _, task in offers],
+                [_text(task.payload) for _, task in offers],
+                [_millis(task.ready_in_s) for _, task in offers],
+                probe,
+                notify,
+            )
+            total = total.plus(row["inserted"], row["known"], row["over_limit"], row["refused"])
+            offers = [offers[position - 1] for position in row["collided"]]
+        message = f"{len(offers)} task keys met {PROBES_MAX} hash collisions each; their keys are not independent"
+        raise RuntimeError(message)
+
+    async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
+        """Make pending what has become ready in these domains."""
+        rows = await self._pool.fetch(self._queries["wake_tasks"], domain_ids, limit)
+        return [Woken(row["domain_id"], row["woken"], row["wake_in_ms"]) for row in rows]
+
+    async def get_job_options(
+        self, job_ids: Sequence[int]
+    ) -> dict[int, tuple[str, dict[str, Any]]]:
+        """Return handler and options of each job."""
+        rows = await self._pool.fetch(self._queries["get_job_options"], job_ids)
+        return {row["id"]: (row["handler"], orjson.loads(row["options"])) for row in rows}
+
+    async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
+        """Return a text that an earlier task of the job left."""
+        row = await self._pool.fetchrow(self._queries["get_document"], domain_id, job_id, name)
+        return None if row is None else row["body"]
+
+    async def count_live(self, handlers: Sequence[str]) -> tuple[int, int]:
+        """Return how many tasks of these handlers are pending (running ones too) and waiting."""
+        row = await self._pool.fetchrow(self._queries["count_live_tasks"], handlers)
+        if row is None:
+            raise AssertionError
+        return row["pending"], row["waiting"]

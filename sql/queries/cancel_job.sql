@@ -1,0 +1,40 @@
+-- purpose: cancel a job and, in the same transaction, all its live tasks; tell its owner
+-- params: $1 job id
+-- returns: status (before), cancelled (tasks); no row for an unknown job
+-- index: jobs_pkey, tasks_claim, tasks_wake
+-- rows: 0 or 1
+WITH job AS MATERIALIZED (
+    SELECT j.id, j.domain_id, j.status
+    FROM pacewheel.jobs j
+    WHERE j.id = $1
+    FOR NO KEY UPDATE
+), live AS MATERIALIZED (
+    SELECT t.domain_id, t.id
+    FROM job j
+    JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 0
+    WHERE j.status < 3
+    UNION ALL
+    SELECT t.domain_id, t.id
+    FROM job j
+    JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 1
+    WHERE j.status < 3
+), ended AS (
+    UPDATE pacewheel.tasks t
+    SET status = 6, finished_at = now(), ready_at = NULL, waiting_reason = NULL
+    FROM live l
+    WHERE t.domain_id = l.domain_id AND t.id = l.id AND t.status < 2
+    RETURNING t.id
+), closed AS (
+    UPDATE pacewheel.jobs j
+    SET
+        status = 5, finished_at = now(), discovery_open = false, pending = 0, waiting = 0,
+        cancelled = j.cancelled + (SELECT count(*) FROM ended)
+    FROM job l
+    WHERE j.id = l.id AND l.status < 3
+    RETURNING j.id
+)
+SELECT
+    j.status,
+    (SELECT count(*) FROM ended) AS cancelled,
+    (SELECT pg_notify('pacewheel', 'cancelled ' || c.id) FROM closed c) IS NOT NULL AS hinted
+FROM job j

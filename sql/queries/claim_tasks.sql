@@ -1,0 +1,131 @@
+-- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, $10 their domain ids, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed; $7 handlers, $8 most tasks a domain, $9 lead ms
+-- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job is at its limit), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke
+-- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
+-- rows: at most $8 a domain
+-- In flight becomes what the caller has unsettled and what it gets now: a settle leaves the
+-- domain's row alone, so that claims and settles of a domain don't wait for each other. Reading
+-- goes on behind the last task claimed of a job, as long as nothing was added to it since (its
+-- poke): what lies before is unsettled or final, and walking over its dead index entries is what
+-- made claims slow. A domain with a gap gives the slots that fall within the lead (normally one).
+-- The caller passes what it has in flight, since a task settled while this statement waits for the
+-- domain's row is still pending in its snapshot.
+WITH asked AS MATERIALIZED (
+    SELECT a.domain_id, a.epoch
+    FROM unnest($2::bigint[], $3::bigint[]) AS a (domain_id, epoch)
+), unsettled AS MATERIALIZED (
+    SELECT u.domain_id, array_agg(u.id) AS ids
+    FROM unnest($4::bigint[], $10::bigint[]) AS u (id, domain_id)
+    GROUP BY u.domain_id
+), held AS MATERIALIZED (
+    SELECT d.id, d.next_slot_at, d.blocked_until, greatest(d.base_delay_ms, d.robots_delay_ms) AS gap_ms
+    FROM pacewheel.domains d
+    JOIN asked a ON a.domain_id = d.id AND a.epoch = d.epoch
+    WHERE d.owner = $1
+    ORDER BY d.id
+    FOR NO KEY UPDATE OF d
+), timed AS MATERIALIZED (
+    SELECT h.*, clock.now, greatest(h.next_slot_at, clock.now) AS start_at
+    FROM held h, (SELECT clock_timestamp() AS now) clock
+), gated AS MATERIALIZED (
+    SELECT
+        t.*,
+        CASE
+            WHEN t.blocked_until > t.now THEN 0
+            WHEN t.gap_ms = 0 THEN $8::integer
+            WHEN t.next_slot_at > t.now + $9::integer * interval '1 ms' THEN 0
+            ELSE least(
+                $8::integer,
+                1 + floor(($9::integer - extract(epoch FROM t.start_at - t.now) * 1000) / t.gap_ms)::integer
+            )
+        END AS slots
+    FROM timed t
+), room AS MATERIALIZED (
+    SELECT
+        g.id AS domain_id, g.slots, j.id AS job_id, j.priority, j.status, j.poke,
+        least(g.slots, j.concurrency - coalesce(r.running, 0)) AS room,
+        CASE WHEN r.poke = j.poke THEN r.last_priority ELSE 'NaN' END AS last_priority,
+        CASE WHEN r.poke = j.poke THEN r.last_id ELSE 9223372036854775807 END AS last_id
+    FROM gated g
+    JOIN pacewheel.jobs j ON j.domain_id = g.id AND j.status IN (0, 1)
+    LEFT JOIN unnest($5::bigint[], $6::integer[], $11::bigint[], $12::float8[], $13::bigint[])
+        AS r (job_id, running, poke, last_priority, last_id) ON r.job_id = j.id
+    WHERE j.status < 3 AND j.pending > 0 AND j.handler = ANY ($7::text[])
+), picked AS (
+    SELECT
+        r.domain_id, r.slots, r.job_id, r.poke, r.status AS job_status, t.id, t.priority, t.attempt,
+        t.target, t.payload,
+        row_number() OVER (PARTITION BY r.domain_id ORDER BY r.priority DESC, t.priority DESC, t.id DESC) AS rank
+    FROM room r
+    CROSS JOIN LATERAL (
+        SELECT t.id, t.priority, t.attempt, t.target, t.payload
+        FROM pacewheel.tasks t
+        WHERE
+            t.domain_id = r.domain_id AND t.job_id = r.job_id AND t.status = 0
+            AND (t.priority, t.id) < (r.last_priority, r.last_id)
+            AND t.id NOT IN (SELECT b.id FROM unnest($4::bigint[]) AS b (id))
+        ORDER BY t.priority DESC, t.id DESC
+        LIMIT r.room
+    ) t
+    WHERE r.room > 0
+), chosen AS MATERIALIZED (
+    SELECT p.*
+    FROM picked p
+    WHERE p.rank <= p.slots
+    ORDER BY p.domain_id, p.rank
+), batches AS MATERIALIZED (
+    SELECT
+        c.domain_id,
+        count(*)::integer AS claimed,
+        array_agg(c.id) AS task_ids,
+        array_agg(c.job_id) AS job_ids,
+        array_agg(c.priority) AS priorities,
+        array_agg(c.attempt) AS attempts,
+        array_agg(c.target) AS targets,
+        array_agg(c.payload) AS payloads,
+        array_agg(c.poke) AS pokes,
+        (SELECT u.ids FROM unsettled u WHERE u.domain_id = c.domain_id) AS unsettled
+    FROM chosen c
+    GROUP BY c.domain_id
+), starting AS MATERIALIZED (
+    SELECT j.id
+    FROM pacewheel.jobs j
+    WHERE j.id = ANY (ARRAY(SELECT c.job_id FROM chosen c WHERE c.job_status = 0)) AND j.status = 0
+    ORDER BY j.id
+    FOR NO KEY UPDATE
+), started AS (
+    UPDATE pacewheel.jobs j
+    SET status = 1, started_at = clock_timestamp()
+    WHERE j.id = ANY (ARRAY(SELECT s.id FROM starting s)) AND j.status = 0
+), advanced AS (
+    UPDATE pacewheel.domains d
+    SET
+        in_flight = b.unsettled || b.task_ids,
+        next_slot_at = CASE
+            WHEN g.gap_ms > 0 THEN g.start_at + b.claimed * g.gap_ms * interval '1 ms'
+            ELSE d.next_slot_at
+        END
+    FROM batches b
+    JOIN gated g ON g.id = b.domain_id
+    WHERE d.id = b.domain_id
+)
+SELECT
+    g.id AS domain_id,
+    g.gap_ms,
+    CASE WHEN g.blocked_until > g.now THEN extract(epoch FROM g.blocked_until - g.now)::float8 * 1000 END
+        AS blocked_in_ms,
+    CASE
+        WHEN g.gap_ms = 0 THEN 0
+        WHEN b.claimed IS NULL THEN greatest(0, extract(epoch FROM g.next_slot_at - g.now)::float8 * 1000)
+        ELSE extract(epoch FROM g.start_at - g.now)::float8 * 1000 + b.claimed * g.gap_ms
+    END AS slot_in_ms,
+    coalesce((SELECT bool_or(r.room <= 0) FROM room r WHERE r.domain_id = g.id AND g.slots > 0), false) AS limited,
+    CASE WHEN EXISTS (SELECT FROM pacewheel.jobs j WHERE j.domain_id = g.id AND j.status < 2 AND j.waiting > 0) THEN (
+        SELECT extract(epoch FROM min(t.ready_at) - g.now)::float8 * 1000
+        FROM pacewheel.tasks t
+        WHERE t.domain_id = g.id AND t.status = 1
+    ) END AS wake_in_ms,
+    coalesce(b.claimed, 0) AS claimed,
+    b.task_ids, b.job_ids, b.priorities, b.attempts, b.targets, b.payloads, b.pokes
+FROM gated g
+LEFT JOIN batches b ON b.domain_id = g.id

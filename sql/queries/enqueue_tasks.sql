@@ -1,0 +1,87 @@
+-- purpose: insert new tasks of one or several jobs, each (job, key) once, within the jobs' max_tasks, counters moved, owners hinted
+-- params: a row each: $1 job id, $2 target, $3 key or null, $4 priority, $5 payload (JSON text) or null, $6 ready in ms or null; then $7 probe (0, then up for hash collisions), $8 whether to notify
+-- returns: inserted, known (there already), over_limit, refused (their job is final or unknown), collided (positions to be offered again under the next probe), domain_ids that got tasks
+-- index: jobs_pkey, tasks_pkey
+-- rows: 1
+-- Locks the jobs in id order. Refuses nothing by exception: the caller reads the counts.
+WITH locked AS MATERIALIZED (
+    SELECT j.id, j.domain_id, j.total, j.max_tasks
+    FROM pacewheel.jobs j
+    WHERE j.id = ANY (ARRAY(SELECT DISTINCT u.id FROM unnest($1::bigint[]) AS u (id))) AND j.status < 3
+    ORDER BY j.id
+    FOR NO KEY UPDATE
+), offered AS MATERIALIZED (
+    SELECT
+        o.*,
+        row_number() OVER same_id AS nth,
+        first_value(o.key) OVER same_id = o.key AS same_key
+    FROM (
+        SELECT
+            l.domain_id, l.id AS job_id, i.position, i.target, i.priority, i.payload, i.ready_in_ms,
+            coalesce(i.key, i.target) AS key,
+            hashtextextended(coalesce(i.key, i.target), l.id # ($7::bigint << 48)) AS id
+        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[]) WITH ORDINALITY
+            AS i (job_id, target, key, priority, payload, ready_in_ms, position)
+        JOIN locked l ON l.id = i.job_id
+    ) o
+    WINDOW same_id AS (PARTITION BY o.domain_id, o.id ORDER BY o.position)
+), looked_up AS MATERIALIZED (
+    SELECT o.*, t.id IS NULL AS is_new, t.job_id = o.job_id AND coalesce(t.key, t.target) = o.key AS is_known
+    FROM offered o
+    LEFT JOIN pacewheel.tasks t ON t.domain_id = o.domain_id AND t.id = o.id
+), fresh AS MATERIALIZED (
+    SELECT u.*, row_number() OVER (PARTITION BY u.job_id ORDER BY u.position) AS nth_fresh
+    FROM looked_up u
+    WHERE u.is_new AND u.nth = 1
+), inserted AS (
+    INSERT INTO pacewheel.tasks (
+        domain_id, id, job_id, priority, created_at, ready_at, status, waiting_reason, target, key, payload
+    )
+    SELECT
+        f.domain_id, f.id, f.job_id, f.priority, now(),
+        CASE WHEN f.ready_in_ms > 0 THEN now() + f.ready_in_ms * interval '1 ms' END,
+        CASE WHEN f.ready_in_ms > 0 THEN 1 ELSE 0 END,
+        CASE WHEN f.ready_in_ms > 0 THEN 1 END,
+        f.target, nullif(f.key, f.target), f.payload::jsonb
+    FROM fresh f
+    JOIN locked l ON l.id = f.job_id
+    WHERE l.max_tasks IS NULL OR l.total + f.nth_fresh <= l.max_tasks
+    ON CONFLICT DO NOTHING
+    RETURNING job_id, domain_id, status
+), counted AS (
+    UPDATE pacewheel.jobs j
+    SET
+        total = j.total + c.total,
+        pending = j.pending + c.pending,
+        waiting = j.waiting + c.total - c.pending,
+        poke = j.poke + 1
+    FROM (
+        SELECT i.job_id, count(*) AS total, count(*) FILTER (WHERE i.status = 0) AS pending
+        FROM inserted i
+        GROUP BY i.job_id
+    ) c
+    WHERE j.id = c.job_id
+)
+SELECT
+    (SELECT count(*) FROM inserted)::integer AS inserted,
+    (SELECT count(*) FROM looked_up u WHERE u.is_known OR (u.is_new AND u.nth > 1 AND u.same_key))::integer AS known,
+    (
+        SELECT count(*)
+        FROM fresh f
+        JOIN locked l ON l.id = f.job_id
+        WHERE l.total + f.nth_fresh > l.max_tasks
+    )::integer AS over_limit,
+    cardinality($1::bigint[]) - (SELECT count(*) FROM offered)::integer AS refused,
+    ARRAY(
+        SELECT u.position::integer
+        FROM looked_up u
+        WHERE NOT u.is_known OR (u.is_new AND u.nth > 1 AND NOT u.same_key)
+        ORDER BY u.position
+    ) AS collided,
+    ARRAY(SELECT DISTINCT i.domain_id FROM inserted i) AS domain_ids,
+    (
+        SELECT pg_notify('pacewheel', 'enqueued ' || string_agg(i.domain_id::text, ' '))
+        FROM (SELECT DISTINCT i.domain_id FROM inserted i LIMIT 300) i
+        WHERE $8::boolean
+        HAVING count(*) > 0
+    ) IS NOT NULL AS hinted

@@ -1,0 +1,10 @@
+-- purpose: read what is needed to settle tasks that a dead owner left in flight
+-- params: $1 domain id of each, $2 task id of each
+-- returns: domain_id, id, job_id, attempt (used before), handler; only tasks still pending
+-- index: tasks_pkey, jobs_pkey
+-- rows: at most those asked for
+SELECT t.domain_id, t.id, t.job_id, t.attempt, j.handler
+FROM unnest($1::bigint[], $2::bigint[]) AS l (domain_id, id)
+JOIN pacewheel.tasks t ON t.domain_id = l.domain_id AND t.id = l.id
+JOIN pacewheel.jobs j ON j.id = t.job_id
+WHERE t.status = 0

@@ -1,0 +1,26 @@
+-- purpose: give domains back: what was interrupted is pending again, the pace is kept, other processes are told
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ms until the next request of each may start
+-- returns: id of each domain given back
+-- index: domains_pkey
+-- rows: at most those asked for
+WITH held AS MATERIALIZED (
+    SELECT d.id, r.slot_in_ms
+    FROM pacewheel.domains d
+    JOIN unnest($2::bigint[], $3::bigint[], $4::float8[]) AS r (id, epoch, slot_in_ms)
+        ON r.id = d.id AND r.epoch = d.epoch
+    WHERE d.owner = $1
+    ORDER BY d.id
+    FOR UPDATE OF d
+), released AS (
+    UPDATE pacewheel.domains d
+    SET
+        owner = NULL,
+        in_flight = '{}',
+        next_slot_at = greatest(d.next_slot_at, clock_timestamp() + h.slot_in_ms * interval '1 ms')
+    FROM held h
+    WHERE d.id = h.id
+    RETURNING d.id
+)
+SELECT r.id, pg_notify('pacewheel', 'released ' || r.id) IS NOT NULL AS hinted
+FROM released r
+ORDER BY r.id

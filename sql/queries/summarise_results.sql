@@ -1,0 +1,40 @@
+-- purpose: sum up the last attempt of each task of a job, for the closing summary
+-- params: $1 job id, $2 kind (the payload's) of the tasks to count
+-- returns: requests (all attempts of all kinds), pages, ok, bytes, p50_ms, p95_ms, statuses, errors, cache (JSON text, word to count), first_at, last_at
+-- index: results_by_task, tasks_pkey
+-- rows: 1
+WITH attempts AS MATERIALIZED (
+    SELECT r.*
+    FROM pacewheel.results r
+    WHERE r.job_id = $1
+), latest AS MATERIALIZED (
+    SELECT DISTINCT ON (a.task_id) a.*
+    FROM attempts a
+    JOIN pacewheel.tasks t ON t.domain_id = a.domain_id AND t.id = a.task_id
+    WHERE t.payload ->> 'kind' = $2
+    ORDER BY a.task_id, a.attempt DESC, a.finished_at DESC
+), words AS MATERIALIZED (
+    SELECT said.about, said.word, count(*) AS n
+    FROM latest l
+    CROSS JOIN LATERAL (
+        VALUES ('status', l.http_status::text), ('error', l.error), ('cache', l.cache)
+    ) AS said (about, word)
+    WHERE said.word IS NOT NULL
+    GROUP BY said.about, said.word
+)
+SELECT
+    (SELECT count(*) FROM attempts) AS requests,
+    count(*) AS pages,
+    count(*) FILTER (WHERE l.outcome = 3) AS ok,
+    coalesce(sum(l.bytes), 0)::bigint AS bytes,
+    coalesce(percentile_cont(0.5) WITHIN GROUP (ORDER BY l.duration_ms), 0) AS p50_ms,
+    coalesce(percentile_cont(0.95) WITHIN GROUP (ORDER BY l.duration_ms), 0) AS p95_ms,
+    (SELECT coalesce(jsonb_object_agg(w.word, w.n) FILTER (WHERE w.about = 'status'), '{}') FROM words w)::text
+        AS statuses,
+    (SELECT coalesce(jsonb_object_agg(w.word, w.n) FILTER (WHERE w.about = 'error'), '{}') FROM words w)::text
+        AS errors,
+    (SELECT coalesce(jsonb_object_agg(w.word, w.n) FILTER (WHERE w.about = 'cache'), '{}') FROM words w)::text
+        AS cache,
+    (SELECT min(a.finished_at) FROM attempts a) AS first_at,
+    (SELECT max(a.finished_at) FROM attempts a) AS last_at
+FROM latest l

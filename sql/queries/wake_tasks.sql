@@ -1,0 +1,46 @@
+-- purpose: make pending the waiting tasks that have become ready
+-- params: $1 domain ids, $2 most tasks a domain
+-- returns: one row a domain: domain_id, woken, wake_in_ms (its next waiting task; 0 when $2 cut the batch)
+-- index: tasks_wake, jobs_pkey, tasks_pkey
+-- rows: one a domain
+-- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update says `ready_at IS NOT
+-- NULL`, true of waiting tasks only, since `status = 1` would offer the planner a join with all of tasks_wake.
+WITH clock AS MATERIALIZED (
+    SELECT clock_timestamp() AS now
+), due AS MATERIALIZED (
+    SELECT d.id AS domain_id, t.id, t.job_id
+    FROM clock, unnest($1::bigint[]) AS d (id)
+    CROSS JOIN LATERAL (
+        SELECT t.id, t.job_id
+        FROM pacewheel.tasks t
+        WHERE t.domain_id = d.id AND t.status = 1 AND t.ready_at <= clock.now
+        ORDER BY t.ready_at
+        LIMIT $2
+    ) t
+), locked AS MATERIALIZED (
+    SELECT j.id
+    FROM pacewheel.jobs j
+    WHERE j.id = ANY (ARRAY(SELECT DISTINCT u.job_id FROM due u)) AND j.status < 3
+    ORDER BY j.id
+    FOR NO KEY UPDATE
+), woken AS (
+    UPDATE pacewheel.tasks t
+    SET status = 0, ready_at = NULL, waiting_reason = NULL
+    FROM (SELECT u.* FROM due u WHERE u.job_id = ANY (ARRAY(SELECT l.id FROM locked l))) u
+    WHERE t.domain_id = u.domain_id AND t.id = u.id AND t.ready_at IS NOT NULL
+    RETURNING t.domain_id, t.job_id
+), counted AS (
+    UPDATE pacewheel.jobs j
+    SET pending = j.pending + w.woken, waiting = j.waiting - w.woken, poke = j.poke + 1
+    FROM (SELECT w.job_id, count(*) AS woken FROM woken w GROUP BY w.job_id) w
+    WHERE j.id = w.job_id
+)
+SELECT
+    d.id AS domain_id,
+    (SELECT count(*) FROM woken w WHERE w.domain_id = d.id)::integer AS woken,
+    CASE WHEN (SELECT count(*) FROM due u WHERE u.domain_id = d.id) >= $2 THEN 0 ELSE (
+        SELECT extract(epoch FROM min(t.ready_at) - c.now)::float8 * 1000
+        FROM pacewheel.tasks t
+        WHERE t.domain_id = d.id AND t.status = 1 AND t.ready_at > c.now
+    ) END AS wake_in_ms
+FROM clock c, unnest($1::bigint[]) AS d (id)

@@ -1,0 +1,253 @@
+-- The newest schema, made of the migrations by `python -m tests.schema_dump`.
+
+CREATE SCHEMA pacewheel;
+
+CREATE FUNCTION pacewheel.ensure_result_partitions(days integer) RETURNS integer
+    LANGUAGE plpgsql
+    AS $$
+DECLARE
+    first_day date;
+    created integer := 0;
+BEGIN
+    FOR first_day IN SELECT (now() AT TIME ZONE 'UTC')::date + n FROM generate_series(0, days) AS n LOOP
+        CONTINUE WHEN to_regclass(format('pacewheel.results_%s', to_char(first_day, 'YYYYMMDD'))) IS NOT NULL;
+        BEGIN
+            EXECUTE format(
+                'CREATE TABLE pacewheel.results_%s PARTITION OF pacewheel.results FOR VALUES FROM (%L) TO (%L)',
+                to_char(first_day, 'YYYYMMDD'), first_day::timestamp AT TIME ZONE 'UTC',
+                (first_day + 1)::timestamp AT TIME ZONE 'UTC'
+            );
+            created := created + 1;
+        EXCEPTION
+            WHEN check_violation OR duplicate_table THEN NULL;
+        END;
+    END LOOP;
+    RETURN created;
+END
+$$;
+
+CREATE TABLE pacewheel.documents (
+    domain_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    name text NOT NULL,
+    body text NOT NULL
+);
+
+CREATE TABLE pacewheel.domains (
+    id bigint NOT NULL,
+    owner bigint,
+    epoch bigint DEFAULT 0 NOT NULL,
+    next_slot_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    blocked_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    base_delay_ms integer DEFAULT 0 NOT NULL,
+    robots_delay_ms integer DEFAULT 0 NOT NULL,
+    in_flight bigint[] DEFAULT '{}'::bigint[] NOT NULL,
+    name text NOT NULL,
+    CONSTRAINT domains_base_delay_ms_check CHECK ((base_delay_ms >= 0)),
+    CONSTRAINT domains_name_check CHECK ((name <> ''::text)),
+    CONSTRAINT domains_robots_delay_ms_check CHECK ((robots_delay_ms >= 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE pacewheel.domains ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pacewheel.domains_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pacewheel.jobs (
+    id bigint NOT NULL,
+    domain_id bigint NOT NULL,
+    priority double precision DEFAULT 0 NOT NULL,
+    total bigint DEFAULT 0 NOT NULL,
+    pending bigint DEFAULT 0 NOT NULL,
+    waiting bigint DEFAULT 0 NOT NULL,
+    completed bigint DEFAULT 0 NOT NULL,
+    failed bigint DEFAULT 0 NOT NULL,
+    skipped bigint DEFAULT 0 NOT NULL,
+    cancelled bigint DEFAULT 0 NOT NULL,
+    max_tasks bigint,
+    poke bigint DEFAULT 0 NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    last_progress_at timestamp with time zone,
+    concurrency integer NOT NULL,
+    status smallint DEFAULT 0 NOT NULL,
+    discovery_open boolean DEFAULT true NOT NULL,
+    handler text NOT NULL,
+    options jsonb DEFAULT '{}'::jsonb NOT NULL,
+    CONSTRAINT jobs_concurrency_check CHECK ((concurrency > 0)),
+    CONSTRAINT jobs_max_tasks_check CHECK ((max_tasks > 0))
+)
+WITH (fillfactor='50');
+
+ALTER TABLE pacewheel.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pacewheel.jobs_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+CREATE TABLE pacewheel.migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE TABLE pacewheel.results (
+    finished_at timestamp with time zone NOT NULL,
+    domain_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    task_id bigint NOT NULL,
+    worker_id bigint NOT NULL,
+    bytes bigint,
+    duration_ms integer NOT NULL,
+    http_status smallint,
+    attempt smallint NOT NULL,
+    outcome smallint NOT NULL,
+    error text,
+    cache text,
+    detail jsonb
+)
+PARTITION BY RANGE (finished_at);
+
+CREATE TABLE pacewheel.results_default (
+    finished_at timestamp with time zone NOT NULL,
+    domain_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    task_id bigint NOT NULL,
+    worker_id bigint NOT NULL,
+    bytes bigint,
+    duration_ms integer NOT NULL,
+    http_status smallint,
+    attempt smallint NOT NULL,
+    outcome smallint NOT NULL,
+    error text,
+    cache text,
+    detail jsonb
+);
+
+CREATE TABLE pacewheel.tasks (
+    domain_id bigint NOT NULL,
+    id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    priority double precision NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    attempt smallint DEFAULT 0 NOT NULL,
+    status smallint NOT NULL,
+    waiting_reason smallint,
+    target text NOT NULL,
+    key text,
+    payload jsonb
+)
+WITH (fillfactor='85', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000',
+        autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0.05');
+
+CREATE VIEW pacewheel.task_states AS
+ SELECT t.domain_id,
+    t.id,
+    t.job_id,
+    d.name AS domain,
+    t.target,
+    t.priority,
+    t.attempt,
+        CASE
+            WHEN ((t.status = 0) AND (t.id = ANY (d.in_flight))) THEN 'running'::text
+            ELSE (ARRAY['pending'::text, 'waiting'::text, 'running'::text, 'completed'::text, 'failed'::text,
+        'skipped'::text, 'cancelled'::text])[(t.status + 1)]
+        END AS state,
+        CASE
+            WHEN (t.status < 2) THEN d.owner
+            ELSE NULL::bigint
+        END AS owner,
+        CASE
+            WHEN (t.status = 1) THEN (ARRAY['retry_backoff'::text, 'scheduled'::text])[(t.waiting_reason + 1)]
+            WHEN ((t.status <> 0) OR (t.id = ANY (d.in_flight))) THEN NULL::text
+            WHEN (j.status = 2) THEN 'job_paused'::text
+            WHEN (d.blocked_until > clock_timestamp()) THEN 'domain_blocked'::text
+            WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
+            WHEN ((GREATEST(d.base_delay_ms,
+        d.robots_delay_ms) > 0) AND (d.next_slot_at > clock_timestamp())) THEN 'domain_delay'::text
+            ELSE 'worker_capacity'::text
+        END AS waiting_reason,
+    t.created_at,
+    t.ready_at,
+    t.finished_at
+   FROM (((pacewheel.tasks t
+     JOIN pacewheel.domains d ON ((d.id = t.domain_id)))
+     JOIN pacewheel.jobs j ON ((j.id = t.job_id)))
+     LEFT JOIN LATERAL ( SELECT count(*) AS running
+           FROM (unnest(d.in_flight) f(id)
+             JOIN pacewheel.tasks ft ON (((ft.domain_id = d.id) AND (ft.id = f.id))))
+          WHERE ((ft.job_id = j.id) AND (ft.status = 0))) r ON ((t.status = 0)));
+
+CREATE TABLE pacewheel.workers (
+    id bigint NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    dead_at timestamp with time zone,
+    pid integer NOT NULL,
+    capacity integer NOT NULL,
+    held integer DEFAULT 0 NOT NULL,
+    host text NOT NULL,
+    version text NOT NULL,
+    handlers text[] DEFAULT '{}'::text[] NOT NULL
+);
+
+ALTER TABLE pacewheel.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pacewheel.workers_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
+ALTER TABLE ONLY pacewheel.results ATTACH PARTITION pacewheel.results_default DEFAULT;
+
+ALTER TABLE ONLY pacewheel.documents
+    ADD CONSTRAINT documents_pkey PRIMARY KEY (domain_id, job_id, name);
+
+ALTER TABLE ONLY pacewheel.domains
+    ADD CONSTRAINT domains_name_key UNIQUE (name);
+
+ALTER TABLE ONLY pacewheel.domains
+    ADD CONSTRAINT domains_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pacewheel.jobs
+    ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pacewheel.migrations
+    ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
+
+ALTER TABLE ONLY pacewheel.tasks
+    ADD CONSTRAINT tasks_pkey PRIMARY KEY (domain_id, id);
+
+ALTER TABLE ONLY pacewheel.workers
+    ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
+
+CREATE INDEX jobs_live ON pacewheel.jobs USING btree (domain_id) WHERE (status < 3);
+
+CREATE INDEX results_by_task ON ONLY pacewheel.results USING btree (job_id, task_id);
+
+CREATE INDEX results_default_job_id_task_id_idx ON pacewheel.results_default USING btree (job_id, task_id);
+
+CREATE INDEX tasks_claim ON pacewheel.tasks USING btree (domain_id, job_id, priority DESC,
+        id DESC) WHERE (status = 0);
+
+CREATE INDEX tasks_wake ON pacewheel.tasks USING btree (domain_id, ready_at) WHERE (status = 1);
+
+CREATE INDEX workers_alive ON pacewheel.workers USING btree (lease_until) WHERE (dead_at IS NULL);
+
+ALTER INDEX pacewheel.results_by_task ATTACH PARTITION pacewheel.results_default_job_id_task_id_idx;
+
+ALTER TABLE ONLY pacewheel.jobs
+    ADD CONSTRAINT jobs_domain_id_fkey FOREIGN KEY (domain_id) REFERENCES pacewheel.domains(id);

@@ -1,0 +1,170 @@
+"""What handlers must not be able to break, and races that a review found: each has its test."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from typing import Any
+
+import asyncpg
+
+from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task, TaskState
+from pacewheel.ports import Settlement
+from pacewheel.store import Store
+from tests.conftest import FAST, fetch, until
+
+ENDLESS: list[Any] = []
+ENDLESS.append(ENDLESS)
+
+OUTCOMES: dict[str, Any] = {
+    "a detail that is no JSON": Outcome.completed(detail={"text": object()}),
+    "a detail without an end": Outcome.completed(detail={"list": ENDLESS}),
+    "a text among the discovered": Outcome.completed(discovered=["https://a.example/"]),
+    "a retry that never comes": Outcome.retry("busy", retry_in_s=math.inf),
+    "a pause that is no number": Outcome.completed(block_domain_s=math.nan),
+    "a status beyond its type": Outcome.completed(http_status=10**6),
+}
+
+
+async def test_no_outcome_stops_the_engine(dsn: str) -> None:
+    """Each impossible outcome fails its own task; the others are done, and so is the job."""
+    engine = Engine(dsn)
+
+    @engine.handler("odd", attempts=1)
+    async def odd(task: Task) -> Outcome | None:
+        if task.target == "it cancels the coroutine it runs on":
+            current = asyncio.current_task()
+            assert current is not None
+            current.cancel()
+            await asyncio.sleep(0)
+        return OUTCOMES.get(task.target)
+
+    names = [*OUTCOMES, "it cancels the coroutine it runs on", "fine"]
+    await engine.connect()
+    job = await engine.create_job(
+        domain="a.example",
+        handler="odd",
+        tasks=[NewTask(name) for name in names],
+        discovery_open=False,
+    )
+    await asyncio.wait_for(engine.run_until_idle(), 20)
+
+    rows = await fetch(dsn, "SELECT target, state FROM pacewheel.task_states")
+    expected = dict.fromkeys(names, "failed") | {"fine": "completed"}
+    assert expected == {row["target"]: row["state"] for row in rows}
+    await engine.connect()
+    assert JobState.COMPLETED == (await job.info()).status
+    await engine.close()
+
+
+async def test_every_priority_is_claimed(dsn: str) -> None:
+    """Infinite ones too, and such as are no number."""
+    engine = Engine(dsn)
+
+    @engine.handler("note")
+    async def note(_task: Task) -> None:
+        return None
+
+    await engine.connect()
+    priorities = [math.inf, -math.inf, math.nan, 0.0, math.inf]
+    await engine.create_job(
+        domain="a.example",
+        handler="note",
+        tasks=[NewTask(f"t{n}", priority=priority) for n, priority in enumerate(priorities)],
+        discovery_open=False,
+    )
+    await asyncio.wait_for(engine.run_until_idle(), 20)
+    rows = await fetch(dsn, "SELECT count(*) FROM pacewheel.tasks WHERE status = 3")
+    assert len(priorities) == rows[0][0]
+
+
+async def test_a_cancel_ends_tasks_that_were_enqueued_while_it_waited(dsn: str) -> None:
+    """The cancel waits for an enqueue's lock, then sees what that enqueue committed."""
+    engine = Engine(dsn)
+    await engine.connect()
+    job = await engine.create_job(domain="a.example", handler="note")
+    store = engine.store
+    connection = await asyncpg.connect(dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    await store.tasks.insert_tasks(connection, job.id, [NewTask("late")], notify=False)
+    cancelling = asyncio.create_task(engine.cancel_job(job.id))
+
+    async def waits() -> bool:
+        rows = await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(rows[0][0])
+
+    await until(waits)
+    await transaction.commit()
+    await connection.close()
+    assert 1 == await cancelling
+    info = await job.info()
+    await engine.close()
+    assert (JobState.CANCELLED, 0, 1) == (info.status, info.live, info.cancelled)
+    rows = await fetch(dsn, "SELECT status FROM pacewheel.tasks")
+    assert [TaskState.CANCELLED] == [row["status"] for row in rows]
+
+
+async def test_an_attempt_is_settled_once_even_when_its_task_was_woken_meanwhile(dsn: str) -> None:
+    """The answer to a settle was lost, the task woke, the settle is sent again: nothing happens."""
+    engine = Engine(dsn)
+    await engine.connect()
+    job = await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("t")])
+    await engine.close()
+    store = Store(dsn, schema="pacewheel", pool_max=2, pooler=False)
+    await store.open()
+    worker = await store.leases.register_worker(1, 60_000, ["note"])
+    (leased,) = await store.leases.lease_domains(worker, ["note"], 1000, 1)
+    (row,) = await fetch(dsn, "SELECT id FROM pacewheel.tasks")
+    outcome = Outcome.retry("busy")
+    retried = Settlement(leased.id, row["id"], job.id, TaskState.WAITING, 1, 5, 0, outcome)
+    epochs = {leased.id: leased.epoch}
+    first = await store.tasks.settle_tasks(worker, epochs, [retried])
+    (woken,) = await store.tasks.wake_tasks([leased.id], 10)
+    second = await store.tasks.settle_tasks(worker, epochs, [retried])
+    await store.close()
+
+    assert (1, 1, 0) == (first.rows, woken.woken, second.rows)
+    rows = await fetch(dsn, "SELECT attempt FROM pacewheel.results")
+    assert [1] == [result["attempt"] for result in rows]
+
+
+async def test_a_drain_gives_domains_back_while_one_handler_still_runs(dsn: str) -> None:
+    """Others take over at once what does not run; the running task ends in peace."""
+    leaving, staying = (Engine(dsn, config=Config(**FAST, grace_s=20.0)) for _ in range(2))
+    let_go = asyncio.Event()
+    done: list[tuple[str, str]] = []
+
+    def register(engine: Engine, name: str) -> None:
+        @engine.handler("note")
+        async def note(task: Task) -> None:
+            if task.target == "long":
+                await let_go.wait()
+            done.append((name, task.target))
+
+    register(leaving, "leaving")
+    register(staying, "staying")
+    await leaving.start()
+    for n in range(4):
+        await leaving.create_job(
+            domain=f"d{n}.example", handler="note", tasks=[NewTask("long" if n == 0 else "short")]
+        )
+    await until(lambda: len(done) == 3)
+    await staying.start()
+    stopping = asyncio.create_task(leaving.stop())
+
+    async def given_back() -> bool:
+        rows = await fetch(dsn, "SELECT count(*) FROM pacewheel.domains WHERE owner IS NOT NULL")
+        return bool(rows[0][0] == 1)
+
+    await until(given_back)
+    for info in await staying.list_jobs():
+        job = await staying.get_job(info.id)
+        await job.enqueue([NewTask("more")])
+    await until(lambda: 3 == sum(("staying", "more") == entry for entry in done))
+    assert not stopping.done()
+    let_go.set()
+    await stopping
+    await until(lambda: 4 == sum(("staying", "more") == entry for entry in done))
+    await staying.stop()
+    assert ("leaving", "long") in done

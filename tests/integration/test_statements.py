@@ -1,0 +1,120 @@
+"""Every statement is run for real, under another schema's name, and takes the parameters it declares."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
+from pacewheel.errors import JobFinal
+from pacewheel.store.pool import connect
+from pacewheel.store.queries import load_queries, sql_root
+from tests.conftest import execute, fetch, until, with_database
+
+if TYPE_CHECKING:
+    import asyncpg
+
+SCHEMA = "pw_other"
+pool_module = importlib.import_module("pacewheel.store.pool")
+
+
+@pytest.mark.parametrize("name", sorted(load_queries()))
+async def test_a_statement_takes_the_parameters_it_declares(
+    server_dsn: str, template: str, name: str
+) -> None:
+    """PostgreSQL counts as many as the header does, and can tell the type of each."""
+    text = (sql_root() / "queries" / f"{name}.sql").read_text("utf-8")
+    params = next(line for line in text.splitlines() if line.startswith("-- params:"))
+    declared = {int(number) for number in re.findall(r"\$(\d+)", params)}
+    connection = await connect(with_database(server_dsn, template))
+    try:
+        parameters = (await connection.prepare(load_queries()[name])).get_parameters()
+    finally:
+        await connection.close()
+    assert set(range(1, len(parameters) + 1)) == declared
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """The texts of all statements that the store's connections have run without an error."""
+    texts: set[str] = set()
+    set_up = pool_module._set_up
+
+    async def set_up_and_note(connection: asyncpg.Connection) -> None:
+        await set_up(connection)
+        connection.add_query_logger(
+            lambda record: texts.add(record.query) if record.exception is None else None
+        )
+
+    monkeypatch.setattr(pool_module, "_set_up", set_up_and_note)
+    return texts
+
+
+async def leave_a_dead_worker(dsn: str) -> None:
+    """Have a domain owned by a worker whose lease ran out, with a task in flight."""
+    await execute(
+        dsn,
+        f"INSERT INTO {SCHEMA}.workers (host, pid, version, capacity, lease_until)"
+        " VALUES ('gone', 1, '0', 1, now() - interval '1 hour')",
+        f"UPDATE {SCHEMA}.domains d SET owner = w.id, in_flight = ARRAY(SELECT t.id FROM"
+        f" {SCHEMA}.tasks t WHERE t.domain_id = d.id AND t.target = 'first')"
+        f" FROM {SCHEMA}.workers w WHERE d.name = 'a.example'",
+    )
+
+
+async def test_an_engine_runs_every_statement_under_another_schema(
+    empty_dsn: str, executed: set[str]
+) -> None:
+    """Migration, take-over, claims, retries, discoveries, hints and the end of a job leave no statement out."""
+    engine = Engine(empty_dsn, config=Config(schema=SCHEMA))
+    seen: list[str] = []
+
+    @engine.handler("story", backoff_s=0.01)
+    async def story(task: Task) -> Outcome:
+        seen.append(task.target)
+        match task.target:
+            case "flaky" if task.attempt == 1:
+                return Outcome.retry("busy", retry_in_s=0.05)
+            case "first":
+                return Outcome.completed(
+                    discovered=[NewTask("found")], documents={"note": "kept"}, robots_delay_ms=1
+                )
+            case "found":
+                assert await task.document("note") == "kept"
+            case "hold":
+                await asyncio.sleep(60)
+        return Outcome.completed()
+
+    await engine.connect()
+    tasks = [NewTask("first"), NewTask("flaky")]
+    job = await engine.create_job(domain="a.example", handler="story", tasks=tasks)
+    await leave_a_dead_worker(empty_dsn)
+    async with engine:
+        await until(lambda: {"first", "found", "flaky"} <= set(seen))
+        # The sweep is a minute away: only the hint of this schema's channel can bring it in time.
+        held = await engine.create_job(
+            domain="b.example", handler="story", tasks=[NewTask("hold")], discovery_open=False
+        )
+        await until(lambda: "hold" in seen)
+        assert 1 == await held.cancel()
+        with pytest.raises(JobFinal):
+            await held.enqueue([NewTask("late")])
+
+        async def settled() -> bool:
+            return (await job.info()).live == 0
+
+        await until(settled)
+        await job.finish_discovery()
+        assert JobState.COMPLETED is (await job.info()).status
+        assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
+        await engine.store.tasks.count_live(["story"])
+
+    assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
+        (True,)
+    ]
+    queries = load_queries(SCHEMA)
+    assert [] == sorted(name for name, text in queries.items() if text not in executed)

@@ -1,0 +1,211 @@
+"""The other statements that touch tasks read what they change, however many tasks there are.
+
+Each is explained under a plan that was cached while the tables were empty, at two sizes of the
+table, and again with statistics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from pacewheel import NewTask, Outcome, TaskState
+from pacewheel.ports import Settlement
+from tests.conftest import execute, fetch
+from tests.plans.explain import Explainer, Plan, explainer
+from tests.plans.shapes import DOMAINS, PREPARE, Shape, fill
+
+SMALL_ROWS = 6_000
+LARGE_ROWS = 60_000
+BATCH_ROWS = 200
+DUE_A_DOMAIN = 10
+HOUR_MS = 3_600_000
+# Of every kind a part: pending and waiting tasks, and finished ones.
+MIXED = Shape("mixed", status="(ARRAY[0, 1, 3, 3, 4])[1 + n % 7 % 5]")
+ALL = list(range(1, DOMAINS + 1))
+
+
+async def pending(dsn: str) -> list[tuple[int, int]]:
+    """Return domain and id of a batch of pending tasks of all domains."""
+    rows = await fetch(
+        dsn,
+        "SELECT d.id AS domain_id, t.id FROM pacewheel.domains d CROSS JOIN LATERAL ("
+        " SELECT t.id FROM pacewheel.tasks t WHERE t.domain_id = d.id AND t.status = 0"
+        f" ORDER BY t.id LIMIT {BATCH_ROWS // DOMAINS}) t ORDER BY 1, 2",
+    )
+    return [(row["domain_id"], row["id"]) for row in rows]
+
+
+async def settle(explain: Explainer, dsn: str) -> Any:
+    """Settle a batch: half completed, half to be retried."""
+    batch = [
+        Settlement(
+            domain_id=domain_id,
+            task_id=task_id,
+            job_id=domain_id,
+            status=TaskState.WAITING if number % 2 else TaskState.COMPLETED,
+            attempt=1,
+            duration_ms=10,
+            retry_in_ms=1000 if number % 2 else None,
+            outcome=Outcome.retry("busy") if number % 2 else Outcome.completed(),
+        )
+        for number, (domain_id, task_id) in enumerate(await pending(dsn))
+    ]
+    return await explain.tasks.settle_tasks(1, dict.fromkeys(ALL, 1), batch)
+
+
+async def enqueue(explain: Explainer, _dsn: str) -> Any:
+    """Offer a batch of new tasks to a job."""
+    return await explain.tasks.enqueue_tasks(1, [NewTask(f"new {n}") for n in range(BATCH_ROWS)])
+
+
+async def wake(explain: Explainer, _dsn: str) -> Any:
+    """Wake what is due in all domains."""
+    return await explain.tasks.wake_tasks(ALL, 1000)
+
+
+async def lease(explain: Explainer, _dsn: str) -> Any:
+    """Find and lease all domains."""
+    return await explain.leases.lease_domains(2, ["h"], HOUR_MS, DOMAINS)
+
+
+async def cancel(explain: Explainer, _dsn: str) -> Any:
+    """Cancel a job of few tasks beside all the others; of its domain's waiting tasks it reads all."""
+    return await explain.jobs.cancel_job(DOMAINS + 1)
+
+
+async def list_jobs(explain: Explainer, _dsn: str) -> Any:
+    """Read all jobs with what runs of them."""
+    return await explain.jobs.list_jobs(ids=None, domain=None, live_only=True, limit=1000)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A statement, a use of it, and what it may read of tasks, by which index."""
+
+    name: str
+    call: Callable[[Explainer, str], Awaitable[Any]]
+    indexes: frozenset[str]
+    rows_max: int
+    buffers_max: int
+    setup: tuple[str, ...] = ()
+
+
+DUE = (
+    # The tasks to wake, the same ones as the update finds them, and the next of each domain.
+    (
+        "UPDATE pacewheel.tasks t SET ready_at = now() - interval '1 s' FROM ("
+        " SELECT domain_id, id, row_number() OVER (PARTITION BY domain_id ORDER BY id) AS n"
+        f" FROM pacewheel.tasks WHERE status = 1) w WHERE w.n <= {DUE_A_DOMAIN}"
+        " AND t.domain_id = w.domain_id AND t.id = w.id"
+        " AND NOT EXISTS (SELECT FROM pacewheel.tasks d WHERE d.status = 1 AND d.ready_at < now())"
+    ),
+)
+ORPHANS = (
+    "UPDATE pacewheel.domains SET owner = NULL",
+    (
+        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until)"
+        " SELECT 'test', 2, '0', 100, now() + interval '1 hour'"
+        " WHERE NOT EXISTS (SELECT FROM pacewheel.workers WHERE id = 2)"
+    ),
+    "UPDATE pacewheel.jobs SET pending = 0 WHERE id % 2 = 0",
+)
+SMALL_JOB = (
+    "INSERT INTO pacewheel.domains (name, owner, epoch) VALUES ('small', 1, 1) ON CONFLICT DO NOTHING",
+    (
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency)"
+        f" SELECT {DOMAINS + 1}, 'h', 8 WHERE NOT EXISTS (SELECT FROM pacewheel.jobs WHERE id = {DOMAINS + 1})"
+    ),
+    (
+        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at, target)"
+        f" SELECT {DOMAINS + 1}, n, {DOMAINS + 1}, 0, now(), n % 2, now() + interval '1 hour', 'small ' || n"
+        " FROM generate_series(1, 50) AS n ON CONFLICT DO NOTHING"
+    ),
+)
+RUNNING = (
+    (
+        "UPDATE pacewheel.domains d SET in_flight = ARRAY(SELECT t.id FROM pacewheel.tasks t"
+        " WHERE t.domain_id = d.id AND t.status = 0 ORDER BY t.id LIMIT 5)"
+    ),
+    # One job has nothing but waiting tasks, so that its next start is looked up.
+    "UPDATE pacewheel.jobs SET pending = 0 WHERE id = 1",
+    "UPDATE pacewheel.domains SET in_flight = '{}' WHERE id = 1",
+)
+CASES = [
+    Case("settle_tasks", settle, frozenset({"tasks_pkey"}), BATCH_ROWS, 24 * BATCH_ROWS),
+    Case("enqueue_tasks", enqueue, frozenset({"tasks_pkey"}), 0, 14 * BATCH_ROWS),
+    Case(
+        "wake_tasks",
+        wake,
+        frozenset({"tasks_wake", "tasks_pkey"}),
+        (3 * DUE_A_DOMAIN + 1) * DOMAINS,
+        30 * DUE_A_DOMAIN * DOMAINS,
+        DUE,
+    ),
+    Case("find_leasable", lease, frozenset({"tasks_wake"}), DOMAINS, 300, ORPHANS),
+    Case("lease_domains", lease, frozenset({"tasks_wake"}), DOMAINS, 600, ORPHANS),
+    Case(
+        "cancel_job",
+        cancel,
+        frozenset({"tasks_claim", "tasks_wake", "tasks_pkey"}),
+        100,
+        1500,
+        SMALL_JOB,
+    ),
+    Case(
+        "list_jobs", list_jobs, frozenset({"tasks_pkey", "tasks_wake"}), 6 * DOMAINS, 700, RUNNING
+    ),
+]
+
+
+def check(plan: Plan, case: Case) -> None:
+    """Assert that tasks are read by the right index, and no more of them than there is work."""
+    assert plan.indexes_of("tasks") <= case.indexes, str(plan)
+    assert plan.rows_read_of("tasks") <= case.rows_max, str(plan)
+    assert plan.buffers() <= case.buffers_max, str(plan)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_statement_reads_no_more_than_its_work(dsn: str, case: Case) -> None:
+    """By index, at a cost that the table's size does not change, with and without statistics."""
+    await execute(dsn, *PREPARE)
+    async with explainer(dsn) as explain:
+
+        async def explained() -> Plan:
+            plan = await explain.plan(case.name, lambda: case.call(explain, dsn))
+            check(plan, case)
+            return plan
+
+        await explain.warm(case.name)
+        await fill(dsn, MIXED, SMALL_ROWS, seed=1)
+        await execute(dsn, *case.setup)
+        small = await explained()
+        assert plan_is_used(small), str(small)
+        await fill(dsn, MIXED, LARGE_ROWS - SMALL_ROWS, seed=2)
+        await execute(dsn, *case.setup)
+        large = await explained()
+        assert large.buffers() <= 1.3 * small.buffers() + 100, f"{small}\n{large}"
+        await execute(dsn, "ANALYZE pacewheel.domains, pacewheel.jobs, pacewheel.tasks")
+        await explained()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+async def test_a_burst_does_not_meet_a_plan_for_a_small_table(dsn: str, case: Case) -> None:
+    """A plan made of statistics of a few hundred tasks holds when there are a hundred times as many."""
+    await execute(dsn, *PREPARE)
+    await fill(dsn, MIXED, 100, seed=1)
+    await execute(dsn, *case.setup)
+    await execute(dsn, "ANALYZE pacewheel.domains, pacewheel.jobs, pacewheel.tasks")
+    async with explainer(dsn) as explain:
+        await explain.warm(case.name)
+        await fill(dsn, MIXED, LARGE_ROWS, seed=2)
+        await execute(dsn, *case.setup)
+        check(await explain.plan(case.name, lambda: case.call(explain, dsn)), case)
+
+
+def plan_is_used(plan: Plan) -> bool:
+    """Tell whether the plan met any task, so that what it reads says something."""
+    return any(scan["Actual Loops"] > 0 for scan in plan.scans_of("tasks"))

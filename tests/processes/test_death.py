@@ -1,0 +1,233 @@
+"""Processes that die: nothing is lost, attempts are counted, and nobody else notices."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+import time
+from collections import Counter
+
+import pytest
+
+from tests.conftest import FAST, fetch, until
+from tests.processes.fleet import (
+    Fleet,
+    Run,
+    by_domain,
+    count,
+    create_jobs,
+    foreign_overlaps,
+    longest_pause_ms,
+    most_at_once,
+    pace_faults_ms,
+    send,
+    wait_for_exit,
+)
+
+GAP_MS = 40
+TASKS = 180
+DOMAINS = [f"d{number:02}" for number in range(12)]
+# The tasks of a domain are 40 ms apart; the rest is for a machine that others use as well.
+PAUSE_MAX_MS = 700.0
+TAKEOVER_MAX_S = 2 * FAST["lease_ttl_s"]
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
+    fleet: Fleet, dsn: str, seed: int
+) -> None:
+    """Its tasks count an attempt and run again; its domains move; the others keep their pace."""
+    rng = random.Random(seed)
+    jobs = await create_jobs(dsn, DOMAINS, TASKS, gap_ms=GAP_MS, hold_ms=50)
+    processes = [fleet.start() for _ in range(3)]
+
+    async def everyone_holds_a_share() -> bool:
+        held = Counter((await fleet.owners()).values())
+        return all(3 <= held[process.pid] <= 5 for process in processes)
+
+    await until(everyone_holds_a_share)
+    victim = rng.choice(processes)
+    await asyncio.sleep(rng.random() * 0.3)
+    owners = await fleet.owners()
+    killed_ns = send(victim, signal.SIGKILL)
+    wait_for_exit(victim)
+    orphans = {name for name, pid in owners.items() if pid == victim.pid}
+    assert orphans
+
+    def orphans_run_again(runs: list[Run]) -> bool:
+        return orphans <= {run.domain for run in runs if run.start_ns > killed_ns}
+
+    await fleet.until_runs(orphans_run_again, timeout_s=TAKEOVER_MAX_S + 5)
+    taken_over_ns = time.monotonic_ns()
+    await fleet.until_all_settled()
+    runs = fleet.runs()
+
+    # Nothing is lost: every task was completed, once, in the attempt after the one that was cut
+    # off.
+    rows = await fetch(
+        dsn,
+        "SELECT r.job_id, t.target, r.attempt, r.outcome, r.error, w.pid FROM pacewheel.results r "
+        "JOIN pacewheel.tasks t ON t.domain_id = r.domain_id AND t.id = r.task_id "
+        "JOIN pacewheel.workers w ON w.id = r.worker_id",
+    )
+    every_task = {(job.id, f"{number}"): 1 for job in jobs for number in range(TASKS)}
+    assert every_task == Counter((row[0], row[1]) for row in rows if row["outcome"] == 3)
+    lost = {(row[0], row[1]): row["attempt"] for row in rows if row["error"] == "worker_lost"}
+    settled_by_victim = {(row[0], row[1]) for row in rows if row["pid"] == victim.pid}
+    started_by_victim = {(run.job, run.task) for run in runs if run.pid == victim.pid}
+    assert started_by_victim - settled_by_victim <= lost.keys()
+    assert not lost.keys() & settled_by_victim
+    assert {1} == set(lost.values())
+    completed_in = {(row[0], row[1]): row["attempt"] for row in rows if row["outcome"] == 3}
+    assert lost.keys() == {task for task, attempt in completed_in.items() if attempt == 2}
+
+    # The orphans were taken over in time, at their pace; the others did not stop for it.
+    domains = by_domain(runs)
+    first_again = {
+        name: min(run.start_ns for run in domains[name] if run.start_ns > killed_ns)
+        for name in orphans
+    }
+    assert TAKEOVER_MAX_S >= (max(first_again.values()) - killed_ns) / 1e9
+    assert [] == pace_faults_ms(runs, GAP_MS)
+    pauses = {
+        name: longest_pause_ms(
+            domains[name], killed_ns, min(taken_over_ns, last_start(domains[name]))
+        )
+        for name in owners.keys() - orphans
+    }
+    assert PAUSE_MAX_MS > max(pauses.values())
+
+
+def last_start(runs: list[Run]) -> int:
+    """The moment of the last start."""
+    return runs[-1].start_ns
+
+
+async def test_a_task_that_kills_its_process_fails_after_its_attempts(
+    fleet: Fleet, dsn: str
+) -> None:
+    """Three processes die of it, a supervisor starts the next; the fourth settles it as failed."""
+    lease = {"lease_ttl_s": 1.0, "heartbeat_s": 0.2, "lease_margin_s": 0.3}
+    (deadly,) = await create_jobs(dsn, ["deadly"], 1, die=True)
+    deaths = 0
+    process = fleet.start(**lease)
+    deadline_s = time.monotonic() + 30
+    while (await deadly_is_live(dsn, deadly.id)) and time.monotonic() < deadline_s:
+        if process.poll() is not None:
+            assert -signal.SIGKILL == process.returncode
+            deaths += 1
+            process = fleet.start(**lease)
+        await asyncio.sleep(0.02)
+
+    assert 3 == deaths == len(fleet.runs())
+    rows = await fetch(
+        dsn, "SELECT attempt, outcome, error FROM pacewheel.results ORDER BY attempt"
+    )
+    lost = [(1, 1, "worker_lost"), (2, 1, "worker_lost"), (3, 4, "worker_lost")]
+    assert lost == [tuple(row) for row in rows]
+    row = (await fetch(dsn, "SELECT status, pending, waiting, failed FROM pacewheel.jobs"))[0]
+    assert (3, 0, 0, 1) == tuple(row)
+    assert process.poll() is None
+
+
+async def deadly_is_live(dsn: str, job_id: int) -> bool:
+    """Whether the job still has something to do."""
+    return await count(dsn, "SELECT status FROM pacewheel.jobs WHERE id = $1", job_id) < 3
+
+
+async def test_a_domain_taken_over_keeps_its_gap_since_the_last_departure(
+    fleet: Fleet, dsn: str
+) -> None:
+    """The dead process's request left long after its slot, as one does that connects slowly."""
+    lease = {"lease_ttl_s": 1.0, "heartbeat_s": 0.1, "lease_margin_s": 0.3}
+    gap_ms = 4000
+    await create_jobs(
+        dsn, ["slow"], 1, gap_ms=gap_ms, handler="slow", before_ms=[3000, 0], hold_ms=[60_000, 0]
+    )
+    victim = fleet.start(**lease)
+    await fleet.until_runs(lambda runs: len(runs) == 1)
+    send(victim, signal.SIGKILL)
+    wait_for_exit(victim)
+    fleet.start(**lease)
+    await fleet.until_runs(lambda runs: len(runs) == 2)
+    assert [] == pace_faults_ms(fleet.runs(), gap_ms)
+
+
+async def test_a_stopped_process_starts_and_settles_nothing_once_it_is_taken_over(
+    fleet: Fleet, dsn: str
+) -> None:
+    """Continued after its lease ended, it finds its domains gone, registers anew and works on."""
+    # The second attempt is long, so a late outcome of the first would meet a task that runs.
+    domains = [f"d{number}" for number in range(4)]
+    await create_jobs(dsn, domains, 28, concurrency=2, hold_ms=[400, 2500])
+    stopped = fleet.start()
+    await fleet.until_runs(lambda runs: len(runs) > 4)
+    fleet.start()
+
+    async def both_hold_two() -> bool:
+        held = Counter((await fleet.owners()).values())
+        return held[stopped.pid] == 2
+
+    await until(both_hold_two)
+    await fleet.until_runs(lambda runs: len(running_of(runs, stopped.pid)) >= 3)
+    stopped_ns = send(stopped, signal.SIGSTOP)
+    cut_off = {(run.job, run.task) for run in running_of(fleet.runs(), stopped.pid)}
+    assert cut_off
+
+    async def taken_over() -> bool:
+        return stopped.pid not in (await fleet.owners()).values()
+
+    def retried(runs: list[Run]) -> bool:
+        return cut_off <= {(run.job, run.task) for run in runs if run.attempt == 2}
+
+    await until(taken_over)
+    await fleet.until_runs(retried)
+    old = await count(dsn, "SELECT max(id) FROM pacewheel.workers WHERE pid = $1", stopped.pid)
+    settled_before = await count(
+        dsn, "SELECT count(*) FROM pacewheel.results WHERE worker_id = $1", old
+    )
+    continued_ns = send(stopped, signal.SIGCONT)
+
+    def works_on(runs: list[Run]) -> bool:
+        return any(run.pid == stopped.pid and run.start_ns > continued_ns for run in runs)
+
+    await fleet.until_runs(works_on)
+    await fleet.until_all_settled()
+    runs = fleet.runs()
+
+    assert settled_before == await count(
+        dsn, "SELECT count(*) FROM pacewheel.results WHERE worker_id = $1", old
+    )
+    assert 1 == await count(
+        dsn, "SELECT count(*) FROM pacewheel.workers WHERE pid = $1 AND id > $2", stopped.pid, old
+    )
+    # What was cut off ends twice, by the nature of it; everything else kept one owner and the
+    # limit.
+    undisturbed = [
+        run for run in runs if not (run.pid == stopped.pid and run.start_ns < stopped_ns)
+    ]
+    for of_one in by_domain(undisturbed).values():
+        assert [] == foreign_overlaps(of_one)
+        assert 2 >= most_at_once(of_one)
+    assert 112 == await count(dsn, "SELECT count(*) FROM pacewheel.results WHERE outcome = 3")
+
+
+def running_of(runs: list[Run], pid: int) -> list[Run]:
+    """What a process runs now."""
+    return [run for run in runs if run.pid == pid and run.end_ns is None]
+
+
+async def test_a_process_stopped_past_its_lease_that_nobody_missed_works_on(
+    fleet: Fleet, dsn: str
+) -> None:
+    """Alone, it is not declared dead: it renews its lease and goes on at once, at its pace."""
+    await create_jobs(dsn, ["alone"], 60, gap_ms=GAP_MS, hold_ms=10)
+    process = fleet.start(sweep_s=60.0)
+    await fleet.until_runs(lambda runs: len(runs) > 10)
+    send(process, signal.SIGSTOP)
+    await asyncio.sleep(FAST["lease_ttl_s"] * 1.5)
+    send(process, signal.SIGCONT)
+    await fleet.until_all_settled(timeout_s=10)
+    assert [] == pace_faults_ms(fleet.runs(), GAP_MS)
+    assert 1 == await count(dsn, "SELECT count(*) FROM pacewheel.workers")
