@@ -1,0 +1,298 @@
+"""The one guarded HTTP client: a call makes exactly one request, or raises.
+
+Owns the process's HTTP session. Promises for each `fetch`:
+
+- at most one request reaches the site. Redirects are not followed, and aiohttp's silent
+  repetition of an idempotent request whose kept-alive connection was reset
+  (`ClientSession._request`, the branch that catches `ClientOSError` and
+  `ServerDisconnectedError`) never runs: a client middleware turns those errors into
+  `FetchFailed`, which that branch does not catch (lesson 56);
+- the request's bytes leave only after `depart` has returned (`transport.PacedConnector`);
+- only addresses that `guard.AddressGuard` accepts are connected to;
+- memory is bounded whatever the server does: headers by number and size, the body by `max_bytes`
+  and by its decompression ratio, time by phase. A body longer than `max_bytes` is cut and marked,
+  not an error.
+
+Cookies, environment proxies and netrc are off. After a crash nothing needs rebuilding.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+import aiohttp
+from multidict import CIMultiDict, CIMultiDictProxy
+from yarl import URL
+
+from pacewheel.crawl.guard import AddressGuard, GuardedResolver, Lookup, SocketRefused
+from pacewheel.crawl.transport import (
+    FLIGHT,
+    Flight,
+    PacedConnector,
+    PhaseLimits,
+    Timings,
+    timing_trace,
+    tls_context,
+)
+from pacewheel.errors import PacewheelError, TargetRefused
+
+if TYPE_CHECKING:
+    from pacewheel.crawl.urls import Url
+
+MAX_BODY_BYTES = 10 * 1024 * 1024
+
+_READ_BYTES = 64 * 1024
+# Deflate can't exceed 1,032:1 and real pages stay under about 60:1; small bodies are let off.
+_MAX_RATIO = 200
+_RATIO_EXEMPT_BYTES = 1024 * 1024
+_MAX_HEADERS = 200
+_MAX_HEADER_BYTES = 16 * 1024
+_ACCEPT_ENCODING = "gzip, deflate"
+
+Headers = CIMultiDictProxy[str]
+Depart = Callable[[], Awaitable[None]]
+WantBody = Callable[[int, Headers], bool]
+Feed = Callable[[bytes], bool]
+
+
+class FetchFailed(PacewheelError):
+    """The request brought no usable answer.
+
+    Attributes:
+        error_class: one of `timeout`, `dns`, `connect`, `tls`, `refused`, `too_large`, `protocol`.
+        is_transient: False when another attempt can't help (refused address, bad certificate,
+            bomb).
+        timings: what the phases took until then.
+    """
+
+    def __init__(self, error_class: str, message: str, *, is_transient: bool) -> None:
+        """Keep the class word beside the one-line message."""
+        super().__init__(message)
+        self.error_class = error_class
+        self.is_transient = is_transient
+        self.timings = Timings()
+
+
+@dataclass(slots=True)
+class Response:
+    """One answer.
+
+    Attributes:
+        status: the HTTP status.
+        headers: case-insensitive multi-dict.
+        body: the decoded body, or `b""` when it was not wanted or went to `feed`.
+        bytes_received: length of the body on the wire, before decoding.
+        bytes_decoded: length of the body after decoding.
+        truncated: the body was longer than `max_bytes`, or `feed` asked to stop.
+        timings: what each phase took.
+    """
+
+    status: int
+    headers: Headers
+    body: bytes
+    bytes_received: int
+    bytes_decoded: int
+    truncated: bool
+    timings: Timings
+
+
+class GuardedClient:
+    """The process's client; create it inside a running loop, `async with` it or `close` it."""
+
+    def __init__(
+        self,
+        guard: AddressGuard | None = None,
+        *,
+        limits: PhaseLimits | None = None,
+        lookup: Lookup | None = None,
+        tls: ssl.SSLContext | None = None,
+    ) -> None:
+        """Open a session.
+
+        Args:
+            guard: which addresses are permitted; by default the public ones.
+            limits: time limits by phase.
+            lookup: resolves names; by default the operating system's resolver.
+            tls: the TLS context; by default the system's certificates, verified.
+        """
+        guard = guard or AddressGuard()
+        self._limits = limits or PhaseLimits()
+        self._resolver = GuardedResolver(guard, lookup)
+        self._session = aiohttp.ClientSession(
+            connector=PacedConnector(guard, self._resolver, tls or tls_context()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            # Each phase has its own deadline (`Flight`); aiohttp's timers would run while we wait
+            # our turn.
+            timeout=aiohttp.ClientTimeout(total=None),
+            trace_configs=[timing_trace()],
+            middlewares=(_one_attempt,),
+            read_bufsize=_READ_BYTES,
+            max_line_size=_MAX_HEADER_BYTES,
+            max_field_size=_MAX_HEADER_BYTES,
+            max_headers=_MAX_HEADERS,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Return the client itself."""
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        """Close all connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections and stop the resolver."""
+        await self._session.close()
+        await self._resolver.close()
+
+    async def fetch(
+        self,
+        url: Url,
+        *,
+        depart: Depart,
+        user_agent: str,
+        accept: str = "*/*",
+        max_bytes: int = MAX_BODY_BYTES,
+        want_body: WantBody | None = None,
+        feed: Feed | None = None,
+    ) -> Response:
+        """GET `url` once.
+
+        Args:
+            url: what to request; its fragment is not sent.
+            depart: awaited right before the request's bytes are sent. What it raises is passed on.
+            user_agent: the User-Agent header.
+            accept: the Accept header.
+            max_bytes: the body is cut after so many decoded bytes.
+            want_body: asked with status and headers; False means that the body is read and dropped.
+            feed: takes the wanted body piece by piece instead of `Response.body`; returns False
+                when it has enough, which cuts the body.
+
+        Raises:
+            FetchFailed: no usable answer; see there.
+        """
+        headers = {"Accept": accept, "Accept-Encoding": _ACCEPT_ENCODING, "User-Agent": user_agent}
+        target = URL(url.href, encoded=True)
+        if (target.raw_host, target.port) != (url.host.strip("[]"), url.port):
+            # Two parsers that disagree on the host are how address checks get bypassed.
+            raise FetchFailed(
+                "refused",
+                f"the host of {url.href[:100]!r} is ambiguous: fix the URL",
+                is_transient=False,
+            )
+        loop = asyncio.get_running_loop()
+        flight: Flight | None = None
+        try:
+            async with asyncio.timeout(self._limits.connect_s) as deadline:
+                flight = Flight(depart, self._limits, deadline)
+                token = FLIGHT.set(flight)
+                try:
+                    async with self._session.get(
+                        target, headers=headers, allow_redirects=False
+                    ) as answer:
+                        now_s = loop.time()
+                        flight.timings.first_byte_ms = (now_s - flight.departed_s) * 1000
+                        flight.phase = "reading the body"
+                        flight.allow_until(flight.departed_s + self._limits.total_s)
+                        response = await _read(answer, flight, max_bytes, want_body, feed)
+                        flight.timings.total_ms = (loop.time() - flight.departed_s) * 1000
+                        return response
+                finally:
+                    FLIGHT.reset(token)
+        except TimeoutError as error:
+            phase = flight.phase if flight is not None else "starting"
+            failure = FetchFailed("timeout", f"timed out while {phase}", is_transient=True)
+            raise _timed(failure, flight) from error
+        except FetchFailed as failure:
+            raise _timed(failure, flight) from failure.__cause__
+        except (aiohttp.ClientError, TargetRefused, OSError, ValueError) as error:
+            raise _timed(failure_of(error), flight) from error
+
+
+def failure_of(error: BaseException) -> FetchFailed:
+    """Return `error`, raised by aiohttp or by the guard, as the FetchFailed of its class."""
+    os_error = getattr(error, "os_error", None)
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    error_class, is_transient = "connect", True
+    if isinstance(error, TargetRefused):
+        error_class, is_transient = "refused", False
+    elif isinstance(os_error, SocketRefused):
+        error_class, is_transient, text = "refused", False, str(os_error)
+    elif isinstance(error, aiohttp.ClientConnectorDNSError):
+        never = isinstance(os_error, socket.gaierror) and os_error.errno == socket.EAI_NONAME
+        error_class, is_transient = "dns", not never
+        text = f"host {error.host!r} does not resolve: check the name" if never else text
+    elif isinstance(error, aiohttp.ClientConnectorCertificateError):
+        error_class, is_transient = "tls", False
+    elif isinstance(error, aiohttp.ClientSSLError | ssl.SSLError):
+        error_class = "tls"
+    elif isinstance(error, aiohttp.ClientPayloadError):
+        # Also what a connection that is lost in the middle of a body ends in.
+        error_class = "protocol"
+    elif isinstance(error, aiohttp.ClientResponseError | ValueError):
+        error_class, is_transient = "protocol", False
+    return FetchFailed(error_class, text, is_transient=is_transient)
+
+
+async def _one_attempt(
+    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
+) -> aiohttp.ClientResponse:
+    """Client middleware: a failed attempt is final, whatever aiohttp would like to repeat."""
+    try:
+        return await handler(request)
+    except (aiohttp.ClientError, OSError) as error:
+        if isinstance(error, TimeoutError):
+            raise
+        raise failure_of(error) from error
+
+
+async def _read(
+    answer: aiohttp.ClientResponse,
+    flight: Flight,
+    max_bytes: int,
+    want_body: WantBody | None,
+    feed: Feed | None,
+) -> Response:
+    headers = CIMultiDictProxy(CIMultiDict(answer.headers))
+    is_wanted = want_body is None or want_body(answer.status, headers)
+    kept = bytearray()
+    decoded = 0
+    truncated = False
+    async for piece in answer.content.iter_any():
+        chunk = piece[: max_bytes - decoded]
+        truncated = len(chunk) < len(piece)
+        decoded += len(chunk)
+        _refuse_bomb(decoded, answer.content.total_raw_bytes)
+        if is_wanted and feed is not None:
+            truncated = not feed(chunk) or truncated
+        elif is_wanted:
+            kept += chunk
+        if truncated:
+            # The rest stays unread, so the connection can't be used again.
+            answer.close()
+            break
+    received = answer.content.total_raw_bytes if decoded else 0
+    return Response(
+        answer.status, headers, bytes(kept), received, decoded, truncated, flight.timings
+    )
+
+
+def _refuse_bomb(decoded: int, received: int) -> None:
+    if decoded > _RATIO_EXEMPT_BYTES and decoded > received * _MAX_RATIO:
+        raise FetchFailed(
+            "too_large",
+            f"the body expands more than {_MAX_RATIO} times: refused as a decompression bomb",
+            is_transient=False,
+        )
+
+
+def _timed(failure: FetchFailed, flight: Flight | None) -> FetchFailed:
+    if flight is not None:
+        failure.timings = flight.timings
+    return failure

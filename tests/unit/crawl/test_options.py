@@ -1,0 +1,77 @@
+"""The options of a warm job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pacewheel.crawl import urls
+from pacewheel.crawl.options import DEFAULT_USER_AGENT, WarmOptions, read, validate_options
+from pacewheel.errors import ConfigInvalid
+
+
+def test_no_options_give_the_defaults() -> None:
+    """Complete, so that a later default doesn't change a stored job."""
+    assert {
+        "user_agent": DEFAULT_USER_AGENT,
+        "links": True,
+        "sitemap": True,
+        "include": [],
+        "exclude": [],
+        "start": [],
+        "max_depth": None,
+    } == validate_options({})
+    assert WarmOptions() == read(validate_options({})) == read({})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"depth": 1}, "unknown warm option 'depth'"),
+        ({"links": "no"}, "links"),
+        ({"sitemap": 1}, "sitemap"),
+        ({"max_depth": -1}, "max_depth"),
+        ({"max_depth": True}, "max_depth"),
+        ({"max_depth": "3"}, "max_depth"),
+        ({"include": "/a/*"}, "list of texts"),
+        ({"include": [1]}, "list of texts"),
+        ({"exclude": ["re:("]}, "regular expression"),
+        ({"exclude": ["x" * 501]}, "longer than"),
+        ({"exclude": ["x"] * 101}, "at most"),
+        ({"user_agent": ""}, "user_agent"),
+        ({"user_agent": "bot\r\nX: y"}, "user_agent"),
+        ({"user_agent": "1bot"}, "user_agent"),
+        ({"user_agent": "b" * 257}, "user_agent"),
+        ({"start": ["example.com"]}, "no scheme"),
+        ({"start": ["https://a.example/", "https://b.example/"]}, "2 sites"),
+    ],
+)
+def test_other_options_are_refused(options: dict[str, Any], message: str) -> None:
+    """Lesson 48: strict, in one line."""
+    with pytest.raises(ConfigInvalid, match=message) as refused:
+        validate_options(options)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("include", "exclude", "target", "is_selected"),
+    [
+        ([], [], "/x", True),
+        (["/blog/*"], [], "/blog/a", True),
+        (["/blog/*"], [], "/other", False),
+        (["/blog"], [], "/blog/a", False),
+        (["/a?b=[1]"], [], "/a?b=[1]", True),
+        (["/a?b"], [], "/axb", False),
+        (["*"], ["*.pdf"], "/a.pdf", False),
+        ([], ["*.pdf"], "/a.pdf?x", True),
+        ([], [r"re:\.pdf($|\?)"], "/a.pdf?x", False),
+        (["/a*", "/b*"], [], "/b1", True),
+    ],
+)
+def test_patterns_select_by_path_and_query(
+    include: list[str], exclude: list[str], target: str, *, is_selected: bool
+) -> None:
+    """Globs match whole, `re:` anywhere; exclude wins."""
+    options = read(validate_options({"include": include, "exclude": exclude}))
+    assert is_selected == options.selects(urls.parse("https://example.com" + target))

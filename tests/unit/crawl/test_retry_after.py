@@ -1,0 +1,35 @@
+"""Retry-After in both forms."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from pacewheel.crawl.retry_after import retry_after_s
+
+NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("", None),
+        ("120", 120),
+        (" 7 ", 7),
+        ("0", 1),
+        ("999999999999999999999", 3600),
+        ("Sun, 01 Mar 2026 12:02:00 GMT", 120),
+        ("Sunday, 01-Mar-26 12:02:00 GMT", 120),
+        ("Sun Mar  1 12:02:00 2026", 120),
+        ("Sun, 01 Mar 2026 11:00:00 GMT", 1),
+        ("Sun, 01 Mar 2027 12:00:00 GMT", 3600),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+    ],
+)
+def test_retry_after_is_read(value: str | None, seconds: float | None) -> None:
+    """Seconds or one of the three HTTP date forms, within 1 s and 1 h; None when unreadable."""
+    assert seconds == retry_after_s(value, NOW)
