@@ -1,0 +1,163 @@
+"""The commands and their options, as argparse wants them; nothing here does anything.
+
+Each command names its function as `target` (`module:function` in this package), which `app`
+imports when the command runs: `pacewheel --help` need not load an engine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pacewheel.cli import options
+from pacewheel.config import settings
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction
+
+DEMO_DELAY_S = 0.1
+DEMO_SCHEMA = "pacewheel_demo"
+DELAY_S = 0.5
+CONCURRENCY = 8
+
+_LOOK_SETTINGS = (*options.DATABASE_SETTINGS, "pooler", *options.LOG_SETTINGS)
+_WARM_SETTINGS = (
+    *options.DATABASE_SETTINGS,
+    *("pooler", "capacity", "user_agent", "allow_network", "grace_s"),
+    *options.LOG_SETTINGS,
+)
+_DEMO_SETTINGS = ("dsn", "data_dir", "capacity", *options.LOG_SETTINGS)
+
+
+def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    """Add all commands but `db`."""
+    _add_warm(subparsers)
+    _add_demo(subparsers)
+    _add_run(subparsers)
+    _add_submit(subparsers)
+    _add_jobs(subparsers)
+    _add_migrate(subparsers)
+
+
+def _add(
+    subparsers: _SubParsersAction[ArgumentParser],
+    name: str,
+    target: str,
+    title: str,
+    more: str = "",
+) -> ArgumentParser:
+    description = f"{title[0].upper()}{title[1:]}. {more}".strip()
+    parser = subparsers.add_parser(name, help=title, description=description, allow_abbrev=False)
+    parser.set_defaults(target=target)
+    return parser
+
+
+def _add_warm(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "warm",
+        "warm:run",
+        "warm sites until they are done",
+        "Fetches the pages of each site, most important first, at the pace the site permits. "
+        "Interrupted and started again with the same options, it resumes.",
+    )
+    parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
+    _add_warm_options(parser)
+    _add_output_options(parser)
+    options.add_settings(parser, _WARM_SETTINGS)
+
+
+def _add_demo(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "demo",
+        "demo:run",
+        "warm eight sites of a small farm on this machine, in under a minute",
+        f"Uses the schema {DEMO_SCHEMA} and nothing outside this machine.",
+    )
+    _add_output_options(parser)
+    options.add_settings(parser, _DEMO_SETTINGS)
+
+
+def _add_run(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "run",
+        "run:run",
+        "work on all submitted jobs until SIGTERM or SIGINT",
+        "Start as many as you like on one database: together they keep every limit.",
+    )
+    options.add_settings(parser, settings())
+
+
+def _add_submit(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "submit",
+        "submit:run",
+        "create the jobs of `warm` for running processes to work on, and print their ids",
+    )
+    parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
+    _add_warm_options(parser)
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network"))
+
+
+def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    jobs = _add(subparsers, "jobs", "jobs:list_jobs", "list the jobs that are not final")
+    jobs.add_argument("--all", action="store_true", help="final jobs too")
+    jobs.add_argument("--limit", metavar="N", default="1000", help="at most so many, newest first")
+    jobs.add_argument("--json", action="store_true", help="as one JSON object a line")
+    options.add_settings(jobs, _LOOK_SETTINGS)
+
+    job = subparsers.add_parser("job", help="show or cancel one job", allow_abbrev=False)
+    actions = job.add_subparsers(metavar="ACTION", required=True)
+    show = _add(actions, "show", "jobs:show_job", "show a job with the sums over its results")
+    cancel = _add(actions, "cancel", "jobs:cancel_job", "end a job and its tasks")
+    for parser in (show, cancel):
+        parser.add_argument("id", metavar="ID", help="the job's number")
+        parser.add_argument("--json", action="store_true", help="as one JSON object")
+        options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "migrate",
+        "migrate:run",
+        "bring the database's schema to the version of this code",
+        "Other commands do it too; two at once do no harm.",
+    )
+    parser.add_argument("--status", action="store_true", help="only say what is missing")
+    options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_warm_options(parser: ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--concurrency",
+        metavar="N",
+        default=str(CONCURRENCY),
+        help=f"requests in flight a site (default: {CONCURRENCY})",
+    )
+    add(
+        "--delay",
+        metavar="SECONDS",
+        default=str(DELAY_S),
+        help="least time between two requests to a site; its Crawl-delay wins if longer "
+        f"(default: {DELAY_S})",
+    )
+    add("--max-pages", metavar="N", help="most pages a site, sitemaps included (default: all)")
+    add("--no-links", action="store_true", help="do not follow links")
+    add("--no-sitemap", action="store_true", help="do not read sitemaps")
+    add(
+        "--include",
+        metavar="PATTERN",
+        action="append",
+        help="only pages whose path and query match, such as '/blog/*' or 're:^/(en|de)/'; repeatable",
+    )
+    add("--exclude", metavar="PATTERN", action="append", help="no such pages; repeatable")
+
+
+def _add_output_options(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="the summary as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="no progress, only the summary")

@@ -1,0 +1,117 @@
+"""`pacewheel jobs` and `pacewheel job show|cancel`: look at jobs and end them.
+
+Read from the database at that instant, whoever works on them.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from datetime import datetime
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from pacewheel.cli import options
+from pacewheel.cli.engines import connected, run_async
+from pacewheel.cli.progress import waiting_words
+from pacewheel.errors import JobUnknown
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from pacewheel.config import Config
+    from pacewheel.model import JobInfo, JobSummary
+
+JOBS_MAX = 100_000
+ID_MAX = 2**63 - 1
+COLUMNS = ("id", "site", "state", "done", "total", "running", "failed", "waiting")
+
+
+def list_jobs(args: argparse.Namespace) -> int:
+    """Print the table of jobs; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    limit = options.whole("--limit", args.limit, JOBS_MAX)
+    infos = run_async(_list(config, live_only=not args.all, limit=limit))
+    if args.json:
+        for info in infos:
+            print(json.dumps(job_json(info)))
+    elif infos:
+        print("\n".join(table(infos)))
+    else:
+        print("no jobs" if args.all else "no live jobs; --all shows the final ones")
+    return 0
+
+
+def show_job(args: argparse.Namespace) -> int:
+    """Print one job and the sums over its results; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    job_id = options.whole("job id", args.id, ID_MAX)
+    info, summary = run_async(_show(config, job_id))
+    values = {**job_json(info), "results": jsonable(asdict(summary))}
+    if args.json:
+        print(json.dumps(values))
+        return 0
+    results = values.pop("results")
+    for name, value in (*values.items(), *results.items()):
+        shown = json.dumps(value) if isinstance(value, dict | list) else value
+        print(f"{name:<17} {'-' if shown is None else shown}")
+    return 0
+
+
+def cancel_job(args: argparse.Namespace) -> int:
+    """Cancel one job; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    job_id = options.whole("job id", args.id, ID_MAX)
+    cancelled = run_async(_cancel(config, job_id))
+    if args.json:
+        print(json.dumps({"job_id": job_id, "tasks_cancelled": cancelled}))
+    else:
+        print(f"job {job_id} is cancelled, and {cancelled} tasks with it")
+    return 0
+
+
+def table(infos: Sequence[JobInfo]) -> list[str]:
+    """Return the jobs as aligned lines under a header."""
+    rows: list[tuple[str, ...]] = [COLUMNS]
+    for info in infos:
+        numbers = (info.settled, info.total, info.running, info.failed)
+        state = info.status.name.lower()
+        words = waiting_words(info)
+        rows.append((str(info.id), info.domain, state, *map(str, numbers), words))
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def job_json(info: JobInfo) -> dict[str, Any]:
+    """Return a job as plain values."""
+    return jsonable(asdict(info))
+
+
+def jsonable(values: dict[str, Any]) -> dict[str, Any]:
+    """Return `values` with times in ISO 8601 and states as words."""
+    return {name: _plain(value) for name, value in values.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value.name.lower() if isinstance(value, IntEnum) else value
+
+
+async def _list(config: Config, *, live_only: bool, limit: int) -> list[JobInfo]:
+    async with connected(config) as engine:
+        return await engine.list_jobs(live_only=live_only, limit=limit)
+
+
+async def _show(config: Config, job_id: int) -> tuple[JobInfo, JobSummary]:
+    async with connected(config) as engine:
+        infos = await engine.list_jobs(ids=[job_id])
+        if not infos:
+            raise JobUnknown(f"there is no job {job_id}: see `pacewheel jobs --all`")
+        return infos[0], await engine.summarise_job(job_id)
+
+
+async def _cancel(config: Config, job_id: int) -> int:
+    async with connected(config) as engine:
+        return await engine.cancel_job(job_id)

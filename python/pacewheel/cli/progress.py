@@ -1,0 +1,308 @@
+"""What the live progress says: pure functions from job information and its recent past to rows and text.
+
+Owns the rates, the times still needed and the words for what a site is waiting for. Reads no
+clock, knows no terminal and no database; `live` draws what stands here. The history is rebuilt by
+watching again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.console import Group
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pacewheel.model import JobInfo, JobState, WaitingReason
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rich.console import JustifyMethod
+
+RATE_WINDOW_S = 10.0
+RATE_MIN_S = 1.0
+SAMPLES_MAX = 64
+BAR_COLUMNS = 16
+NARROW_COLUMNS = 60
+WIDE_COLUMNS = 96
+GUTTER = 2
+SITE_COLUMNS_MIN = 4
+# The widths of what is usual, so that the table keeps its shape while its texts change.
+_LEAST = {"bar": BAR_COLUMNS, "rate": 6, "waiting": len("blocked 9.9 s (Retry-After)"), "ETA": 9}
+_NUMBERS = {"done", "rate", "ETA"}
+
+
+# While one of these is the reason, nothing of the site can start before the time given.
+_WAITS_FOR_ALL = {
+    WaitingReason.DOMAIN_BLOCKED,
+    WaitingReason.RETRY_BACKOFF,
+    WaitingReason.SCHEDULED,
+}
+_SHOWN_WAIT_MIN_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One site as shown. `grows` says that pages are still being found, so `total` is a lower bound."""
+
+    job_id: int
+    label: str
+    state: JobState
+    settled: int
+    total: int
+    grows: bool
+    rate_per_s: float | None
+    waiting: str
+    eta_s: float | None
+
+
+class History:
+    """The last seconds of each job's counters; at most 64 samples a job, ended jobs are kept.
+
+    Samples closer than a sixty-fourth of the window are merged, so the window is always covered.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing known."""
+        self._samples: dict[int, deque[tuple[float, int, int]]] = {}
+
+    def note(self, now_s: float, infos: Sequence[JobInfo]) -> None:
+        """Remember the counters of `infos` at `now_s` (any clock that never goes back)."""
+        for info in infos:
+            samples = self._samples.setdefault(info.id, deque(maxlen=SAMPLES_MAX))
+            if len(samples) > 1 and now_s - samples[-2][0] < RATE_WINDOW_S / SAMPLES_MAX:
+                samples.pop()
+            samples.append((now_s, info.settled, info.total))
+            # One sample from before the window stays: it is the window's start.
+            while len(samples) > 2 and samples[1][0] <= now_s - RATE_WINDOW_S:
+                samples.popleft()
+
+    def rate_per_s(self, job_id: int) -> float | None:
+        """Tasks settled a second over the window, None until a second has been seen."""
+        samples = self._samples.get(job_id)
+        if not samples or samples[-1][0] - samples[0][0] < RATE_MIN_S:
+            return None
+        return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0])
+
+    def grows(self, job_id: int) -> bool:
+        """True when the job got new tasks within the window."""
+        samples = self._samples.get(job_id)
+        return samples is not None and samples[-1][2] > samples[0][2]
+
+
+def rows_of(
+    infos: Sequence[JobInfo], history: History, labels: Mapping[str, str] | None = None
+) -> list[Row]:
+    """Return a row for each job, in the order given. `labels` replaces domains by other names."""
+    return [
+        Row(
+            job_id=info.id,
+            label=(labels or {}).get(info.domain, info.domain),
+            state=info.status,
+            settled=info.settled,
+            total=info.total,
+            grows=not info.status.is_final and (info.discovery_open or history.grows(info.id)),
+            rate_per_s=None if info.status.is_final else history.rate_per_s(info.id),
+            waiting=waiting_words(info),
+            eta_s=eta_s(info, history.rate_per_s(info.id)),
+        )
+        for info in infos
+    ]
+
+
+def waiting_words(info: JobInfo) -> str:
+    """Say in words what the job's next task is waiting for, with the time where it is known."""
+    if info.status.is_final:
+        return ""
+    wait_s = None if info.next_start_in_ms is None else max(0.0, info.next_start_in_ms) / 1000
+    time = f" {duration(wait_s)}" if wait_s is not None and wait_s >= _SHOWN_WAIT_MIN_S else ""
+    match info.waiting_reason:
+        case WaitingReason.DOMAIN_DELAY:
+            return f"domain delay{time}"
+        case WaitingReason.DOMAIN_BLOCKED:
+            # Before its robots.txt has been answered, that is what blocks a site.
+            return (
+                f"blocked{time} (Retry-After)" if info.completed else f"robots.txt, again in{time}"
+            )
+        case WaitingReason.RETRY_BACKOFF:
+            return f"retry in{time}" if time else "retry"
+        case WaitingReason.SCHEDULED:
+            return f"scheduled in{time}" if time else "scheduled"
+        case WaitingReason.CONCURRENCY_LIMIT:
+            return "concurrency limit"
+        case WaitingReason.WORKER_CAPACITY:
+            return "a free slot"
+        case WaitingReason.JOB_PAUSED:
+            return "job paused"
+        case None:
+            return f"{info.running} running" if info.running else ""
+
+
+def eta_s(info: JobInfo, rate_per_s: float | None) -> float | None:
+    """Return the seconds still needed for the tasks known now, None when that can't be told.
+
+    The pace is a floor: `live` tasks need as many gaps, after what all of them wait for (a block,
+    a retry). Without such a wait a rate below the pace (slow answers, few slots) makes it longer;
+    a rate of zero tells nothing.
+    """
+    if info.status.is_final or info.status is JobState.PAUSED or info.live == 0:
+        return None
+    floor_s = info.live * info.gap_ms / 1000
+    if info.waiting_reason in _WAITS_FOR_ALL and info.next_start_in_ms is not None:
+        return max(0.0, info.next_start_in_ms) / 1000 + floor_s
+    if rate_per_s:
+        return max(floor_s, info.live / rate_per_s)
+    return floor_s or None
+
+
+def by_need(rows: Sequence[Row]) -> list[Row]:
+    """Return the rows with the site that will take longest first and the ended ones last."""
+
+    def key(row: Row) -> tuple[bool, float]:
+        return (row.state.is_final, -(row.eta_s if row.eta_s is not None else 0.0))
+
+    return sorted(rows, key=key)
+
+
+def fitting(rows: Sequence[Row], lines: int) -> tuple[list[Row], int]:
+    """Return the rows to show on `lines` lines and how many are left out (they then take a line)."""
+    if len(rows) <= lines:
+        return list(rows), 0
+    shown = by_need(rows)[: max(1, lines - 1)]
+    return shown, len(rows) - len(shown)
+
+
+def table(rows: Sequence[Row], *, columns: int, lines: int) -> Group:
+    """Draw the rows for a terminal of this size: a header, what fits, and the total.
+
+    Narrow terminals lose the bar first, then the rate and the waiting reason; the site's name gives way
+    before the numbers do.
+    """
+    shown, left_out = fitting(rows, lines - 2)
+    cells = [_cells(row) for row in shown]
+    kept = _kept_columns(columns)
+    grid = Table(box=None, pad_edge=False, show_edge=False, padding=(0, GUTTER, 0, 0))
+    for name, width in _widths(cells, kept, columns).items():
+        justify: JustifyMethod = "right" if name in _NUMBERS else "left"
+        title = "" if name == "bar" else name
+        grid.add_column(title, justify=justify, width=width, no_wrap=True, overflow="ellipsis")
+    for row_cells in cells:
+        grid.add_row(*(row_cells[name] for name in kept))
+    footer = [Text(f"... and {left_out} more")] if left_out else []
+    total = Text(total_line(rows), style="bold", no_wrap=True, overflow="ellipsis")
+    return Group(grid, *footer, total)
+
+
+def _kept_columns(columns: int) -> list[str]:
+    if columns >= WIDE_COLUMNS:
+        return ["site", "done", "bar", "rate", "waiting", "ETA"]
+    if columns >= NARROW_COLUMNS:
+        return ["site", "done", "rate", "waiting", "ETA"]
+    return ["site", "done", "ETA"]
+
+
+def _cells(row: Row) -> dict[str, Text | ProgressBar]:
+    full = max(row.total, 1)
+    return {
+        "site": Text(row.label),
+        "done": Text(done(row)),
+        "bar": ProgressBar(full, min(row.settled, full), width=BAR_COLUMNS),
+        "rate": Text(rate(row.rate_per_s)),
+        "waiting": Text(row.waiting, style="dim"),
+        "ETA": state_cell(row),
+    }
+
+
+def _widths(
+    cells: Sequence[dict[str, Text | ProgressBar]], kept: Sequence[str], columns: int
+) -> dict[str, int]:
+    """Return the width of each column: what its texts need, the site's name what is left."""
+    widths = {}
+    for name in kept:
+        texts = [cell for cell in (row[name] for row in cells) if isinstance(cell, Text)]
+        widths[name] = max([len(name), _LEAST.get(name, 0), *(text.cell_len for text in texts)])
+    if "waiting" in widths and columns < WIDE_COLUMNS:
+        widths["waiting"] = columns // 4
+    others = sum(width + GUTTER for name, width in widths.items() if name != "site")
+    widths["site"] = max(SITE_COLUMNS_MIN, min(widths["site"], columns - others))
+    return widths
+
+
+def state_cell(row: Row) -> Text:
+    """Return the last column: the time still needed, or how the job ended."""
+    if not row.state.is_final:
+        return Text(eta(row))
+    style = "green" if row.state is JobState.COMPLETED else "red"
+    return Text(row.state.name.lower(), style=style)
+
+
+def plain_lines(rows: Sequence[Row], lines_max: int = 8) -> list[str]:
+    """Return the progress for a log or a pipe: the sites still at work, neediest first, and the total."""
+    live = [row for row in by_need(rows) if not row.state.is_final]
+    lines = []
+    for row in live[:lines_max]:
+        waiting = f", waiting: {row.waiting}" if row.waiting else ""
+        lines.append(f"{row.label}: {done(row)}, {rate(row.rate_per_s)}{waiting}, ETA {eta(row)}")
+    if len(live) > lines_max:
+        lines.append(f"... and {len(live) - lines_max} more sites")
+    return [*lines, total_line(rows)]
+
+
+def total_line(rows: Sequence[Row]) -> str:
+    """Return the sums: tasks, sites, rate, and the longest time still needed."""
+    live = [row for row in rows if not row.state.is_final]
+    settled, total = sum(row.settled for row in rows), sum(row.total for row in rows)
+    plus = "+" if any(row.grows for row in live) else ""
+    rates = [row.rate_per_s for row in live if row.rate_per_s is not None]
+    text = f"total {settled}/{total}{plus}, {len(live)} of {len(rows)} sites at work"
+    if not live:
+        return text
+    etas = [row.eta_s for row in live]
+    longest = None if None in etas else max(value for value in etas if value is not None)
+    return (
+        f"{text}, {rate(sum(rates) if rates else None)}, ETA {eta_words(longest, grows=bool(plus))}"
+    )
+
+
+def done(row: Row) -> str:
+    """Return `80/305`, with a plus while pages are still being found."""
+    return f"{row.settled}/{row.total}{'+' if row.grows else ''}"
+
+
+def eta(row: Row) -> str:
+    """Return the time still needed, `-` when unknown."""
+    return eta_words(row.eta_s, grows=row.grows)
+
+
+def eta_words(value_s: float | None, *, grows: bool) -> str:
+    """Return a time still needed; with a plus when it can only get longer."""
+    if value_s is None:
+        return "-"
+    return duration(max(1.0, float(round(value_s)))) + ("+" if grows else "")
+
+
+def rate(value: float | None) -> str:
+    """Return `9.8/s`, `-` when unknown."""
+    return "-" if value is None else f"{value:.1f}/s"
+
+
+def duration(value_s: float) -> str:
+    """Return `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
+    if value_s < 10 and value_s != int(value_s):
+        return f"{value_s:.1f} s"
+    whole = round(value_s)
+    if whole < 100:
+        return f"{whole} s"
+    for unit_s, unit, below_s, below in (
+        (60, "min", 1, "s"),
+        (3600, "h", 60, "min"),
+        (86400, "d", 3600, "h"),
+    ):
+        if whole < unit_s * (60 if unit == "min" else 24) or unit == "d":
+            rest = whole % unit_s // below_s
+            return f"{whole // unit_s} {unit}" + (f" {rest} {below}" if rest else "")
+    raise AssertionError(value_s)

@@ -1,0 +1,32 @@
+"""`pacewheel run`: the daemon, which works on all jobs until it is told to stop.
+
+Logs what it decides; ends with 0 after an orderly drain, which is what SIGTERM asks for.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from pacewheel.cli import options
+from pacewheel.cli.engines import run_async, warm_engine
+
+if TYPE_CHECKING:
+    import argparse
+
+    from pacewheel.config import Config
+
+log = logging.getLogger("pacewheel.cli.run")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    run_async(_run_until_signal(options.load_config(args)))
+    return 0
+
+
+async def _run_until_signal(config: Config) -> None:
+    async with warm_engine(config) as engine:
+        log.info("starting: %r", config)
+        await engine.run()
+        log.info("stopped: everything is settled or given back")

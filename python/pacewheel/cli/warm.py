@@ -1,0 +1,148 @@
+"""`pacewheel warm`: warm sites until all of them are done, with progress and a summary.
+
+Owns the one loop that `warm` and `demo` share. Whatever stops it, the jobs stay in the database,
+and the same command resumes them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pacewheel.cli import options, summary
+from pacewheel.cli.engines import run_async, stopping, warm_engine
+from pacewheel.cli.interrupt import Interrupt
+from pacewheel.cli.live import Reporter, reporter
+from pacewheel.cli.sites import Plan, Site, ensure_jobs, plan_of, sites_of
+from pacewheel.cli.summary import SiteResult
+from pacewheel.clock import monotonic_ms
+from pacewheel.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Mapping, Sequence
+
+    from pacewheel.config import Config
+    from pacewheel.engine import Engine
+    from pacewheel.model import JobInfo
+
+WATCH_INTERVAL_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a warm ended: `infos` are the last seen; `results` is None if a signal ended it."""
+
+    exit_code: int
+    infos: Sequence[JobInfo]
+    results: Sequence[SiteResult] | None
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    sites = sites_of(args.urls, config.allow_network)
+    plan = plan_of(args, config)
+    for site in sites:
+        plan.options_for(site)
+    ending = run_async(warm_sites(config, sites, plan, reporter(quiet=args.quiet)))
+    print_ending(ending, as_json=args.json)
+    return ending.exit_code
+
+
+async def warm_sites(
+    config: Config,
+    sites: Sequence[Site],
+    plan: Plan,
+    show: Reporter,
+    labels: Mapping[str, str] | None = None,
+) -> Ending:
+    """Warm `sites` until all their jobs are final, or a signal comes.
+
+    `labels` gives names to domains. The caller's `show` is closed on return.
+
+    Raises:
+        PacewheelError: the database or a job's options refuse; nothing runs any more then.
+    """
+    infos: list[JobInfo] = []
+    results: list[SiteResult] | None = None
+    with Interrupt() as interrupt:
+        try:
+            async with warm_engine(config) as engine, stopping(engine, interrupt):
+                job_ids = await ensure_jobs(engine, sites, plan, show.note)
+                await engine.start()
+                interrupt.drains = True
+                await _watch(engine, job_ids, show, interrupt, infos)
+                show.close()
+                if all(info.status.is_final for info in infos):
+                    results = await _results(engine, infos, labels or {})
+                else:
+                    show.note("stopping: what runs may end; interrupt again to stop at once")
+        except asyncio.CancelledError:
+            if not interrupt.exit_code:
+                raise
+        finally:
+            show.close()
+    code = interrupt.exit_code if results is None else summary.exit_code(results)
+    return Ending(code, infos, results)
+
+
+def print_ending(
+    ending: Ending,
+    *,
+    as_json: bool,
+    extra: Mapping[str, Any] | None = None,
+    next_step: str = "the same command resumes it",
+) -> None:
+    """Print the summary, or how far an interrupted warm came and what to do next."""
+    if as_json:
+        content = summary.as_json(ending.infos, ending.results, ending.exit_code)
+        print(json.dumps({**content, **(extra or {})}))
+    if ending.results is None:
+        settled = sum(info.settled for info in ending.infos)
+        total = sum(info.total for info in ending.infos)
+        line = f"interrupted: {settled} of {total} done; {next_step}"
+        print(line, file=sys.stderr)
+    elif not as_json:
+        print("\n".join(summary.lines(ending.results)))
+
+
+async def _watch(
+    engine: Engine,
+    job_ids: Sequence[int],
+    show: Reporter,
+    interrupt: Interrupt,
+    infos: list[JobInfo],
+) -> None:
+    """Show the jobs until all are final or the user wants to stop; `infos` is kept up to date."""
+    is_reachable = True
+    while not interrupt.asked.is_set():
+        try:
+            read = await engine.list_jobs(ids=job_ids, limit=len(job_ids))
+        except StoreUnavailable as error:
+            # The engine goes on by itself when the database is back, and so does this.
+            if is_reachable:
+                show.note(f"{error}; still trying")
+            is_reachable = False
+        else:
+            is_reachable = True
+            by_id = {info.id: info for info in read}
+            infos[:] = [by_id[job_id] for job_id in job_ids if job_id in by_id]
+            show.show(monotonic_ms() / 1000, infos)
+            if all(info.status.is_final for info in infos):
+                return
+        await interrupt.wait(WATCH_INTERVAL_S)
+
+
+async def _results(
+    engine: Engine, infos: Sequence[JobInfo], labels: Mapping[str, str]
+) -> list[SiteResult]:
+    results = []
+    for info in infos:
+        pages = await engine.summarise_job(info.id)
+        robots = {} if pages.pages else (await engine.summarise_job(info.id, "robots")).errors
+        results.append(SiteResult(labels.get(info.domain, info.domain), info, pages, robots))
+    return results
