@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
-from pacewheel.errors import ConfigInvalid, EngineFailed, JobUnknown, StoreUnavailable
+from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.registry import Handler, Registry
 from pacewheel.runtime import Runtime
 from pacewheel.store import Store, migrate
@@ -80,7 +80,7 @@ class Job:
 
     async def info(self) -> JobInfo:
         """Return the job's row and counters now."""
-        return (await self._engine.list_jobs(ids=[self.id]))[0]
+        return await self._engine.store.jobs.get_job(self.id)
 
 
 class Engine:
@@ -307,13 +307,15 @@ class Engine:
         options: Mapping[str, Any] | None = None,
         tasks: Sequence[NewTask] = (),
         discovery_open: bool = True,
+        unless_live: bool = False,
     ) -> Job:
         """Create a job, with its first tasks, in one transaction.
 
         `domain` is the key that is paced: `domain_delay_ms` sets the least gap between two of its
         requests (None leaves it). The job runs at most `concurrency` tasks at once, and takes
         `max_tasks` at most. While `discovery_open` it does not end by itself; see
-        `Job.finish_discovery`.
+        `Job.finish_discovery`. With `unless_live`, a live job of this domain and handler is
+        returned as it is, if there is one; of several callers at once, one creates.
 
         Raises:
             ConfigInvalid: a value can't work.
@@ -339,6 +341,7 @@ class Engine:
             options=options or {},
             tasks=tasks,
             discovery_open=discovery_open,
+            unless_live=unless_live,
         )
         return Job(self, job_id, domain)
 
@@ -362,11 +365,7 @@ class Engine:
         Raises:
             JobUnknown: there is none with this id.
         """
-        jobs = await self.list_jobs(ids=[job_id])
-        if not jobs:
-            message = f"there is no job {job_id}: see 'pacewheel jobs --all'"
-            raise JobUnknown(message)
-        return Job(self, job_id, jobs[0].domain)
+        return Job(self, job_id, (await self.store.jobs.get_job(job_id)).domain)
 
     async def list_jobs(
         self,

@@ -60,9 +60,13 @@ class DomainBlocked(PacewheelError):
 class JobFinal(StoreError):
     """The job is completed, failed or cancelled: it takes no tasks and no change of state."""
 
+    exit_code = 2
+
 
 class JobUnknown(StoreError):
     """No job has this id."""
+
+    exit_code = 2
 
 
 class SchemaMismatch(PacewheelError):

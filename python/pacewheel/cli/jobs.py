@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
 from pacewheel.cli.progress import waiting_words
-from pacewheel.errors import JobUnknown
 
 if TYPE_CHECKING:
     import argparse
@@ -106,10 +105,8 @@ async def _list(config: Config, *, live_only: bool, limit: int) -> list[JobInfo]
 
 async def _show(config: Config, job_id: int) -> tuple[JobInfo, JobSummary]:
     async with connected(config) as engine:
-        infos = await engine.list_jobs(ids=[job_id])
-        if not infos:
-            raise JobUnknown(f"there is no job {job_id}: see `pacewheel jobs --all`")
-        return infos[0], await engine.summarise_job(job_id)
+        info = await (await engine.get_job(job_id)).info()
+        return info, await engine.summarise_job(job_id)
 
 
 async def _cancel(config: Config, job_id: int) -> int:

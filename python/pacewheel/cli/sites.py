@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 SITES_MAX = 1_000
 CONCURRENCY_MAX = 10_000
 PAGES_MAX = 100_000_000
-_CREATE_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,7 @@ def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:
 
     Raises:
         TargetRefused: a URL is malformed or its scheme unsupported, its host is a refused address
-        or does
-            not exist.
+            or does not exist.
         ConfigInvalid: there are too many sites for one command.
     """
     guard = AddressGuard([ip_network(network) for network in allow_network])
@@ -151,16 +149,21 @@ async def ensure_jobs(
 
 
 async def _live_job(engine: Engine, site: Site, plan: Plan) -> JobInfo | None:
-    info = await _oldest_live(engine, site.domain)
-    if info is None:
-        return None
+    infos = await engine.list_jobs(domain=site.domain, live_only=True)
+    warm = [info for info in infos if info.handler == HANDLER]
+    info = min(warm, key=lambda info: info.id, default=None)
+    if info is not None:
+        _refuse_different(site, plan, info)
+    return info
+
+
+def _refuse_different(site: Site, plan: Plan, info: JobInfo) -> None:
     different = plan.differences(site, info)
     if different:
         raise ConfigInvalid(
             f"job {info.id} is warming {site.domain} with another {', '.join(different)}; join it with "
             f"the options it was started with, or end it by `pacewheel job cancel {info.id}`"
         )
-    return info
 
 
 async def _completed_since(
@@ -177,32 +180,21 @@ async def _completed_since(
 
 
 async def _create_job(engine: Engine, site: Site, plan: Plan) -> int:
-    for _ in range(_CREATE_ATTEMPTS):
-        job = await engine.create_job(
-            domain=site.domain,
-            handler=HANDLER,
-            concurrency=plan.concurrency,
-            max_tasks=plan.max_tasks,
-            domain_delay_ms=plan.delay_ms,
-            options=plan.options_for(site),
-            tasks=initial_tasks(site.urls, plan.options_for(site)),
-            discovery_open=False,
-        )
-        # Creating locks the domain's row, so ids are in the order of commits: an older job is visible now.
-        oldest = await _oldest_live(engine, site.domain)
-        if oldest is None or oldest.id >= job.id:
-            return job.id
-        await job.cancel()
-        joined = await _live_job(engine, site, plan)
-        if joined is not None:
-            return joined.id
-    raise ConfigInvalid(f"the warm jobs of {site.domain} end as soon as they start; try again")
-
-
-async def _oldest_live(engine: Engine, domain: str) -> JobInfo | None:
-    infos = await engine.list_jobs(domain=domain, live_only=True)
-    warm = [info for info in infos if info.handler == HANDLER]
-    return min(warm, key=lambda info: info.id, default=None)
+    options = plan.options_for(site)
+    job = await engine.create_job(
+        domain=site.domain,
+        handler=HANDLER,
+        concurrency=plan.concurrency,
+        max_tasks=plan.max_tasks,
+        domain_delay_ms=plan.delay_ms,
+        options=options,
+        tasks=initial_tasks(site.urls, options),
+        discovery_open=False,
+        unless_live=True,
+    )
+    # Another command may have been faster: its job is joined, if it is the same.
+    _refuse_different(site, plan, await job.info())
+    return job.id
 
 
 def _refuse_host(url: Url, guard: AddressGuard) -> None:

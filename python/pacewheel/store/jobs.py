@@ -6,7 +6,7 @@ tasks.py.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
@@ -43,11 +43,24 @@ class PostgresJobs:
         options: Mapping[str, Any],
         tasks: Sequence[NewTask],
         discovery_open: bool,
+        unless_live: bool,
     ) -> int:
-        """Create a job with its first tasks in one transaction; return its id."""
+        """Create a job with its first tasks in one transaction; return its id.
+
+        With `unless_live`, return the live job of this domain and handler instead if there is one,
+        and change nothing: the domain's row is locked meanwhile, so of several callers one creates.
+        """
 
         async def create(connection: asyncpg.Connection) -> int:
             async with connection.transaction():
+                if unless_live:
+                    await connection.execute(self._queries["lock_domain"], domain)
+                    live: int | None = await connection.fetchval(
+                        self._queries["find_live_job"], domain, handler
+                    )
+                    if live is not None:
+                        return live
+                    await connection.execute(self._queries["put_domain"], domain, domain_delay_ms)
                 row = await connection.fetchrow(
                     self._queries["create_job"],
                     domain,
@@ -63,7 +76,8 @@ class PostgresJobs:
                     await connection.execute(self._queries["finish_discovery"], [job_id])
                 return job_id
 
-        await self._pool.fetch(self._queries["put_domain"], domain, domain_delay_ms)
+        delay_ms = None if unless_live else domain_delay_ms
+        await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
         job_id: int = await self._pool.run(create)
         return job_id
 
@@ -94,22 +108,28 @@ class PostgresJobs:
         row = await self._pool.run(cancel)
         if row is None or JobState(row["status"]).is_final:
             await self.refuse(job_id)
-            raise AssertionError
         cancelled: int = row["cancelled"]
         return cancelled
 
-    async def refuse(self, job_id: int) -> None:
+    async def get_job(self, job_id: int) -> JobInfo:
+        """Return one job.
+
+        Raises:
+            JobUnknown: there is none with this id.
+        """
+        jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
+        if not jobs:
+            raise JobUnknown(f"there is no job {job_id}: see 'pacewheel jobs --all'")
+        return jobs[0]
+
+    async def refuse(self, job_id: int) -> NoReturn:
         """Raise the error that says why a job can't be changed.
 
         Raises:
             JobFinal, JobUnknown: always one of them.
         """
-        jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
-        if not jobs:
-            message = f"there is no job {job_id}: see 'pacewheel jobs --all'"
-            raise JobUnknown(message)
-        message = f"job {job_id} is {jobs[0].status.name.lower()} and takes no more changes: create a new one"
-        raise JobFinal(message)
+        state = (await self.get_job(job_id)).status.name.lower()
+        raise JobFinal(f"job {job_id} is {state} and takes no more changes: create a new one")
 
     async def list_jobs(
         self, *, ids: Sequence[int] | None, domain: str | None, live_only: bool, limit: int
