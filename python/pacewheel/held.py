@@ -75,6 +75,11 @@ class HeldDomain:
         """When the timer for its next waiting task is set, or None."""
         self._gate: asyncio.Lock | None = None
 
+    @property
+    def is_working(self) -> bool:
+        """True while there is something to do here, as far as is known."""
+        return bool(self.unsettled) or self.idle_since_ms is None
+
     def started(self, task_id: int, job_id: int, priority: float, poke: int) -> None:
         """Note a claimed task; they come best first."""
         self.unsettled[task_id] = job_id

@@ -1,6 +1,6 @@
 """The one shape of a background service: idempotent start and stop, and a loop that is supervised.
 
-A loop that raises is logged, counted and started again after a jittered pause: one failing service
+A loop that raises is logged and started again after a jittered pause: one failing service
 must not take the process down, nor die in silence. One that fails again and again without ever
 running for a while has a broken invariant: it gives up and says so through `on_failure`, and the
 engine ends. An unavailable database is neither; it is waited for, however long. Cancelling is the
@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from pacewheel.errors import StoreUnavailable
@@ -30,11 +31,10 @@ STEADY_S = 10.0
 CRASHES_IN_A_ROW_MAX = 5
 
 
-class Service:
+class Service(ABC):
     """Base of the services; a subclass gives `_loop`, which runs until it is cancelled."""
 
     def __init__(self) -> None:
-        self.crashes = 0
         self.on_failure: Callable[[str, Exception], None] | None = None
         """Called with the service's name and the error when it gives up."""
         self._supervisor: asyncio.Task[None] | None = None
@@ -57,8 +57,9 @@ class Service:
             with contextlib.suppress(asyncio.CancelledError):
                 await supervisor
 
+    @abstractmethod
     async def _loop(self) -> None:
-        raise NotImplementedError
+        """Work until cancelled."""
 
     async def _supervise(self) -> None:
         in_a_row = 0
@@ -78,7 +79,6 @@ class Service:
                 waiting = True
                 pause_s = UNAVAILABLE_PAUSE_S
             except Exception as error:
-                self.crashes += 1
                 in_a_row += 1
                 log.exception("%s failed and is started again", self.name)
                 if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:

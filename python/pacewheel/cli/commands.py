@@ -14,7 +14,6 @@ from pacewheel.config import settings
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
 
-DEMO_DELAY_S = 0.1
 DEMO_SCHEMA = "pacewheel_demo"
 DELAY_S = 0.5
 CONCURRENCY = 8

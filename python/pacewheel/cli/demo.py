@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
-from pacewheel.cli.commands import CONCURRENCY, DEMO_DELAY_S, DEMO_SCHEMA
+from pacewheel.cli.commands import CONCURRENCY, DEMO_SCHEMA
 from pacewheel.cli.engines import HANDLER, connected, run_async
 from pacewheel.cli.live import reporter
 from pacewheel.cli.sites import Plan, sites_of
@@ -21,7 +21,7 @@ from pacewheel.cli.warm import Ending, print_ending, warm_sites
 from pacewheel.crawl.urls import authority
 from pacewheel.errors import JobFinal
 from pacewheel.loadtest.farm import FarmProcess
-from pacewheel.loadtest.farm_presets import demo_sites
+from pacewheel.loadtest.farm_presets import DEMO_DELAY_MS, demo_sites
 
 if TYPE_CHECKING:
     import argparse
@@ -86,9 +86,7 @@ def truth_of(log: ArrivalLog, specs: tuple[SiteSpec, ...]) -> Truth:
     requests = violations = 0
     tightest = ("none", 0.0, 1)
     for spec in specs:
-        permitted_ms = max(
-            round(DEMO_DELAY_S * 1000), round((spec.robots.crawl_delay_s or 0) * 1000)
-        )
+        permitted_ms = max(DEMO_DELAY_MS, round((spec.robots.crawl_delay_s or 0) * 1000))
         requests += len(log.arrivals(spec.name))
         violations += len(log.violations(spec.name, permitted_ms, TOLERANCE_MS))
         smallest_ms = log.smallest_gap_ms(spec.name)
@@ -103,7 +101,7 @@ async def _warm_farm(config: Config, urls: list[str], labels: dict[str, str], sh
     await _cancel_leftovers(config)
     plan = Plan(
         concurrency=CONCURRENCY,
-        delay_ms=round(DEMO_DELAY_S * 1000),
+        delay_ms=DEMO_DELAY_MS,
         options={"user_agent": config.user_agent},
     )
     return await warm_sites(config, sites_of(urls, config.allow_network), plan, show, labels)

@@ -27,7 +27,6 @@ from ipaddress import (
     IPv6Address,
     IPv6Network,
     ip_address,
-    ip_network,
 )
 from typing import Any
 
@@ -204,20 +203,6 @@ class GuardedResolver(AbstractResolver):
         loop = asyncio.get_running_loop()
         infos = await loop.run_in_executor(self._threads, _getaddrinfo, host, port)
         return list(dict.fromkeys(str(info[4][0]) for info in infos))
-
-
-def parse_network(text: str) -> IPNetwork:
-    """Parse the value of `--allow-network`: an address or a CIDR block; host bits are refused.
-
-    Raises:
-        TargetRefused: it is neither.
-    """
-    try:
-        return ip_network(text.strip())
-    except ValueError as error:
-        raise TargetRefused(
-            f"network {text!r} can't be parsed ({error}): write it as 10.0.0.0/8 or ::1/128"
-        ) from None
 
 
 def _getaddrinfo(host: str, port: int) -> list[Any]:

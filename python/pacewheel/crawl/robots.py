@@ -69,11 +69,6 @@ class RulesCache:
         """Return how many texts are held."""
         return len(self._rules)
 
-    @property
-    def chars(self) -> int:
-        """Return the length of all texts whose rules are held."""
-        return self._chars
-
     def rules(self, text: str) -> RobotsRules:
         """Return the parsed rules of `text`."""
         digest = hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).digest()

@@ -110,11 +110,6 @@ def parse(url: str, base: str | None = None) -> Url:
     return Url(href, scheme, hostport, slash + target.partition("#")[0])
 
 
-def normalize(url: str, base: str | None = None) -> str:
-    """Return the URL standard's serialisation of `url`. Raises TargetRefused as `parse` does."""
-    return parse(url, base).href
-
-
 def key(url: str) -> str:
     """Return the canonical key of `url`.
 

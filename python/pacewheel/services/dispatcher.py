@@ -66,7 +66,6 @@ class Dispatcher(Service):
         self._due: dict[int, None] = {}
         self._changed = asyncio.Event()
         self._jobs: dict[int, tuple[Handler, dict[str, Any]]] = {}
-        self.claimed = 0
 
     def mark_due(self, domain_id: int) -> None:
         """Ask for the domain's tasks as soon as a slot is free."""
@@ -135,9 +134,7 @@ class Dispatcher(Service):
                 if domain.returned != before:
                     domain.cursors.clear()
         self._wake_workers()
-        claimed = sum(len(claim.tasks) for claim in claims)
-        self.claimed += claimed
-        return claimed
+        return sum(len(claim.tasks) for claim in claims)
 
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
         """Take the domains that have waited longest off the queue."""

@@ -160,7 +160,7 @@ class Leaser(Service):
 
     def _working(self) -> int:
         """How many domains have something to do; only these count in the shares."""
-        return sum(1 for domain in self._held if domain.unsettled or domain.idle_since_ms is None)
+        return sum(domain.is_working for domain in self._held)
 
     async def _lease(self, share: int) -> None:
         room = min(share - self._working(), self._domains_max - len(self._held))
@@ -194,7 +194,7 @@ class Leaser(Service):
 
     def _shed(self, surplus: int) -> None:
         by_load = sorted(self._held, key=lambda domain: len(domain.unsettled))
-        busy = [domain for domain in by_load if domain.unsettled or domain.idle_since_ms is None]
+        busy = [domain for domain in by_load if domain.is_working]
         staying = [domain for domain in busy if not domain.releasing]
         for domain in staying[: max(0, surplus - (len(busy) - len(staying)))]:
             domain.releasing = True

@@ -35,13 +35,11 @@ class Notifier(Service):
         self._on_released = on_released
         self._on_cancelled = on_cancelled
         self._on_listening = on_listening
-        self.hints = 0
 
     async def _loop(self) -> None:
         await self._listen(self._on_hint)
 
     def _on_hint(self, verb: str, ids: list[int]) -> None:
-        self.hints += 1
         match verb:
             case "enqueued":
                 self._on_enqueued(ids)

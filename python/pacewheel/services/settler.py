@@ -60,8 +60,6 @@ class Settler(Service):
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
-        self.settled = 0
-        self.refused = 0
 
     def add(self, settlement: Settlement) -> None:
         """Queue one attempt's end."""
@@ -114,7 +112,6 @@ class Settler(Service):
             for item in mine
             if (domain := self._held.get(item.domain_id))
         }
-        self.refused += len(batch) - len(mine)
         if not mine or self._held.worker_id is None:
             return 0
         pause_s = PAUSE_S
@@ -135,7 +132,6 @@ class Settler(Service):
             if domain is not None and domain.epoch == epochs[domain_id]:
                 self._on_lost(domain_id)
         self._confirm([item for item in mine if item.domain_id in settled.held], epochs)
-        self.settled += settled.rows
         return settled.rows
 
     async def _divide(self, batch: Sequence[Settlement], error: Exception) -> int:

@@ -80,10 +80,6 @@ class Waker(Service):
         self._wheel.cancel(READY, domain_id)
         self._ready.discard(domain_id)
 
-    def timers(self) -> int:
-        """How many timers are set."""
-        return len(self._wheel)
-
     def _schedule(self, kind: int, domain_id: int, at_ms: float) -> None:
         if monotonic_ms() - self._told_ms > STALE_MS:
             self._fire()

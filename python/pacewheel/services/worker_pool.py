@@ -80,7 +80,6 @@ class WorkerPool(Service):
         self._stopping = False
         self._all_ended = asyncio.Event()
         self._all_ended.set()
-        self.abandoned = 0
 
     def free(self) -> int:
         """How many more tasks can be taken; none while many wait to start.
@@ -177,7 +176,6 @@ class WorkerPool(Service):
             running.handler.name,
             running.task.id,
         )
-        self.abandoned += 1
         if running.worker is not None:
             self._workers.discard(running.worker)
             running.worker = None

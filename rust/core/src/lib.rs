@@ -13,7 +13,9 @@
 mod list;
 mod slab;
 mod stats;
+mod types;
 mod wheel;
 
 pub use stats::Stats;
-pub use wheel::{CAPACITY_MAX, Due, KINDS, Kind, TimerWheel, WheelError};
+pub use types::{Due, KINDS, Kind, WheelError};
+pub use wheel::{CAPACITY_MAX, TimerWheel};

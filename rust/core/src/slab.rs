@@ -9,7 +9,7 @@
 
 use std::ops::{Index, IndexMut};
 
-use crate::wheel::Kind;
+use crate::types::Kind;
 
 /// "No entry": the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;

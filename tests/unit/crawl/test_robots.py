@@ -98,4 +98,4 @@ def test_the_cache_parses_a_text_once_and_stays_within_its_bounds() -> None:
     assert first is cache.rules("User-agent: a")
     assert 2 == len(cache)
     cache.rules("#" * 90)
-    assert (1, 90) == (len(cache), cache.chars)
+    assert (1, 90) == (len(cache), cache._chars)

@@ -37,7 +37,7 @@ def test_urls_are_parsed_as_the_url_standard_says(
         with pytest.raises(TargetRefused):
             urls.parse(url, base)
     else:
-        assert href == urls.normalize(url, base)
+        assert href == urls.parse(url, base).href
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_keys_fold_what_rfc_3986_folds_and_nothing_else(url: str, expected: str)
 @given(st.text(st.characters(max_codepoint=0x2FF), max_size=40))
 def test_keys_are_keys_of_themselves(path: str) -> None:
     """A key of a key is the key, whatever the path."""
-    key = urls.key(urls.normalize("http://example.com/" + path.lstrip("/\\\t\r\n")))
+    key = urls.key(urls.parse("http://example.com/" + path.lstrip("/\\\t\r\n")).href)
     assert key == urls.key(key)
 
 
@@ -77,7 +77,7 @@ def test_any_text_is_parsed_or_refused_in_one_line(text: str, base: str | None) 
         lines = str(refused).splitlines()
     else:
         lines = [url.href]
-        assert url.href == urls.normalize(url.href)
+        assert url.href == urls.parse(url.href).href
         assert url.href.startswith((f"{url.scheme}://{url.host}/", f"{url.scheme}://{url.host}:"))
         assert url.target.startswith("/")
     assert 1 == len(lines)

@@ -29,12 +29,12 @@
 
 mod slots;
 mod table;
-mod types;
+
 mod validate;
 
+use crate::types::{Due, KINDS, Kind, WheelError};
 use slots::{Occupancy, SLOTS_MAX, block_of, block_start, blocks_ahead, modulo};
 use table::Table;
-pub use types::{Due, KINDS, Kind, WheelError};
 
 use crate::list::List;
 use crate::slab::{Entry, NONE, Slab};

@@ -4,8 +4,8 @@
 
 use hashbrown::HashTable;
 
-use super::Kind;
 use crate::slab::Slab;
+use crate::types::Kind;
 
 /// One multiplication that mixes all bits into both ends of the result.
 ///
