@@ -17,9 +17,10 @@ import pytest
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_presets import farm_sites
 from tests.integration.test_cli_errors import LOOPBACK, README, environment, pacewheel
+from tests.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from pacewheel.loadtest.farm_log import ArrivalLog
 
@@ -45,14 +46,6 @@ def start(*arguments: str, dsn: str) -> subprocess.Popen[str]:
         text=True,
         env=environment(PACEWHEEL_DSN=dsn),
     )
-
-
-def wait_for(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
-    """Return when the condition holds; fail if it doesn't within the time."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline, "the condition did not come true in time"
-        time.sleep(0.02)
 
 
 def requests(log: ArrivalLog) -> int:
@@ -104,7 +97,7 @@ def test_max_pages_include_and_exclude_are_kept(dsn: str, farm: FarmProcess) -> 
 def test_interrupted_and_started_again_it_resumes(dsn: str, farm: FarmProcess) -> None:
     """SIGINT drains and says how to go on; the same command fetches the rest and nothing twice."""
     process = start("warm", *farm.urls, *OPTIONS, dsn=dsn)
-    wait_for(lambda: requests(farm.log()) > 30)
+    wait_until(lambda: requests(farm.log()) > 30, "30 requests are made")
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
     assert 130 == process.returncode
@@ -158,7 +151,9 @@ def test_the_daemon_works_on_submitted_jobs(
     assert 3 == len(pacewheel("jobs", "--json", PACEWHEEL_DSN=dsn).stdout.splitlines())
 
     daemon = start("run", *LOOPBACK, dsn=dsn)
-    wait_for(lambda: "no live jobs" in pacewheel("jobs", PACEWHEEL_DSN=dsn).stdout)
+    wait_until(
+        lambda: "no live jobs" in pacewheel("jobs", PACEWHEEL_DSN=dsn).stdout, "the jobs are done"
+    )
     daemon.send_signal(number)
     _, errors = daemon.communicate(timeout=30)
     assert 0 == daemon.returncode, errors
@@ -174,7 +169,7 @@ def test_the_daemon_works_on_submitted_jobs(
 def test_a_cancelled_job_ends_the_warm_with_1(dsn: str, farm: FarmProcess) -> None:
     """`job cancel` from elsewhere: the site is reported as not warmed."""
     process = start("warm", farm.urls[0], *LOOPBACK, "--delay", "1", "--json", dsn=dsn)
-    wait_for(lambda: requests(farm.log()) > 1)
+    wait_until(lambda: requests(farm.log()) > 1, "the job has begun")
     (job,) = pacewheel("jobs", "--json", PACEWHEEL_DSN=dsn).stdout.splitlines()
     cancelled = pacewheel("job", "cancel", str(json.loads(job)["id"]), PACEWHEEL_DSN=dsn)
     assert 0 == cancelled.returncode, cancelled.stderr

@@ -10,8 +10,8 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from pacewheel.crawl.client import FetchFailed, Response
 from pacewheel.crawl.transport import Timings
-from pacewheel.crawl.warm import WarmHandler, initial_tasks, validate_options
-from pacewheel.errors import LeaseLost, TargetRefused
+from pacewheel.crawl.warm import WarmHandler, validate_options
+from pacewheel.errors import LeaseLost
 from pacewheel.model import Outcome, OutcomeKind, Task
 
 if TYPE_CHECKING:
@@ -382,20 +382,3 @@ async def test_details_are_fit_for_jsonb() -> None:
     word.encode()
     assert "\x00" not in word
     assert len(word) <= 200
-
-
-def test_a_job_begins_with_its_robots() -> None:
-    """Of the scheme, host and port of the first start URL."""
-    options = validate_options({"start": ["http://example.com:8080/a/b?c"]})
-    (task,) = initial_tasks(options["start"], options)
-    assert ("http://example.com:8080/robots.txt", 1.0) == (task.target, task.priority)
-    assert "robots http://example.com:8080/robots.txt" == task.key
-    assert {"kind": "robots", "depth": 0, "source": "start"} == task.payload
-
-
-def test_a_job_needs_start_urls_that_its_options_hold() -> None:
-    """The robots task reads them there."""
-    with pytest.raises(TargetRefused, match="needs a start URL"):
-        initial_tasks([], {})
-    with pytest.raises(TargetRefused, match="not in the job's option start"):
-        initial_tasks([HOME], {"start": []})
