@@ -157,8 +157,8 @@ def test_migrate_says_what_is_missing_then_applies_it(empty_dsn: str) -> None:
 
 def test_jobs_that_do_not_exist_are_one_line(dsn: str) -> None:
     """Show and cancel; an empty list is no error."""
-    assert "there is no job 7" in refused(3, "job", "show", "7", "--dsn", dsn)
-    assert "there is no job 7" in refused(3, "job", "cancel", "7", "--dsn", dsn)
+    assert "there is no job 7" in refused(2, "job", "show", "7", "--dsn", dsn)
+    assert "there is no job 7" in refused(2, "job", "cancel", "7", "--dsn", dsn)
     assert "no live jobs" in pacewheel("jobs", "--dsn", dsn).stdout
 
 

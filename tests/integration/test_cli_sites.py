@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from pacewheel import Engine
+from pacewheel.cli.engines import HANDLER
 from pacewheel.cli.sites import Plan, Site, ensure_jobs
 from pacewheel.errors import ConfigInvalid
 from tests.conftest import fetch
@@ -41,6 +42,10 @@ async def test_a_command_with_another_pace_changes_nothing(dsn: str) -> None:
     await ensure_jobs(engine, SITES[:1], plan(500), lambda _text: None)
     with pytest.raises(ConfigInvalid, match="delay"):
         await ensure_jobs(engine, SITES[:1], plan(700), lambda _text: None)
+    # One that looked before the job was there comes as far as the job's creation.
+    await engine.create_job(
+        domain=SITES[0].domain, handler=HANDLER, domain_delay_ms=700, unless_live=True
+    )
     await engine.close()
     rows = await fetch(dsn, "SELECT base_delay_ms FROM pacewheel.domains")
     assert [500] == [row["base_delay_ms"] for row in rows]

@@ -92,6 +92,8 @@ async def test_an_engine_runs_every_statement_under_another_schema(
     await engine.connect()
     tasks = [NewTask("first"), NewTask("flaky")]
     job = await engine.create_job(domain="a.example", handler="story", tasks=tasks)
+    same = await engine.create_job(domain="a.example", handler="story", unless_live=True)
+    assert job.id == same.id
     await leave_a_dead_worker(empty_dsn)
     async with engine:
         await until(lambda: {"first", "found", "flaky"} <= set(seen))

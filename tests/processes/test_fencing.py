@@ -35,6 +35,7 @@ async def store(dsn: str) -> AsyncIterator[Store]:
         options={},
         tasks=[NewTask(f"t{number}") for number in range(10)],
         discovery_open=False,
+        unless_live=False,
     )
     yield opened
     await opened.close()
