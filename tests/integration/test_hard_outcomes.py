@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import math
+import subprocess
+import sys
 from typing import Any
 
 import asyncpg
+import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task, TaskState
 from pacewheel.ports import Settlement
@@ -26,9 +29,10 @@ OUTCOMES: dict[str, Any] = {
 }
 
 
-async def test_no_outcome_stops_the_engine(dsn: str) -> None:
+@pytest.mark.parametrize("capacity", [1, 200])
+async def test_no_outcome_stops_the_engine(dsn: str, capacity: int) -> None:
     """Each impossible outcome fails its own task; the others are done, and so is the job."""
-    engine = Engine(dsn)
+    engine = Engine(dsn, config=Config(capacity=capacity))
 
     @engine.handler("odd", attempts=1)
     async def odd(task: Task) -> Outcome | None:
@@ -39,7 +43,7 @@ async def test_no_outcome_stops_the_engine(dsn: str) -> None:
             await asyncio.sleep(0)
         return OUTCOMES.get(task.target)
 
-    names = [*OUTCOMES, "it cancels the coroutine it runs on", "fine"]
+    names = ["it cancels the coroutine it runs on", *OUTCOMES, "fine"]
     await engine.connect()
     job = await engine.create_job(
         domain="a.example",
@@ -55,6 +59,46 @@ async def test_no_outcome_stops_the_engine(dsn: str) -> None:
     await engine.connect()
     assert JobState.COMPLETED == (await job.info()).status
     await engine.close()
+
+
+UNSTOPPED = """
+import asyncio, sys
+from pacewheel import Engine, NewTask
+
+async def main():
+    engine = Engine(sys.argv[1])
+    started = asyncio.Event()
+
+    @engine.handler("endless")
+    async def endless(task):
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            if task.target == "deaf":
+                return
+            raise
+
+    await engine.start()
+    await engine.create_job(domain="a.example", handler="endless", tasks=[NewTask(sys.argv[2])])
+    await started.wait()
+    raise SystemExit("main ended")
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("target", ["obedient", "deaf"])
+def test_a_program_that_ends_without_stopping_its_engine_ends(dsn: str, target: str) -> None:
+    """The event loop cancels all it has, and waits for it: no worker may live on."""
+    done = subprocess.run(
+        [sys.executable, "-c", UNSTOPPED, dsn, target],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (1, "main ended") == (done.returncode, done.stderr.strip())
 
 
 async def test_every_priority_is_claimed(dsn: str) -> None:
@@ -131,8 +175,12 @@ async def test_an_attempt_is_settled_once_even_when_its_task_was_woken_meanwhile
 
 async def test_a_drain_gives_domains_back_while_one_handler_still_runs(dsn: str) -> None:
     """Others take over at once what does not run; the running task ends in peace."""
-    leaving, staying = (Engine(dsn, config=Config(**FAST, grace_s=20.0)) for _ in range(2))
+    # Idle domains are kept: nothing but the drain gives them back.
+    config = Config(**FAST, grace_s=20.0, idle_release_s=60.0)
+    leaving, staying = Engine(dsn, config=config), Engine(dsn, config=config)
     let_go = asyncio.Event()
+    # Three domains at once are more than half of four: the one that leaves takes no share.
+    three = asyncio.Barrier(3)
     done: list[tuple[str, str]] = []
 
     def register(engine: Engine, name: str) -> None:
@@ -140,6 +188,8 @@ async def test_a_drain_gives_domains_back_while_one_handler_still_runs(dsn: str)
         async def note(task: Task) -> None:
             if task.target == "long":
                 await let_go.wait()
+            elif task.target == "more" and not let_go.is_set():
+                await three.wait()
             done.append((name, task.target))
 
     register(leaving, "leaving")

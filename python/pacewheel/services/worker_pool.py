@@ -1,14 +1,14 @@
 """WorkerPool: runs handlers, each under its deadline, on a bounded number of coroutines.
 
 Owns the claimed tasks from their claim to their outcome. Workers are long-lived coroutines fed from
-one
-queue: an asyncio task a pacewheel task would cost several times as much. A worker that takes a task
-wakes the next one first, so a burst of handlers that never wait is run by a few workers, and
+one queue: an asyncio task a pacewheel task would cost several times as much. A worker that takes a
+task wakes the next one first, so a burst of handlers that never wait is run by a few workers, and
 handlers that do wait spread over all.
 
 A handler is stopped (deadline, cancelled job, shutdown) by cancelling its coroutine. One that
 swallows the cancellation is abandoned after a second grace: its task is settled without it, another
-worker takes its place, and whatever it returns later counts for nothing.
+worker takes its place, and whatever it returns later counts for nothing. A worker that somebody
+else cancels (the event loop at its end, or the handler that runs on it) ends after its task.
 """
 
 from __future__ import annotations
@@ -77,7 +77,6 @@ class WorkerPool(Service):
         self._active: set[Running] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
-        self._stopping = False
         self._all_ended = asyncio.Event()
         self._all_ended.set()
 
@@ -144,7 +143,6 @@ class WorkerPool(Service):
 
     async def stop(self) -> None:
         """Stop the watch and cancel every worker."""
-        self._stopping = True
         workers = list(self._workers)
         for worker in workers:
             worker.cancel()
@@ -206,6 +204,9 @@ class WorkerPool(Service):
             if running.worker is None:
                 return
             self._finish(running, outcome)
+            if me.cancelling():
+                # Not by the pool, which takes its own back.
+                return
             streak += 1
             if streak >= STREAK_MAX:
                 streak = 0
@@ -216,11 +217,6 @@ class WorkerPool(Service):
         try:
             outcome = await self._call(running.task, running.handler)
         except asyncio.CancelledError:
-            if running.stop is None and running.worker is not None:
-                if self._stopping:
-                    raise
-                # The handler cancelled the coroutine it runs on, which is this worker's.
-                running.worker.uncancel()
             outcome = ITS_OWN_CANCELLATION
         if running.stop is None:
             return outcome
