@@ -179,9 +179,10 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
         tasks=[NewTask("stubborn", priority=1), NewTask("next")],
         discovery_open=False,
     )
+    asyncio.get_running_loop().call_later(20, let_go.set)
     await engine.run_until_idle()
+    assert not let_go.is_set()
     let_go.set()
-
     assert {"stubborn": "failed", "next": "completed"} == await states(dsn)
 
 
