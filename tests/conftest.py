@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -51,7 +52,11 @@ async def fetch(dsn: str, query: str, *args: object) -> list[asyncpg.Record]:
 
 @pytest.fixture(scope="session")
 def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The session's embedded server, with an empty database."""
+    """The session's server: the one that TEST_DSN names, or an embedded one."""
+    given = os.environ.get("TEST_DSN")
+    if given:
+        yield given
+        return
     directory: Path = tmp_path_factory.mktemp("postgres") / "data"
     with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
         yield use.dsn

@@ -23,7 +23,7 @@ from tests.conftest import fetch, until
 from tests.processes.fleet import count
 
 DELAY_MS = 100
-# The farm reads its sockets late by as much when the machine is busy: what the demo allows itself.
+# What the demo allows itself.
 TOLERANCE_MS = 10.0
 WARM_TIMEOUT_S = 40.0
 
@@ -56,7 +56,10 @@ class Warms:
     """Processes of `pacewheel warm` on one database."""
 
     def __init__(self, dsn: str, urls: list[str]) -> None:
+        # The farm's log is to time arrivals, not how long four busy processes keep the farm waiting
+        # for a core: measured, ten runs each, up to 13 ms without "nice" and 3.5 ms with it.
         self._command = [
+            *("nice", "-n", "19"),
             *(sys.executable, "-m", "pacewheel", "warm", *urls, "--dsn", dsn, "--json"),
             *("--delay", f"{DELAY_MS / 1000}", "--allow-network", "127.0.0.0/8"),
         ]
