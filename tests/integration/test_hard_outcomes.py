@@ -14,6 +14,7 @@ import pytest
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task, TaskState
 from pacewheel.ports import Settlement
 from pacewheel.store import Store
+from pacewheel.store.leases import PostgresLeases
 from tests.conftest import FAST, fetch, until
 
 ENDLESS: list[Any] = []
@@ -218,3 +219,30 @@ async def test_a_drain_gives_domains_back_while_one_handler_still_runs(dsn: str)
     await until(lambda: 4 == sum(("staying", "more") == entry for entry in done))
     await staying.stop()
     assert ("leaving", "long") in done
+
+
+async def test_a_domain_whose_release_was_cut_short_by_the_stop_is_given_back(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The leaser's loop is cancelled while its release waits for the database: the end gives it back."""
+    release = PostgresLeases.release_domains
+    waits = asyncio.Event()
+
+    async def never(*_: Any) -> None:
+        waits.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(PostgresLeases, "release_domains", never)
+    engine = Engine(dsn, config=Config(**FAST, idle_release_s=0.0))
+
+    @engine.handler("note")
+    async def note(task: Task) -> None:
+        pass
+
+    await engine.start()
+    await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("t")])
+    await asyncio.wait_for(waits.wait(), 10)
+    monkeypatch.setattr(PostgresLeases, "release_domains", release)
+    await engine.stop()
+    rows = await fetch(dsn, "SELECT owner, in_flight FROM pacewheel.domains")
+    assert [(None, [])] == [tuple(row) for row in rows]

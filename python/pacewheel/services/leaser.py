@@ -73,6 +73,8 @@ class Leaser(Service):
         self._missing = 0
         self._others = False
         self._draining = False
+        self._unreleased: list[HeldDomain] = []
+        """Held no longer, and not known to be released: the answer failed, or was not waited for."""
         self._soon = asyncio.Event()
         self._next_beat_s = 0.0
 
@@ -149,6 +151,7 @@ class Leaser(Service):
                 return beat
             log.warning("worker %d was declared dead: its domains are gone", self._held.worker_id)
             self._held.worker_id = None
+            self._unreleased.clear()
             for domain in self._held.drop_all():
                 self._on_dropped(domain)
             # Its handlers are being stopped; until they have ended, a domain leased anew could run
@@ -212,7 +215,7 @@ class Leaser(Service):
 
     async def _give_back(self) -> None:
         empty = [domain for domain in self._held if domain.releasing and not domain.unsettled]
-        if empty:
+        if empty or self._unreleased:
             await self._release(empty)
 
     async def _release(self, domains: Sequence[HeldDomain]) -> None:
@@ -221,12 +224,16 @@ class Leaser(Service):
         for domain in domains:
             self._held.drop(domain.id)
             self._on_dropped(domain)
+        self._unreleased.extend(domains)
+        # What was released already, or leased again since, has another epoch or owner by now.
+        releasing = list(self._unreleased)
         await self._store.release_domains(
             self._held.worker_id,
-            [domain.id for domain in domains],
-            [domain.epoch for domain in domains],
-            [domain.slot_in_ms() for domain in domains],
+            [domain.id for domain in releasing],
+            [domain.epoch for domain in releasing],
+            [domain.slot_in_ms() for domain in releasing],
         )
+        self._unreleased = [domain for domain in self._unreleased if domain not in releasing]
 
     async def drain(self) -> None:
         """Lease nothing more, and give each domain back as soon as nothing of it runs."""
