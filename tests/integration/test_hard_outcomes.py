@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task, TaskState
+from pacewheel.errors import StoreUnavailable
 from pacewheel.ports import Settlement
 from pacewheel.store import Store
 from pacewheel.store.leases import PostgresLeases
@@ -246,3 +247,30 @@ async def test_a_domain_whose_release_was_cut_short_by_the_stop_is_given_back(
     await engine.stop()
     rows = await fetch(dsn, "SELECT owner, in_flight FROM pacewheel.domains")
     assert [(None, [])] == [tuple(row) for row in rows]
+
+
+async def test_a_release_that_failed_is_repeated(dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without work nobody leases the domain anew: the one who dropped it has to give it back."""
+    release = PostgresLeases.release_domains
+    failures = iter([StoreUnavailable("cut")])
+
+    async def fails_once(leases: PostgresLeases, *args: Any) -> None:
+        for failure in failures:
+            raise failure
+        await release(leases, *args)
+
+    monkeypatch.setattr(PostgresLeases, "release_domains", fails_once)
+    engine = Engine(dsn, config=Config(**FAST, idle_release_s=0.0))
+
+    @engine.handler("note")
+    async def note(task: Task) -> None:
+        pass
+
+    async def is_given_back() -> bool:
+        rows = await fetch(dsn, "SELECT owner, epoch FROM pacewheel.domains")
+        return [(None, 1)] == [tuple(row) for row in rows]
+
+    async with engine:
+        await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("t")])
+        await until(is_given_back)
+    assert [] == list(failures)

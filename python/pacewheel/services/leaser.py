@@ -151,7 +151,6 @@ class Leaser(Service):
                 return beat
             log.warning("worker %d was declared dead: its domains are gone", self._held.worker_id)
             self._held.worker_id = None
-            self._unreleased.clear()
             for domain in self._held.drop_all():
                 self._on_dropped(domain)
             # Its handlers are being stopped; until they have ended, a domain leased anew could run
