@@ -43,6 +43,12 @@ CREATE TABLE pacewheel.domains (
     robots_delay_ms integer DEFAULT 0 NOT NULL,
     in_flight bigint[] DEFAULT '{}'::bigint[] NOT NULL,
     name text NOT NULL,
+    adaptive_delay_ms integer DEFAULT 0 NOT NULL,
+    failures integer DEFAULT 0 NOT NULL,
+    successes integer DEFAULT 0 NOT NULL,
+    block_reason text,
+    gap_ms integer GENERATED ALWAYS AS (GREATEST(base_delay_ms, robots_delay_ms, adaptive_delay_ms)) STORED NOT NULL,
+    CONSTRAINT domains_adaptive_delay_ms_check CHECK ((adaptive_delay_ms >= 0)),
     CONSTRAINT domains_base_delay_ms_check CHECK ((base_delay_ms >= 0)),
     CONSTRAINT domains_name_check CHECK ((name <> ''::text)),
     CONSTRAINT domains_robots_delay_ms_check CHECK ((robots_delay_ms >= 0))
@@ -80,6 +86,9 @@ CREATE TABLE pacewheel.jobs (
     discovery_open boolean DEFAULT true NOT NULL,
     handler text NOT NULL,
     options jsonb DEFAULT '{}'::jsonb NOT NULL,
+    backoff bigint DEFAULT 0 NOT NULL,
+    error text,
+    retries_job_id bigint,
     CONSTRAINT jobs_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT jobs_max_tasks_check CHECK ((max_tasks > 0))
 )
@@ -99,6 +108,16 @@ CREATE TABLE pacewheel.migrations (
     name text NOT NULL,
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
+
+CREATE TABLE pacewheel.priority_updates (
+    domain_id bigint NOT NULL,
+    task_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    priority double precision NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
+        autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE pacewheel.results (
     finished_at timestamp with time zone NOT NULL,
@@ -174,8 +193,7 @@ CREATE VIEW pacewheel.task_states AS
             WHEN (j.status = 2) THEN 'job_paused'::text
             WHEN (d.blocked_until > clock_timestamp()) THEN 'domain_blocked'::text
             WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
-            WHEN ((GREATEST(d.base_delay_ms,
-        d.robots_delay_ms) > 0) AND (d.next_slot_at > clock_timestamp())) THEN 'domain_delay'::text
+            WHEN ((d.gap_ms > 0) AND (d.next_slot_at > clock_timestamp())) THEN 'domain_delay'::text
             ELSE 'worker_capacity'::text
         END AS waiting_reason,
     t.created_at,
@@ -199,7 +217,8 @@ CREATE TABLE pacewheel.workers (
     held integer DEFAULT 0 NOT NULL,
     host text NOT NULL,
     version text NOT NULL,
-    handlers text[] DEFAULT '{}'::text[] NOT NULL
+    handlers text[] DEFAULT '{}'::text[] NOT NULL,
+    connections integer DEFAULT 0 NOT NULL
 );
 
 ALTER TABLE pacewheel.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -228,6 +247,9 @@ ALTER TABLE ONLY pacewheel.jobs
 ALTER TABLE ONLY pacewheel.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);
 
+ALTER TABLE ONLY pacewheel.priority_updates
+    ADD CONSTRAINT priority_updates_pkey PRIMARY KEY (domain_id, task_id);
+
 ALTER TABLE ONLY pacewheel.tasks
     ADD CONSTRAINT tasks_pkey PRIMARY KEY (domain_id, id);
 
@@ -242,6 +264,8 @@ CREATE INDEX results_default_job_id_task_id_idx ON pacewheel.results_default USI
 
 CREATE INDEX tasks_claim ON pacewheel.tasks USING btree (domain_id, job_id, priority DESC,
         id DESC) WHERE (status = 0);
+
+CREATE INDEX tasks_failed ON pacewheel.tasks USING btree (domain_id, job_id) WHERE (status = 4);
 
 CREATE INDEX tasks_wake ON pacewheel.tasks USING btree (domain_id, ready_at) WHERE (status = 1);
 

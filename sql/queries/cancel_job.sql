@@ -28,6 +28,7 @@ WITH job AS MATERIALIZED (
     UPDATE pacewheel.jobs j
     SET
         status = 5, finished_at = now(), discovery_open = false, pending = 0, waiting = 0,
+        backoff = 0,
         cancelled = j.cancelled + (SELECT count(*) FROM ended)
     FROM job l
     WHERE j.id = l.id AND l.status < 3

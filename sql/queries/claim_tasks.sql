@@ -18,7 +18,7 @@ WITH asked AS MATERIALIZED (
     FROM unnest($4::bigint[], $10::bigint[]) AS u (id, domain_id)
     GROUP BY u.domain_id
 ), held AS MATERIALIZED (
-    SELECT d.id, d.next_slot_at, d.blocked_until, greatest(d.base_delay_ms, d.robots_delay_ms) AS gap_ms
+    SELECT d.id, d.next_slot_at, d.blocked_until, d.gap_ms
     FROM pacewheel.domains d
     JOIN asked a ON a.domain_id = d.id AND a.epoch = d.epoch
     WHERE d.owner = $1

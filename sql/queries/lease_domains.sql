@@ -26,10 +26,7 @@ SET
     epoch = d.epoch + 1,
     next_slot_at = CASE
         WHEN d.owner IS NULL THEN d.next_slot_at
-        ELSE greatest(
-            d.next_slot_at,
-            clock_timestamp() + greatest(d.base_delay_ms, d.robots_delay_ms) * interval '1 ms'
-        )
+        ELSE greatest(d.next_slot_at, clock_timestamp() + d.gap_ms * interval '1 ms')
     END
 WHERE d.id = ANY (ARRAY(SELECT f.id FROM free f))
 RETURNING

@@ -13,7 +13,7 @@ SELECT
         WHEN d.blocked_until > c.now THEN 'domain_blocked'
         WHEN j.pending - r.running = 0 THEN 'retry_backoff'
         WHEN r.running >= j.concurrency THEN 'concurrency_limit'
-        WHEN g.gap_ms > 0 AND d.next_slot_at > c.now THEN 'domain_delay'
+        WHEN d.gap_ms > 0 AND d.next_slot_at > c.now THEN 'domain_delay'
         ELSE 'worker_capacity'
     END AS waiting_reason,
     CASE
@@ -24,14 +24,13 @@ SELECT
             FROM pacewheel.tasks t
             WHERE t.domain_id = d.id AND t.status = 1
         )
-        WHEN g.gap_ms > 0 AND d.next_slot_at > c.now THEN extract(epoch FROM d.next_slot_at - c.now)::float8 * 1000
+        WHEN d.gap_ms > 0 AND d.next_slot_at > c.now THEN extract(epoch FROM d.next_slot_at - c.now)::float8 * 1000
         ELSE 0
     END AS next_start_in_ms,
-    g.gap_ms
+    d.gap_ms
 FROM pacewheel.jobs j
 JOIN pacewheel.domains d ON d.id = j.domain_id
 CROSS JOIN (SELECT clock_timestamp() AS now) c
-CROSS JOIN LATERAL (SELECT greatest(d.base_delay_ms, d.robots_delay_ms) AS gap_ms) g
 CROSS JOIN LATERAL (
     SELECT count(*) AS running
     FROM unnest(d.in_flight) AS f (id)

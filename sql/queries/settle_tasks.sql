@@ -54,6 +54,7 @@ WITH fence AS MATERIALIZED (
     SET
         pending = j.pending - c.moved,
         waiting = j.waiting + c.waiting,
+        backoff = j.backoff + c.waiting,
         completed = j.completed + c.completed,
         failed = j.failed + c.failed,
         skipped = j.skipped + c.skipped,

@@ -3,15 +3,16 @@
 -- returns: one row a domain: domain_id, woken, wake_in_ms (its next waiting task; 0 when $2 cut the batch)
 -- index: tasks_wake, jobs_pkey, tasks_pkey
 -- rows: one a domain
--- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update says `ready_at IS NOT
--- NULL`, true of waiting tasks only, since `status = 1` would offer the planner a join with all of tasks_wake.
+-- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update says `waiting_reason IS
+-- NOT NULL`, true of waiting tasks only, since `status = 1` would offer the planner a join with all of tasks_wake. The
+-- row keeps `ready_at`: since then it is claimable.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), due AS MATERIALIZED (
-    SELECT d.id AS domain_id, t.id, t.job_id
+    SELECT d.id AS domain_id, t.id, t.job_id, t.waiting_reason
     FROM clock, unnest($1::bigint[]) AS d (id)
     CROSS JOIN LATERAL (
-        SELECT t.id, t.job_id
+        SELECT t.id, t.job_id, t.waiting_reason
         FROM pacewheel.tasks t
         WHERE t.domain_id = d.id AND t.status = 1 AND t.ready_at <= clock.now
         ORDER BY t.ready_at
@@ -25,14 +26,22 @@ WITH clock AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), woken AS (
     UPDATE pacewheel.tasks t
-    SET status = 0, ready_at = NULL, waiting_reason = NULL
+    SET status = 0, waiting_reason = NULL
     FROM (SELECT u.* FROM due u WHERE u.job_id = ANY (ARRAY(SELECT l.id FROM locked l))) u
-    WHERE t.domain_id = u.domain_id AND t.id = u.id AND t.ready_at IS NOT NULL
-    RETURNING t.domain_id, t.job_id
+    WHERE t.domain_id = u.domain_id AND t.id = u.id AND t.waiting_reason IS NOT NULL
+    RETURNING t.domain_id, t.job_id, u.waiting_reason
 ), counted AS (
     UPDATE pacewheel.jobs j
-    SET pending = j.pending + w.woken, waiting = j.waiting - w.woken, poke = j.poke + 1
-    FROM (SELECT w.job_id, count(*) AS woken FROM woken w GROUP BY w.job_id) w
+    SET
+        pending = j.pending + w.woken,
+        waiting = j.waiting - w.woken,
+        backoff = j.backoff - w.backoff,
+        poke = j.poke + 1
+    FROM (
+        SELECT w.job_id, count(*) AS woken, count(*) FILTER (WHERE w.waiting_reason = 0) AS backoff
+        FROM woken w
+        GROUP BY w.job_id
+    ) w
     WHERE j.id = w.job_id
 )
 SELECT
