@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
+from pacewheel.metrics import Metrics
 from pacewheel.registry import Handler, Registry
 from pacewheel.runtime import Runtime
 from pacewheel.store import Store, migrate
@@ -88,6 +89,7 @@ class Engine:
 
     def __init__(self, dsn: str | None = None, *, config: Config | None = None) -> None:
         self.config = config or Config()
+        self.metrics = Metrics()
         self._dsn = dsn or self.config.dsn
         self._registry = Registry()
         self._server: embedded.ServerUse | None = None
@@ -213,6 +215,7 @@ class Engine:
             config=self.config,
             store=self.store,
             registry=self._registry,
+            metrics=self.metrics,
             ensure_running=None if server is None else server.ensure_running,
             on_failure=self._on_failure,
         )

@@ -15,6 +15,38 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
+        self._count_waiting()
+        self._count_wake_ups()
+        self._count_failures()
+        self._count_counters()
+        self._count_priorities()
+        self._count_cache()
+        self._count_pool()
+        self._count_scaling()
+
+    def _count_waiting(self) -> None:
+        """How long tasks waited, and why."""
+
+    def _count_wake_ups(self) -> None:
+        """Timers and hints."""
+
+    def _count_failures(self) -> None:
+        """Attempts that failed, breakers, processes that died."""
+
+    def _count_counters(self) -> None:
+        """Drift of the jobs' counters."""
+
+    def _count_priorities(self) -> None:
+        """Raises on their way."""
+
+    def _count_cache(self) -> None:
+        """The cache of job infos."""
+
+    def _count_pool(self) -> None:
+        """Connections to the database."""
+
+    def _count_scaling(self) -> None:
+        """Decisions about the number of slots."""
 
     def value(self, name: str, **labels: str) -> float:
         """Return the value of a series now, 0 while it does not exist.

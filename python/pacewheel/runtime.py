@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from pacewheel.config import Config
     from pacewheel.held import HeldDomain
+    from pacewheel.metrics import Metrics
     from pacewheel.model import Outcome, Task
     from pacewheel.ports import LeasedDomain, LostTask, Settlement
     from pacewheel.registry import Registry
@@ -50,10 +51,12 @@ class Runtime:
         config: Config,
         store: Store,
         registry: Registry,
+        metrics: Metrics,
         ensure_running: Callable[[], None] | None,
         on_failure: Callable[[str, Exception], None],
     ) -> None:
         self._registry = registry
+        self._metrics = metrics
         self._held = Held(
             read_document=store.tasks.get_document,
             on_departed=self._on_departed,
