@@ -17,8 +17,11 @@ from pacewheel.model import (
     NewTask,
     Outcome,
     OutcomeKind,
+    StuckJob,
     Task,
+    TaskInfo,
     TaskState,
+    Waiting,
     WaitingReason,
 )
 
@@ -36,8 +39,11 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "PacewheelError",
+    "StuckJob",
     "Task",
+    "TaskInfo",
     "TaskState",
+    "Waiting",
     "WaitingReason",
 ]
 

@@ -66,7 +66,9 @@ Cursor = tuple[int, float, int]
 class DomainClaim:
     """What a claim says of one domain: its tasks, best first, or why none and when to ask again.
 
-    `limited`: a job of it runs as many tasks as it may.
+    `limited`: a job of it runs as many tasks as it may. Beside the tasks: how long each was
+    claimable, whether a pause of its job is why (None: of none), and, when jobs share the domain,
+    each one's tag and stride.
     """
 
     domain_id: int
@@ -75,6 +77,10 @@ class DomainClaim:
     slot_in_ms: float
     limited: bool
     wake_in_ms: float | None
+    waits_ms: Sequence[int]
+    tags: Sequence[float] | None
+    strides: Sequence[float] | None
+    paused: Sequence[bool] | None
     tasks: list[ClaimedTask]
 
 
@@ -83,8 +89,8 @@ class ClaimRequest:
     """One claim over several domains.
 
     `unsettled` are the ids of all its tasks that the caller has not settled, `unsettled_domains`
-    the domain of each; `running` counts the tasks whose handler runs, by job, and `cursors` says
-    where each job is read on.
+    the domain of each; `running` counts the tasks whose handler runs, by job, `cursors` says
+    where each job is read on, and `ahead` how far a job is ahead of its share.
     """
 
     domain_ids: list[int]
@@ -93,6 +99,7 @@ class ClaimRequest:
     unsettled_domains: list[int]
     running: Mapping[int, int]
     cursors: Mapping[int, Cursor]
+    ahead: Mapping[int, float]
     tasks_max: int
     lead_ms: int
 

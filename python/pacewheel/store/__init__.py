@@ -6,6 +6,8 @@ with the statements of sql/ behind methods of the same names.
 
 from __future__ import annotations
 
+from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
@@ -26,6 +28,8 @@ class Store:
         self._queries = queries
         self.tasks = PostgresTasks(self._pool, queries)
         self.jobs = PostgresJobs(self._pool, queries, self.tasks)
+        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks)
+        self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
         self.leases = PostgresLeases(dsn, queries, pooler=pooler)
         self.listener = PostgresListener(dsn, schema, pooler=pooler)
 
