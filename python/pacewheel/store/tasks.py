@@ -88,6 +88,7 @@ class PostgresTasks:
             waits_ms,
             tags,
             strides,
+            competing,
             paused,
             *columns,
         ) = row
@@ -101,6 +102,7 @@ class PostgresTasks:
             waits_ms or (),
             tags,
             strides,
+            competing,
             paused,
             list(zip(*columns, strict=True)) if claimed else [],
         )
