@@ -66,7 +66,7 @@ Cursor = tuple[int, float, int]
 class DomainClaim:
     """What a claim says of one domain: its tasks, best first, or why none and when to ask again.
 
-    `limited`: a job of it runs as many tasks as it may. Beside the tasks: how long each was
+    `limited`: a job of it ran as many tasks as it may already; `filled`: one does now. Beside the tasks: how long each was
     claimable, whether a pause of its job is why (None: of none), and, when jobs share the domain,
     each one's tag and stride, and the weights of all jobs that compete, summed.
     """
@@ -76,6 +76,7 @@ class DomainClaim:
     blocked_in_ms: float | None
     slot_in_ms: float
     limited: bool
+    filled: bool
     wake_in_ms: float | None
     waits_ms: Sequence[int]
     tags: Sequence[float] | None

@@ -1,6 +1,6 @@
 -- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
 -- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, $10 their domain ids, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms
--- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job is at its limit), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: none)
+-- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: none)
 -- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
 -- rows: at most $8 a domain
 -- In flight becomes what the caller has unsettled and what it gets now: a settle leaves the
@@ -48,6 +48,7 @@ WITH asked AS MATERIALIZED (
     SELECT
         g.id AS domain_id, g.slots, j.id AS job_id, j.status, j.poke,
         least(g.slots, j.concurrency - coalesce(r.running, 0)) AS room,
+        j.concurrency - coalesce(r.running, 0) AS free,
         coalesce(r.ahead, 0) AS ahead, 1 / j.weight AS stride,
         count(*) OVER same_domain > 1 AS shared,
         sum(j.weight) FILTER (WHERE j.concurrency > coalesce(r.running, 0)) OVER same_domain AS competing,
@@ -66,7 +67,7 @@ WITH asked AS MATERIALIZED (
         r.domain_id, r.slots, r.job_id, r.poke, r.status AS job_status, t.id, t.priority, t.attempt,
         t.target, t.payload,
         least(extract(epoch FROM r.now - t.since) * 1000, 2147483647)::integer AS waited_ms,
-        t.since < r.resumed_at AS was_paused,
+        t.since < r.resumed_at AS was_paused, t.nth = r.free AS fills,
         r.shared, r.competing, r.stride, r.ahead + (t.nth - 1) * r.stride AS tag,
         row_number() OVER (
             PARTITION BY r.domain_id
@@ -103,6 +104,7 @@ WITH asked AS MATERIALIZED (
         array_agg(c.payload) AS payloads,
         array_agg(c.poke) AS pokes,
         array_agg(c.waited_ms) AS waits_ms,
+        bool_or(c.fills) AS filled,
         CASE WHEN bool_or(c.shared) THEN array_agg(c.tag) END AS tags,
         CASE WHEN bool_or(c.shared) THEN array_agg(c.stride) END AS strides,
         CASE WHEN bool_or(c.shared) THEN max(c.competing) END AS competing,
@@ -144,6 +146,7 @@ SELECT
         ELSE extract(epoch FROM g.start_at - g.now)::float8 * 1000 + b.claimed * g.gap_ms
     END AS slot_in_ms,
     coalesce((SELECT bool_or(r.room <= 0) FROM room r WHERE r.domain_id = g.id AND g.slots > 0), false) AS limited,
+    coalesce(b.filled, false) AS filled,
     CASE WHEN EXISTS (SELECT FROM pacewheel.jobs j WHERE j.domain_id = g.id AND j.status < 2 AND j.waiting > 0) THEN (
         SELECT extract(epoch FROM min(t.ready_at) - g.now)::float8 * 1000
         FROM pacewheel.tasks t

@@ -1,10 +1,10 @@
 -- purpose: find jobs whose claimable tasks have seen no progress for long, beyond what their gates explain
 -- params: $1 seconds without progress
 -- returns: job_id, domain, tasks, reason, holder, idle_s (since its last progress), longest first
--- index: jobs_live, domains_pkey, tasks_pkey
+-- index: jobs_live, domains_pkey, tasks_pkey, tasks_claim
 -- rows: one a stuck job
--- Paused jobs, tasks that wait for their own time and a domain that asked for a longer pause are as they should be; a
--- gap longer than the limit counts twice.
+-- Paused jobs, tasks that wait for their own time, a domain that asked for a longer pause, and tasks that became
+-- claimable only lately are as they should be. Of a slow domain's slots a job may wait for its share, twice as long.
 SELECT w.job_id, w.domain, w.tasks, w.reason, w.holder, i.idle_s
 FROM pacewheel.waiting w
 JOIN pacewheel.jobs j ON j.id = w.job_id
@@ -16,5 +16,15 @@ CROSS JOIN LATERAL (
 ) i
 WHERE
     w.reason IN ('domain_delay', 'concurrency_limit', 'worker_capacity')
-    AND i.idle_s > greatest($1::float8, 2 * d.gap_ms / 1000.0)
+    AND i.idle_s > $1::float8
+    AND i.idle_s > 2 * d.gap_ms / 1000.0 / j.weight * (
+        SELECT sum(o.weight) FROM pacewheel.jobs o WHERE o.domain_id = d.id AND o.status < 3 AND o.pending > 0
+    )
+    AND EXISTS (
+        SELECT
+        FROM pacewheel.tasks t
+        WHERE
+            t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 0 AND t.id <> ALL (d.in_flight)
+            AND coalesce(t.ready_at, t.created_at) < statement_timestamp() - $1::float8 * interval '1 s'
+    )
 ORDER BY i.idle_s DESC

@@ -44,6 +44,8 @@ def _what_holds_back(claim: DomainClaim) -> WaitingReason:
         return WaitingReason.CONCURRENCY_LIMIT
     if claim.gap_ms > 0:
         return WaitingReason.DOMAIN_DELAY
+    if claim.filled:
+        return WaitingReason.CONCURRENCY_LIMIT
     return WaitingReason.WORKER_CAPACITY
 
 
@@ -161,6 +163,7 @@ class Dispatcher(Service):
             if domain is None or domain.releasing:
                 continue
             if domain.blocked_until_ms > monotonic_ms():
+                domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
             else:
                 asked.append(domain)
@@ -250,6 +253,7 @@ class Dispatcher(Service):
         elif outcome.block_domain_s is not None:
             until_ms = monotonic_ms() + outcome.block_domain_s * 1000
             domain.blocked_until_ms = max(domain.blocked_until_ms, until_ms)
+            domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
             self._slot_at(domain.id, domain.blocked_until_ms)
         if domain.recheck or outcome is None:
             self.mark_due(domain.id)
