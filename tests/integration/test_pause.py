@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pacewheel.engine import Job
 
 SOON_S = 0.5
+WAITED_S = 0.3
 
 
 class Process:
@@ -42,7 +43,10 @@ async def create(engine: Engine, *targets: str, **values: object) -> Job:
     """Create a job of these tasks on the one domain."""
     tasks = [NewTask(target) for target in targets]
     return await engine.create_job(
-        domain="a.example", handler="note", tasks=tasks, **values  # type: ignore[arg-type]  # as given
+        domain="a.example",
+        handler="note",
+        tasks=tasks,
+        **values,  # type: ignore[arg-type]  # as given
     )
 
 
@@ -66,7 +70,9 @@ async def test_a_paused_job_starts_nothing_whatever_is_started_anew(dsn: str) ->
     let_go = asyncio.Event()
     first, second = Process(dsn, seen, let_go), Process(dsn, seen, let_go)
     await first.engine.start()
-    job = await create(first.engine, "hold 1", "hold 2", *(f"p{n}" for n in range(5)), concurrency=2)
+    job = await create(
+        first.engine, "hold 1", "hold 2", *(f"p{n}" for n in range(5)), concurrency=2
+    )
     # Two of them run; which ones is their hashes' choice.
     await until(lambda: len(seen) >= 2)
     assert await job.pause()
@@ -126,9 +132,8 @@ async def test_resumed_work_starts_within_milliseconds(dsn: str) -> None:
                 return bool(rows[0][0]) is wanted
 
             await until(is_so)
-            waited_s = 0.3
             paused_s = time.monotonic()
-            await until(lambda at=paused_s: time.monotonic() > at + waited_s)  # type: ignore[misc]  # at is bound
+            await until(lambda at=paused_s: time.monotonic() > at + WAITED_S)  # type: ignore[misc]  # at is bound
             before = engine.metrics.value("pacewheel_waiting_seconds_sum", reason="job_paused")
             resumed = time.monotonic()
             assert await job.resume()
@@ -136,7 +141,7 @@ async def test_resumed_work_starts_within_milliseconds(dsn: str) -> None:
             await until(lambda word=name: 3 == sum(word in target for target, _ in seen))  # type: ignore[misc]
             assert max(at for target, at in seen if name in target) - resumed < SOON_S
             after = engine.metrics.value("pacewheel_waiting_seconds_sum", reason="job_paused")
-            assert 3 * waited_s < after - before < 3 * (waited_s + 5)
+            assert 3 * WAITED_S < after - before < 3 * (WAITED_S + 5)
             if keeper is not None:
                 await keeper.cancel()
                 await until(lambda: is_so(wanted=False))

@@ -66,6 +66,32 @@ async def leave_a_dead_worker(dsn: str) -> None:
     )
 
 
+async def change_what_runs(engine: Engine, seen: list[str]) -> None:
+    """Pause, resume, explain, reprioritise, retry and cancel, as a user does."""
+    job = await engine.create_job(domain="c.example", handler="story")
+    await job.enqueue([NewTask("later", ready_in_s=3600), NewTask("soon", ready_in_s=3600)])
+    assert await job.pause()
+    assert await job.resume()
+    await job.reprioritise(1.0)
+    assert 1 == await job.reprioritise_tasks({"soon": 0.5})
+    assert [2] == [each.tasks for each in await job.explain()]
+    assert 0.5 == (await job.explain_task("soon")).priority
+    assert [] == await engine.find_stuck_jobs()
+    assert 2 == await job.cancel_tasks(["later", "soon"])
+    await job.enqueue([NewTask("broken")])
+
+    async def failed() -> bool:
+        return (await job.info()).failed == 1
+
+    await until(failed)
+    assert (job.id, 1) == ((retried := await job.retry_failed())[0].id, retried[1])
+    await until(lambda: 2 == seen.count("broken"))
+    await until(failed)
+    await job.finish_discovery()
+    again, count = await job.retry_failed()
+    assert (True, 1) == (again.id > job.id, count)
+
+
 async def test_an_engine_runs_every_statement_under_another_schema(
     empty_dsn: str, executed: set[str]
 ) -> None:
@@ -87,6 +113,8 @@ async def test_an_engine_runs_every_statement_under_another_schema(
                 assert await task.document("note") == "kept"
             case "hold":
                 await asyncio.sleep(60)
+            case "broken":
+                return Outcome.failed("broken")
         return Outcome.completed()
 
     await engine.connect()
@@ -110,6 +138,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
             return (await job.info()).live == 0
 
         await until(settled)
+        await change_what_runs(engine, seen)
         await job.finish_discovery()
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2

@@ -185,7 +185,10 @@ async def test_what_lacks_a_worker_says_so(world: World) -> None:
         domain="a.example", handler="unknown", tasks=[NewTask("t")]
     )
     task = await other.explain_task("t")
-    assert f"worker 1 on {socket.gethostname()} holds domain a.example and runs no handler unknown" == task.holder
+    assert (
+        f"worker 1 on {socket.gethostname()} holds domain a.example and runs no handler unknown"
+        == task.holder
+    )
     await world.release("a.example")
     task = await job.explain_task("it")
     assert "no worker that knows handler note holds domain a.example yet" == task.holder
@@ -269,7 +272,12 @@ async def test_waiting_times_are_observed_by_reason(dsn: str) -> None:
         await until(lambda: count("retry_backoff") == 10)
         assert pytest.approx(3.0) == total("retry_backoff")
         await create(engine, "blocking", "blocks", 1)
-        await until(lambda: engine.metrics.value("pacewheel_waiting_seconds_count", reason="worker_capacity") > 0)
+        await until(
+            lambda: (
+                engine.metrics.value("pacewheel_waiting_seconds_count", reason="worker_capacity")
+                > 0
+            )
+        )
         job = await engine.create_job(domain="blocking", handler="work", tasks=[NewTask("note")])
         await until(lambda: count("domain_blocked") >= 1)
         assert 0.5 < total("domain_blocked") < 5

@@ -207,7 +207,14 @@ CASES = [
     Case("read_failed_tasks", retry_final, frozenset({"tasks_failed"}), 25, 300, SMALL_JOB),
     Case("explain_waiting", explain_waiting, PKEY | {"tasks_wake"}, 7 * DOMAINS, 900, RUNNING),
     Case("explain_task", explain_task, PKEY | {"tasks_wake"}, 20, 300, SMALL_JOB),
-    Case("find_stuck_jobs", find_stuck, PKEY | {"tasks_wake"}, 7 * DOMAINS, 900, RUNNING),
+    Case(
+        "find_stuck_jobs",
+        find_stuck,
+        PKEY | {"tasks_wake", "tasks_claim"},
+        7 * DOMAINS,
+        900,
+        RUNNING,
+    ),
     Case(
         "list_jobs", list_jobs, frozenset({"tasks_pkey", "tasks_wake"}), 6 * DOMAINS, 700, RUNNING
     ),

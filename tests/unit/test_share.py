@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
@@ -92,5 +93,5 @@ def test_each_job_gets_its_share_and_waits_a_bounded_time(
         turn = sum(jobs.values()) / weight
         assert 0.7 * len(starts) / turn <= starts.count(job) <= 1.4 * len(starts) / turn
         at = [-1, *(n for n, given_to in enumerate(starts) if given_to == job)]
-        gaps = [after - before for before, after in zip(at, at[1:], strict=False)]
+        gaps = [after - before for before, after in pairwise(at)]
         assert max(gaps) <= 2 * turn + len(jobs) + batch
