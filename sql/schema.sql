@@ -251,7 +251,14 @@ CREATE VIEW pacewheel.waiting AS
     d.name AS domain,
     w.reason,
     w.tasks,
-    w.expected_in_ms,
+        CASE
+            WHEN (w.code IS NULL) THEN s.pending_in_ms
+            ELSE ( SELECT ((EXTRACT(epoch FROM
+        (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
+               FROM pacewheel.tasks t
+              WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND
+        (t.waiting_reason = w.code)))
+        END AS expected_in_ms,
         CASE w.reason
             WHEN 'job_paused'::text THEN format('job %s is paused'::text, s.job_id)
             WHEN 'domain_blocked'::text THEN format('domain %s is blocked (%s)'::text, d.name,
@@ -261,22 +268,18 @@ CREATE VIEW pacewheel.waiting AS
             WHEN 'domain_delay'::text THEN format('domain %s permits a request every %s ms'::text, d.name, d.gap_ms)
             WHEN 'retry_backoff'::text THEN 'their own delay after a failed attempt'::text
             WHEN 'scheduled'::text THEN 'the time they are scheduled for'::text
-            ELSE COALESCE(( SELECT format('worker %s on %s has no free slot'::text, o.id, o.host) AS format
-               FROM pacewheel.workers o
-              WHERE ((o.id = d.owner) AND (o.dead_at IS NULL))),
-        format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name))
+            ELSE
+            CASE
+                WHEN (o.id IS NOT NULL) THEN format('worker %s on %s has no free slot'::text, o.id, o.host)
+                ELSE format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name)
+            END
         END AS holder
-   FROM (((pacewheel.job_states s
+   FROM ((((pacewheel.job_states s
      JOIN pacewheel.jobs j ON ((j.id = s.job_id)))
      JOIN pacewheel.domains d ON ((d.id = s.domain_id)))
-     CROSS JOIN LATERAL ( VALUES (s.pending_reason,s.pending,s.pending_in_ms),
-        ('retry_backoff'::text,s.backoff,( SELECT ((EXTRACT(epoch FROM (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
-                   FROM pacewheel.tasks t
-                  WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND (t.waiting_reason = 0) AND (s.backoff > 0)))),
-        ('scheduled'::text,s.scheduled,( SELECT ((EXTRACT(epoch FROM (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
-                   FROM pacewheel.tasks t
-                  WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND (t.waiting_reason = 1) AND (s.scheduled > 0))))) w(reason,
-        tasks, expected_in_ms))
+     LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL))))
+     CROSS JOIN LATERAL ( VALUES (NULL::integer,s.pending_reason,s.pending), (0,'retry_backoff'::text,s.backoff),
+        (1,'scheduled'::text,s.scheduled)) w(code, reason, tasks))
   WHERE ((j.status < 3) AND (w.tasks > 0));
 
 ALTER TABLE pacewheel.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (

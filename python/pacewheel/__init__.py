@@ -26,7 +26,8 @@ from pacewheel.model import (
 )
 
 if TYPE_CHECKING:
-    from pacewheel.engine import Engine, Job
+    from pacewheel.engine import Engine
+    from pacewheel.job import Job
 
 __all__ = [
     "Config",

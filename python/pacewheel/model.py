@@ -176,8 +176,8 @@ class Task:
 class JobInfo:
     """A job's row and counters at one instant; `running` is part of `pending` in the row, not here.
 
-    `gap_ms` is the gap its domain permits between two requests now; `error` says why the job failed;
-    `retries_job_id` names the job whose failed tasks it runs again.
+    `gap_ms` is the gap its domain permits between two requests now; `error` says why the job
+    failed; `retries_job_id` names the job whose failed tasks it runs again.
     """
 
     id: int

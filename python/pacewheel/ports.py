@@ -136,6 +136,16 @@ class Woken:
     wake_in_ms: float | None
 
 
+class CallersConnection(Protocol):
+    """What is used of an asyncpg connection that the caller brings, with a transaction open."""
+
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """Run a statement and return its first row."""
+
+
 class LeaseStore(Protocol):
     """Leases of domains, heartbeat and take-over."""
 

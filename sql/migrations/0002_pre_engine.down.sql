@@ -1,4 +1,5 @@
--- Undoes the second migration: the view of the first, then what was added.
+-- Undoes the second migration: the functions, the view of the first, then what was added.
+DROP FUNCTION pacewheel.enqueue, pacewheel.enqueue_tasks, pacewheel.explain_waiting;
 CREATE OR REPLACE VIEW pacewheel.task_states AS
 SELECT
     t.domain_id,

@@ -85,7 +85,16 @@ CROSS JOIN LATERAL (
 -- `holder`: what they wait for.
 CREATE VIEW pacewheel.waiting AS
 SELECT
-    s.job_id, s.domain_id, d.name AS domain, w.reason, w.tasks, w.expected_in_ms,
+    s.job_id, s.domain_id, d.name AS domain, w.reason, w.tasks,
+    CASE
+        WHEN w.code IS NULL THEN s.pending_in_ms
+        ELSE (
+            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
+            FROM pacewheel.tasks t
+            WHERE t.domain_id = s.domain_id AND t.status = 1 AND t.job_id = s.job_id
+                AND t.waiting_reason = w.code
+        )
+    END AS expected_in_ms,
     CASE w.reason
         WHEN 'job_paused' THEN format('job %s is paused', s.job_id)
         WHEN 'domain_blocked' THEN format('domain %s is blocked (%s)', d.name, coalesce(d.block_reason, 'retry_after'))
@@ -93,31 +102,18 @@ SELECT
         WHEN 'domain_delay' THEN format('domain %s permits a request every %s ms', d.name, d.gap_ms)
         WHEN 'retry_backoff' THEN 'their own delay after a failed attempt'
         WHEN 'scheduled' THEN 'the time they are scheduled for'
-        ELSE coalesce(
-            (SELECT format('worker %s on %s has no free slot', o.id, o.host) FROM pacewheel.workers o
-             WHERE o.id = d.owner AND o.dead_at IS NULL),
-            format('no worker that knows handler %s holds domain %s yet', j.handler, d.name)
-        )
+        ELSE CASE
+            WHEN o.id IS NOT NULL THEN format('worker %s on %s has no free slot', o.id, o.host)
+            ELSE format('no worker that knows handler %s holds domain %s yet', j.handler, d.name)
+        END
     END AS holder
 FROM pacewheel.job_states s
 JOIN pacewheel.jobs j ON j.id = s.job_id
 JOIN pacewheel.domains d ON d.id = s.domain_id
+LEFT JOIN pacewheel.workers o ON o.id = d.owner AND o.dead_at IS NULL
 CROSS JOIN LATERAL (
-    VALUES
-        (s.pending_reason, s.pending, s.pending_in_ms),
-        ('retry_backoff', s.backoff, (
-            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
-            FROM pacewheel.tasks t
-            WHERE t.domain_id = s.domain_id AND t.status = 1 AND t.job_id = s.job_id AND t.waiting_reason = 0
-                AND s.backoff > 0
-        )),
-        ('scheduled', s.scheduled, (
-            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
-            FROM pacewheel.tasks t
-            WHERE t.domain_id = s.domain_id AND t.status = 1 AND t.job_id = s.job_id AND t.waiting_reason = 1
-                AND s.scheduled > 0
-        ))
-) AS w (reason, tasks, expected_in_ms)
+    VALUES (NULL, s.pending_reason, s.pending), (0, 'retry_backoff', s.backoff), (1, 'scheduled', s.scheduled)
+) AS w (code, reason, tasks)
 WHERE j.status < 3 AND w.tasks > 0;
 
 -- Every task with its true state, owner and reason, for people and reports; nothing hot reads it. A pending row keeps

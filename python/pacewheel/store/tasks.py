@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.model import NewTask
-    from pacewheel.ports import ClaimRequest, Settlement
+    from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.pool import WorkPool
 
 PROBES_MAX = 16
@@ -230,13 +230,13 @@ class PostgresTasks:
         return counts
 
     async def insert_tasks(
-        self, connection: asyncpg.Connection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
+        self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
     ) -> Enqueued:
         """Insert tasks of one job inside the caller's transaction."""
         return await self._insert(connection, [(job_id, task) for task in tasks], notify=notify)
 
     async def _insert(
-        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+        self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
     ) -> Enqueued:
         """Insert what is offered, by statements of bounded length."""
         total = Enqueued()
@@ -248,7 +248,7 @@ class PostgresTasks:
         return total
 
     async def _insert_part(
-        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+        self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
     ) -> Enqueued:
         """Insert a part; a key whose hash is taken by another goes under the next probe."""
         total = Enqueued()
