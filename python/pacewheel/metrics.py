@@ -7,7 +7,7 @@ takes its values from a closed set, never from data, so the number of series is 
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, Counter, Gauge
 
 
 class Metrics:
@@ -47,6 +47,26 @@ class Metrics:
 
     def _count_scaling(self) -> None:
         """Decisions about the number of slots."""
+        self.scaling_evaluations = Counter(
+            "pacewheel_scaling_evaluations",
+            "Evaluations of the scaler, by what was decided and why",
+            ["decision", "reason"],
+            registry=self.registry,
+        )
+        self.slots = Gauge(
+            "pacewheel_slots", "Tasks this process may run at once now", registry=self.registry
+        )
+        self.slots_busy = Gauge(
+            "pacewheel_slots_busy",
+            "Most slots in use at once between the last two evaluations",
+            registry=self.registry,
+        )
+        self.slots_min = Gauge(
+            "pacewheel_slots_min", "Slots an idle process keeps", registry=self.registry
+        )
+        self.slots_max = Gauge(
+            "pacewheel_slots_max", "Slots the process may have at most", registry=self.registry
+        )
 
     def value(self, name: str, **labels: str) -> float:
         """Return the value of a series now, 0 while it does not exist.
