@@ -158,7 +158,20 @@ class Config:
     data_dir: Path | None = _setting(  # noqa: RUF009
         None, _directory(), "where the embedded server keeps its data"
     )
-    capacity: int = _setting(64, _number(1, 10_000, whole=True), "tasks this process runs at once")
+    capacity: int = _setting(
+        64, _number(1, 10_000, whole=True), "tasks this process runs at once, at most"
+    )
+    capacity_min: int = _setting(
+        8, _number(1, 10_000, whole=True), "slots an idle process keeps; never more than capacity"
+    )
+    scale_interval_s: float = _setting(
+        1.0, _number(0.01, 3_600), "time between two decisions about the number of slots"
+    )
+    memory_max_mb: int = _setting(
+        0,
+        _number(0, 100_000_000, whole=True),
+        "above 80 % of it no slot comes; 0: what the kernel allows",
+    )
     pool_max: int = _setting(8, _number(2, 1_000, whole=True), "database connections for work")
     pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
     lease_ttl_s: float = _setting(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pacewheel import memory
 from pacewheel.held import Held
 from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import settlement_of, settlement_of_lost
@@ -17,6 +18,7 @@ from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
+from pacewheel.services.scaler import Scaler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
 from pacewheel.services.waker import Waker
@@ -38,6 +40,7 @@ log = logging.getLogger("pacewheel.runtime")
 
 TIMERS_A_DOMAIN = 2
 SETTLE_GRACE_MIN_S = 1.0
+MB = 2**20
 # A task of a handler that isn't registered here waits for a process that knows its policy.
 ATTEMPTS_MAX = 32_767
 
@@ -62,7 +65,9 @@ class Runtime:
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
-        self._pool = WorkerPool(capacity=config.capacity, on_end=self._on_end)
+        self._pool = WorkerPool(
+            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
+        )
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
@@ -84,6 +89,7 @@ class Runtime:
             held=self._held,
             registry=self._registry,
             free=lambda: min(self._pool.free(), self._settler.room()),
+            is_full=self._pool.is_full,
             submit=self._pool.submit,
             wake_workers=self._pool.wake,
             slot_at=self._waker.slot_at,
@@ -93,8 +99,9 @@ class Runtime:
             waits=metrics.waits,
         )
         self._own(config, store, horizon_ms)
+        self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
-        self._services += [self._dispatcher, self._notifier, self._sweeper]
+        self._services += [self._dispatcher, self._notifier, self._sweeper, self._scaler]
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         for service in self._services:
@@ -131,6 +138,30 @@ class Runtime:
             sweep_s=config.sweep_s,
         )
 
+    def _scale(self, config: Config, store: Store) -> None:
+        """Build the service that sizes the worker pool."""
+
+        def set_capacity(slots: int) -> None:
+            self._pool.set_capacity(slots)
+            self._dispatcher.slot_freed()
+
+        self._scaler = Scaler(
+            set_capacity=set_capacity,
+            take_busy_max=self._pool.take_busy_max,
+            take_shortage_ms=self._dispatcher.take_shortage_ms,
+            has_due=self._dispatcher.has_due,
+            look_ahead=self._dispatcher.look_ahead,
+            headroom=lambda: min(
+                store.pool_headroom(), self._settler.room() / config.settle_queue_max
+            ),
+            memory_used=memory.used_bytes,
+            memory_limit=config.memory_max_mb * MB or memory.limit_bytes(),
+            slots_min=config.capacity_min,
+            slots_max=config.capacity,
+            interval_s=config.scale_interval_s,
+            metrics=self._metrics,
+        )
+
     async def start(self) -> None:
         """Register and lease, then start every service; tasks can run when it returns.
 
@@ -149,6 +180,7 @@ class Runtime:
         await self._leaser.drain()
         await self._notifier.stop()
         await self._sweeper.stop()
+        await self._scaler.stop()
         await self._dispatcher.stop()
         interrupted = await self._pool.drain(grace_s)
         if interrupted:

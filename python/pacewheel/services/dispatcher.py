@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 from pacewheel.clock import monotonic_ms
 from pacewheel.model import Task, WaitingReason
 from pacewheel.ports import ClaimRequest
+from pacewheel.scaling import Shortage
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pacewheel.held import Held, HeldDomain
-    from pacewheel.metrics import Waits
-    from pacewheel.model import Outcome
+        from pacewheel.model import Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, TaskStore
     from pacewheel.registry import Handler, Registry
+    from pacewheel.waits import Waits
 
 log = logging.getLogger("pacewheel.dispatcher")
 
@@ -57,6 +58,7 @@ class Dispatcher(Service):
         held: Held,
         registry: Registry,
         free: Callable[[], int],
+        is_full: Callable[[], bool],
         submit: Callable[[Task, Handler], None],
         wake_workers: Callable[[], None],
         slot_at: Callable[[int, float], None],
@@ -70,6 +72,7 @@ class Dispatcher(Service):
         self._held = held
         self._registry = registry
         self._free = free
+        self._is_full = is_full
         self._submit = submit
         self._wake_workers = wake_workers
         self._slot_at = slot_at
@@ -79,6 +82,8 @@ class Dispatcher(Service):
         self._waits = waits
         self._due: dict[int, None] = {}
         self._changed = asyncio.Event()
+        self._shortage = Shortage()
+        self._ahead = False
         self._jobs: dict[int, tuple[Handler, dict[str, Any]]] = {}
 
     def mark_due(self, domain_id: int) -> None:
@@ -91,6 +96,23 @@ class Dispatcher(Service):
         if self._due:
             self._changed.set()
 
+    def has_due(self) -> bool:
+        """True while a domain is due, as far as hints and timers know."""
+        return bool(self._due)
+
+    def take_shortage_ms(self) -> float:
+        """Return for how long due domains with tasks waited for a slot, since the last call."""
+        return self._shortage.take_ms()
+
+    def look_ahead(self) -> None:
+        """Claim one task without a free slot, if a due domain has one.
+
+        Without it, handlers that run long would hide for as long whether anything waits for them.
+        """
+        if self._due and self._is_full():
+            self._ahead = True
+            self._changed.set()
+
     def forget(self, domain_id: int) -> None:
         """Ask for the domain no more."""
         self._due.pop(domain_id, None)
@@ -99,15 +121,20 @@ class Dispatcher(Service):
         while True:
             await self._changed.wait()
             self._changed.clear()
-            while self._due and self._free() > 0:
-                if self._held.lease_valid():
-                    await self.run_once()
-                else:
+            while self._due and (self._free() > 0 or self._ahead):
+                self._shortage.end(monotonic_ms())
+                if not self._held.lease_valid():
                     await asyncio.sleep(LAPSE_PAUSE_S)
+                elif await self.run_once() > 0:
+                    self._ahead = False
+                    self._shortage.prove()
+            self._ahead = False
+            if self._due and self._is_full():
+                self._shortage.begin(monotonic_ms())
 
     async def run_once(self) -> int:
         """Claim once for the domains that have waited longest; return how many tasks that gave."""
-        free = self._free()
+        free = max(self._free(), int(self._ahead))
         asked = self._ask_for(min(free, CLAIM_DOMAINS_MAX))
         if not asked or self._held.worker_id is None:
             return 0

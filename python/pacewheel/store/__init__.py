@@ -43,6 +43,10 @@ class Store:
         await self.leases.close()
         await self._pool.close()
 
+    def pool_headroom(self) -> float:
+        """Return which share of the connections for work is free."""
+        return self._pool.headroom()
+
     async def ensure_partitions(self, days_ahead: int) -> int:
         """Create the daily partitions of results that are missing; return how many."""
         row = await self._pool.fetchrow(self._queries["ensure_partitions"], days_ahead)
