@@ -179,7 +179,11 @@ class Engine:
         try:
             await migrate(self._dsn, config.schema, pooler=config.pooler)
             store = Store(
-                self._dsn, schema=config.schema, pool_max=config.pool_max, pooler=config.pooler
+                self._dsn,
+                schema=config.schema,
+                pool_max=config.pool_max,
+                pooler=config.pooler,
+                metrics=self.metrics,
             )
             await store.open()
         except BaseException:

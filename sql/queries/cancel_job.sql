@@ -1,6 +1,6 @@
 -- purpose: cancel a job and, in the same transaction, all its live tasks; tell its owner
--- params: $1 job id
--- returns: status (before), cancelled (tasks); no row for an unknown job
+-- params: $1 job id, $2 whether to notify
+-- returns: status (before), domain_id, cancelled (tasks); no row for an unknown job
 -- index: jobs_pkey, tasks_claim, tasks_wake
 -- rows: 0 or 1
 WITH job AS MATERIALIZED (
@@ -36,6 +36,8 @@ WITH job AS MATERIALIZED (
 )
 SELECT
     j.status,
+    j.domain_id,
     (SELECT count(*) FROM ended) AS cancelled,
-    (SELECT pg_notify('pacewheel', 'cancelled ' || c.id) FROM closed c) IS NOT NULL AS hinted
+    (SELECT pg_notify('pacewheel', 'cancelled ' || c.id) FROM closed c WHERE $2::boolean) IS NOT NULL AS hinted,
+    (SELECT pg_notify('pacewheel', 'changed ' || j.domain_id) FROM closed c WHERE $2::boolean) IS NOT NULL AS also_hinted
 FROM job j

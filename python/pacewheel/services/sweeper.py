@@ -1,7 +1,7 @@
 """Sweeper: the safety net under timers and hints, once a minute.
 
-Marks every held domain due, so that a missed hint or a waiting task that came within the horizon is
-found, lets the leaser look for unowned domains, and keeps the partitions of results ahead of the
+Marks every held domain due and asks for its waiting tasks, so that a missed hint, a lost timer or a
+waiting task that came within the horizon is found, lets the leaser look for unowned domains, and keeps the partitions of results ahead of the
 calendar.
 """
 
@@ -16,6 +16,8 @@ from pacewheel.service import Service
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pacewheel.metrics import Metrics
+
 PARTITIONS_AHEAD_DAYS = 3
 SWEEPS_A_PARTITION_CHECK = 60
 
@@ -29,11 +31,13 @@ class Sweeper(Service):
         look_at_all: Callable[[], None],
         ensure_partitions: Callable[[int], Awaitable[int]],
         sweep_s: float,
+        metrics: Metrics,
     ) -> None:
         super().__init__()
         self._look_at_all = look_at_all
         self._ensure_partitions = ensure_partitions
         self._sweep_s = sweep_s
+        self._metrics = metrics
         self._sweeps = 0
 
     async def _loop(self) -> None:
@@ -44,6 +48,7 @@ class Sweeper(Service):
     async def run_once(self) -> int:
         """Sweep once; return how many partitions were created."""
         self._look_at_all()
+        self._metrics.sweeps.inc()
         self._sweeps += 1
         if self._sweeps % SWEEPS_A_PARTITION_CHECK == 1:
             return await self._ensure_partitions(PARTITIONS_AHEAD_DAYS)
