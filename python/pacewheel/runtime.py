@@ -140,6 +140,7 @@ class Runtime:
         self._sweeper = Sweeper(
             look_at_all=self._look_at_all,
             ensure_partitions=store.ensure_partitions,
+            hears=self._notifier.hears,
             sweep_s=config.sweep_s,
             metrics=self._metrics,
         )

@@ -32,12 +32,13 @@ WITH job AS MATERIALIZED (
         cancelled = j.cancelled + (SELECT count(*) FROM ended)
     FROM job l
     WHERE j.id = l.id AND l.status < 3
-    RETURNING j.id
+    RETURNING j.id, j.domain_id
 )
 SELECT
     j.status,
     j.domain_id,
     (SELECT count(*) FROM ended) AS cancelled,
     (SELECT pg_notify('pacewheel', 'cancelled ' || c.id) FROM closed c WHERE $2::boolean) IS NOT NULL AS hinted,
-    (SELECT pg_notify('pacewheel', 'changed ' || j.domain_id) FROM closed c WHERE $2::boolean) IS NOT NULL AS also_hinted
+    (SELECT pg_notify('pacewheel', 'changed ' || c.domain_id) FROM closed c WHERE $2::boolean) IS NOT NULL
+        AS hinted_of_domain
 FROM job j

@@ -57,6 +57,10 @@ class Notifier(Service):
             "heard": lambda _ids: self._set_hears(hears=True),
         }
 
+    def hears(self) -> bool:
+        """True while hints arrive."""
+        return self._hears
+
     def deliver(self, verb: str, ids: list[int]) -> None:
         """Pass a hint on, wherever it comes from."""
         handle = self._verbs.get(verb)

@@ -87,6 +87,10 @@ class Waker(Service):
             return
         now_ms = monotonic_ms()
         domain.wake_told_ms = now_ms
+        if domain.wake_at_ms is not None and domain.wake_at_ms <= now_ms:
+            # That timer is late, or lost: what there is to know of it is asked for.
+            domain.wake_at_ms = None
+            self.look(domain_id)
         if in_ms <= 0:
             self.look(domain_id)
         elif in_ms > self._horizon_ms:

@@ -58,7 +58,7 @@ class PostgresJobs:
         With `unless_live`, return the live job of this domain and handler instead if there is one,
         and change nothing: the domain's row is locked meanwhile, so of several callers one creates.
         """
-        notify = self._hinter.leads()
+        notify = bool(tasks) and self._hinter.leads()
 
         async def create(connection: asyncpg.Connection) -> tuple[int, set[int]]:
             async with connection.transaction():
