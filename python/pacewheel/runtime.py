@@ -279,7 +279,6 @@ class Runtime:
 
     def _look_at_all(self) -> None:
         for domain in self._held:
-            self._waker.look(domain.id)
             self._dispatcher.mark_due(domain.id)
         self._leaser.lease_soon()
 

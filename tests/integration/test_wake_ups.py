@@ -12,7 +12,7 @@ import pytest
 
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.engine import Job
-from pacewheel.ports import Woken
+from pacewheel.ports import DomainClaim, Woken
 from pacewheel.services.waker import READY, Waker
 from tests.calls import calls, count_from_now
 from tests.conftest import execute, fetch, until
@@ -30,11 +30,16 @@ class Started:
     def __init__(self, dsn: str, **settings: Any) -> None:
         self.engine = Engine(dsn, config=Config(**settings))
         self.at: dict[str, float] = {}
+        self.go = asyncio.Event()
+        self.go.set()
 
         @self.engine.handler("note", attempts=2)
         async def note(task: Task) -> Outcome | None:
             self.at[task.target] = time.monotonic()
+            if task.target == "long":
+                await asyncio.sleep(2)
             if task.target == "flaky":
+                await self.go.wait()
                 return Outcome.retry("busy", retry_in_s=0.3)
             return None
 
@@ -142,6 +147,19 @@ async def test_timers_go_when_their_tasks_are_cancelled(dsn: str) -> None:
         await other.close()
 
 
+async def test_timers_go_with_their_tasks_while_no_slot_is_free(dsn: str) -> None:
+    """Nothing can be claimed, and still it is found that nothing waits."""
+    started = Started(dsn, capacity=1)
+    async with started.engine:
+        job = await started.schedule("later", 250)
+        await until(lambda: started.timers() == 1)
+        await started.engine.create_job(domain="a.example", handler="note", tasks=[NewTask("long")])
+        await until(lambda: started.has("long"))
+        await job.cancel()
+        await until(lambda: started.timers() == 0, timeout_s=1)
+        assert 1 == started.engine._runtime.unsettled()
+
+
 async def test_a_timer_stays_for_the_tasks_that_are_left(dsn: str) -> None:
     """One of two jobs of a domain is cancelled, the one whose task is ready first: the other starts."""
     started = Started(dsn)
@@ -194,6 +212,34 @@ async def test_a_task_that_is_told_of_while_its_domain_is_woken_has_its_timer(
         await started.schedule("first", 0.3)
         await until(lambda: started.has("first", "second"), timeout_s=3)
     assert [None] == [answer.wake_in_ms for answer in held_back]
+
+
+async def test_a_retry_that_is_settled_during_a_claim_keeps_its_timer(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim saw nothing waiting: it was sent before the retry was, and its answer comes after."""
+    started = Started(dsn)
+    engine = started.engine
+    started.go.clear()
+    held_back: list[DomainClaim] = []
+    async with engine:
+        claim_tasks = engine.store.tasks.claim_tasks
+
+        async def claim_slowly(*args: Any) -> list[DomainClaim]:
+            claims = await claim_tasks(*args)
+            if started.has("flaky") and any(claim.tasks for claim in claims) and not held_back:
+                held_back.extend(claims)
+                started.go.set()
+                await until(lambda: started.timers() == 1)
+            return claims
+
+        monkeypatch.setattr(engine.store.tasks, "claim_tasks", claim_slowly)
+        job = await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("flaky")])
+        await until(lambda: started.has("flaky"))
+        first = started.at["flaky"]
+        await job.enqueue([NewTask("long")])
+        await until(lambda: started.at["flaky"] > first, timeout_s=0.3 + SLACK_S)
+    assert [None] == [claim.wake_in_ms for claim in held_back]
 
 
 async def test_many_timers_of_one_tick_are_one_statement(dsn: str) -> None:

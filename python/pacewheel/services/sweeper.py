@@ -1,7 +1,7 @@
 """Sweeper: the safety net under timers and hints, once a minute, and oftener while no hints arrive.
 
-Marks every held domain due and asks for its waiting tasks, so that a missed hint, a lost timer or a
-waiting task that came within the horizon is found, lets the leaser look for unowned domains, and
+Marks every held domain due, so that a missed hint, a straggler whose timer was lost or refused, or
+a waiting task that came within the horizon is found, lets the leaser look for unowned domains, and
 keeps the partitions of results ahead of the calendar.
 """
 
