@@ -1,4 +1,4 @@
-"""How late things start: enqueue to start, ready to start; and how many hints and queries that costs.
+"""How late things start: enqueue to start, ready to start; and what hints and idleness cost.
 
 Server and engine share a machine, so its clock is the database's too. Polling once a second, which
 is what the wake-ups replace, is the same engine with a wheel for one timer and a sweep a second.
@@ -29,6 +29,7 @@ SPREAD_S = 2.0
 LEAD_S = 3.0
 BUSY_MS = 1.0
 BURST = 1000
+IDLE_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,21 @@ async def ready_to_start(dsn: str, *, name: str, busy: bool, sweep_s: float) -> 
     return [them.started[row["target"]] - row["at"] for row in rows]
 
 
+async def idle_rate(dsn: str) -> float:
+    """Return the statements a second of an engine that has nothing to do, as the server counts them."""
+    connection = await asyncpg.connect(dsn)
+    await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+    async with Clocked(dsn, 1).engine:
+        await asyncio.sleep(IDLE_S / 4)
+        await connection.execute("SELECT pg_stat_statements_reset()")
+        await asyncio.sleep(IDLE_S)
+        calls = await connection.fetchval(
+            "SELECT sum(calls) FROM pg_stat_statements WHERE query NOT LIKE '%pg_stat_statements%'"
+        )
+    await connection.close()
+    return float(calls) / IDLE_S
+
+
 async def burst_of_enqueues(dsn: str) -> tuple[float, float]:
     """Enqueue one by one at full speed; return how many hints that sent, and enqueues a second."""
     client = Engine(dsn)
@@ -179,3 +195,8 @@ def test_hints_of_a_burst(dsn: str, budget: Callable[[str, float], None]) -> Non
     sent, rate = uvloop.run(burst_of_enqueues(dsn))
     print(f"\n{BURST} enqueues at {rate:,.0f} a second: {sent:g} hints")
     budget("wake: hints of a thousand enqueues", sent)
+
+
+def test_an_idle_process(dsn: str, budget: Callable[[str, float], None]) -> None:
+    """Heartbeats and probes, with the default settings."""
+    budget("wake: statements of an idle process", uvloop.run(idle_rate(dsn)))

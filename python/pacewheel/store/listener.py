@@ -50,8 +50,8 @@ class PostgresListener:
     async def listen(self, on_hint: Callable[[str, list[int]], None]) -> None:
         """Listen until the connection breaks or is found deaf; call `on_hint` with verb and ids.
 
-        The verb `listening` is reported once the connection listens, and `heard` when the first
-        probe has come back.
+        The verb `listening` is reported once the connection listens, and `heard` whenever it is
+        known to hear.
 
         Raises:
             StoreUnavailable: the connection can't be made, or broke, or hears nothing.
@@ -72,31 +72,30 @@ class PostgresListener:
         try:
             await connection.add_listener(self._channel, receive)
             on_hint("listening", [])
-            await self._probe(heard, broken)
-            on_hint("heard", [])
-            while not broken.is_set():
+            quiet_s = 0.0
+            while not await _happens(broken, quiet_s):
+                if heard.is_set() or await self._probe(heard, broken):
+                    on_hint("heard", [])
                 heard.clear()
-                if not await _happens(broken, PROBE_AFTER_S * random.uniform(0.9, 1.1)):
-                    await self._probe(heard, broken)
+                quiet_s = PROBE_AFTER_S * random.uniform(0.9, 1.1)
         except DRIVER_ERRORS as error:
             raise translate(error, self._dsn) from error
         finally:
             await self.close()
         raise translate(ConnectionError("the listening connection was closed"), self._dsn)
 
-    async def _probe(self, heard: asyncio.Event, broken: asyncio.Event) -> None:
-        """Return when anything was heard, or the connection is known to be broken.
-
-        A probe that can't be sent says nothing of who listens: the next one will.
-        """
-        if heard.is_set():
-            return
+    async def _probe(self, heard: asyncio.Event, broken: asyncio.Event) -> bool:
+        """Return whether anything was heard; a probe that can't be sent says nothing of that."""
         try:
-            await self._pool.fetch(self._queries["notify"], [PROBE])
-        except StoreError:
-            return
-        if not await _happens(heard, PROBE_TIMEOUT_S) and not broken.is_set():
-            raise ConnectionError("the listening connection hears nothing")
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await self._pool.fetch(self._queries["notify"], [PROBE])
+        except (StoreError, TimeoutError):
+            return False
+        if await _happens(heard, PROBE_TIMEOUT_S):
+            return True
+        if broken.is_set():
+            return False
+        raise ConnectionError("the listening connection hears nothing")
 
     async def close(self) -> None:
         """Close the connection, if there is one."""
