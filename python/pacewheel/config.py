@@ -189,9 +189,7 @@ class Config:
     idle_release_s: float = _setting(
         5.0, _number(0, 3_600), "how long a domain without work is kept"
     )
-    horizon_s: float = _setting(
-        300.0, _number(1, 86_400), "how far ahead timers are kept in memory"
-    )
+    horizon_s: float = _setting(300.0, _number(1, 450), "how far ahead timers are kept in memory")
     sweep_s: float = _setting(
         60.0, _number(0.1, 3_600), "time between two sweeps for what no timer covers"
     )

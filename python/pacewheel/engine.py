@@ -140,7 +140,11 @@ class Engine:
         try:
             await migrate(self._dsn, config.schema, pooler=config.pooler)
             store = Store(
-                self._dsn, schema=config.schema, pool_max=config.pool_max, pooler=config.pooler
+                self._dsn,
+                schema=config.schema,
+                pool_max=config.pool_max,
+                pooler=config.pooler,
+                metrics=self.metrics,
             )
             await store.open()
         except BaseException:
@@ -343,7 +347,7 @@ class Engine:
                 "connection.transaction()', or without a connection"
             )
             raise ConfigInvalid(message)
-        total = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
+        total, _ = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
         if total.refused:
             await self.store.jobs.refuse(job_id)
         return total

@@ -49,6 +49,7 @@ class HeldDomain:
         "unsettled",
         "waiting_for",
         "wake_at_ms",
+        "wake_told_ms",
     )
 
     def __init__(self, domain_id: int, name: str, epoch: int, held: Held) -> None:
@@ -80,6 +81,8 @@ class HeldDomain:
         """Since when a claim has found nothing to do here, or None."""
         self.wake_at_ms: float | None = None
         """When the timer for its next waiting task is set, or None."""
+        self.wake_told_ms = float("-inf")
+        """When something was last said of a waiting task of it."""
         self._gate: asyncio.Lock | None = None
 
     @property

@@ -7,7 +7,7 @@ takes its values from a closed set, never from data, so the number of series is 
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from pacewheel.model import WaitingReason
 from pacewheel.waits import Waits
@@ -34,6 +34,62 @@ class Metrics:
 
     def _count_wake_ups(self) -> None:
         """Timers and hints."""
+        self.timers = Gauge(
+            "pacewheel_timers",
+            "Timers set, by kind: a domain's next slot, a domain's next waiting task.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.timers_refused = Counter(
+            "pacewheel_timers_refused_total",
+            "Timers not set and left to the sweep: beyond the horizon, or the wheel full.",
+            ["kind", "reason"],
+            registry=self.registry,
+        )
+        self.wake_up_lag = Histogram(
+            "pacewheel_wake_up_lag_seconds",
+            "From the time at which a domain's next waiting task was ready to its commit as pending.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+            registry=self.registry,
+        )
+        self.tasks_woken = Counter(
+            "pacewheel_tasks_woken_total",
+            "Waiting tasks made pending.",
+            registry=self.registry,
+        )
+        self.sweeps = Counter(
+            "pacewheel_sweeps_total",
+            "Looks at everything, for what timers and hints have missed.",
+            registry=self.registry,
+        )
+        self.hints_sent = Counter(
+            "pacewheel_hints_sent_total",
+            "Hints sent, by verb; those of ten milliseconds go together.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.hints_lost = Counter(
+            "pacewheel_hints_lost_total",
+            "Hints that could not be sent, by verb; the sweep finds the same.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.hints_received = Counter(
+            "pacewheel_hints_received_total",
+            "Hints heard, by verb.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.listener_up = Gauge(
+            "pacewheel_listener_up",
+            "1 while hints arrive: the listening connection has heard its own probe.",
+            registry=self.registry,
+        )
+        self.listener_reconnects = Counter(
+            "pacewheel_listener_reconnects_total",
+            "Times the listening connection was tried again.",
+            registry=self.registry,
+        )
 
     def _count_failures(self) -> None:
         """Attempts that failed, breakers, processes that died."""

@@ -201,7 +201,10 @@ class TaskStore(Protocol):
         """Record a batch of attempts, all or nothing, fenced by the epochs of its domains."""
 
     async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
-        """Make pending what has become ready in these domains."""
+        """Make pending what has become ready in these domains, so many in each at most."""
+
+    async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the ids of those tasks, by domain and id, that are live no more."""
 
     async def get_job_options(
         self, job_ids: Sequence[int]

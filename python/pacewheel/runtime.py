@@ -7,6 +7,7 @@ another. Each callback here is one arrow of the picture in ARCHITECTURE.md.
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pacewheel import memory
@@ -14,6 +15,7 @@ from pacewheel.held import Held
 from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import settlement_of, settlement_of_lost
 from pacewheel.registry import Handler
+from pacewheel.services.canceller import Canceller
 from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
@@ -83,6 +85,7 @@ class Runtime:
             mark_due=self._on_due,
             timers_max=config.domains_max * TIMERS_A_DOMAIN,
             horizon_ms=horizon_ms,
+            metrics=metrics,
         )
         self._dispatcher = Dispatcher(
             store=store.tasks,
@@ -94,6 +97,7 @@ class Runtime:
             wake_workers=self._pool.wake,
             slot_at=self._waker.slot_at,
             ready_in=self._waker.ready_in,
+            nothing_waits=self._waker.nothing_waits,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
             waits=metrics.waits,
@@ -101,7 +105,9 @@ class Runtime:
         self._own(config, store, horizon_ms)
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
-        self._services += [self._dispatcher, self._notifier, self._sweeper, self._scaler]
+        self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
+        self._services.append(self._scaler)
+        store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         for service in self._services:
@@ -125,17 +131,28 @@ class Runtime:
             idle_release_s=config.idle_release_s,
             domains_max=config.domains_max,
         )
+        self._canceller = Canceller(
+            running_for=self._pool.running_for,
+            find_ended=store.tasks.find_ended,
+            stop_tasks=self._on_stopped,
+        )
         self._notifier = Notifier(
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
             on_released=self._leaser.lease_soon,
-            on_cancelled=lambda job_id: self._pool.stop_tasks(CANCELLED, job_id=job_id),
-            on_listening=self._look_at_all,
+            on_due=self._on_due_again,
+            on_changed=lambda _job_ids: None,
+            on_cancelled=self._on_cancelled,
+            on_stopped=self._on_stopped,
+            on_missed=self._on_missed,
+            metrics=self._metrics,
         )
         self._sweeper = Sweeper(
             look_at_all=self._look_at_all,
             ensure_partitions=store.ensure_partitions,
+            hears=self._notifier.hears,
             sweep_s=config.sweep_s,
+            metrics=self._metrics,
         )
 
     def _scale(self, config: Config, store: Store) -> None:
@@ -231,7 +248,7 @@ class Runtime:
 
     def _on_leased(self, domain: LeasedDomain) -> None:
         if domain.wake_in_ms is not None:
-            self._waker.ready_in(domain.id, max(0.0, domain.wake_in_ms))
+            self._waker.ready_in(domain.id, domain.wake_in_ms)
         self._dispatcher.mark_due(domain.id)
 
     def _on_lost_task(self, task: LostTask) -> None:
@@ -259,6 +276,42 @@ class Runtime:
                 self._dispatcher.mark_due(domain_id)
             else:
                 self._leaser.lease_soon()
+
+    def _on_due_again(self, domain_ids: Sequence[int]) -> None:
+        """Look again, at what waits too: tasks may have gone, and their timer with them."""
+        for domain_id in domain_ids:
+            if self._held.get(domain_id):
+                self._waker.look(domain_id)
+        self._on_enqueued(domain_ids)
+
+    def _on_cancelled(self, job_ids: Sequence[int]) -> None:
+        self._stop_now_and_after_claim(partial(self._pool.stop_tasks, CANCELLED, job_ids=job_ids))
+
+    def _on_stopped(self, task_ids: Sequence[int]) -> None:
+        self._stop_now_and_after_claim(
+            partial(self._pool.stop_tasks, CANCELLED, task_ids=frozenset(task_ids))
+        )
+
+    def _stop_now_and_after_claim(self, stop: Callable[[], int]) -> None:
+        stop()
+        self._dispatcher.after_claim(stop)
+
+    def _on_missed(self) -> None:
+        """Hints may have been missed."""
+        self._look_at_all()
+        self._canceller.look_soon()
+
+    def _on_own_hint(self, verb: str, ids: list[int]) -> list[int]:
+        """Take in what this process has done itself; return what is others' business too."""
+        match verb:
+            case "released":
+                return ids
+            case "enqueued" if self._held.lease_valid():
+                self._on_enqueued(ids)
+                return [domain_id for domain_id in ids if not self._held.get(domain_id)]
+            case _:
+                self._notifier.deliver(verb, ids)
+                return ids
 
     def _look_at_all(self) -> None:
         for domain in self._held:

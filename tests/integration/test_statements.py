@@ -114,6 +114,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
+        assert [7] == await engine.store.tasks.find_ended([(1, 7)])
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
         (True,)

@@ -116,6 +116,11 @@ async def find_stuck(explain: Explainer, _dsn: str) -> Any:
     return await explain.explanations.find_stuck_jobs(0.0)
 
 
+async def find_ended(explain: Explainer, dsn: str) -> Any:
+    """Look up a batch of tasks that run."""
+    return await explain.tasks.find_ended(await pending(dsn))
+
+
 async def list_jobs(explain: Explainer, _dsn: str) -> Any:
     """Read all jobs with what runs of them."""
     return await explain.jobs.list_jobs(ids=None, domain=None, live_only=True, limit=1000)
@@ -190,6 +195,7 @@ CASES = [
         30 * DUE_A_DOMAIN * DOMAINS,
         DUE,
     ),
+    Case("find_ended", find_ended, frozenset({"tasks_pkey"}), BATCH_ROWS, 6 * BATCH_ROWS),
     Case("find_leasable", lease, frozenset({"tasks_wake"}), DOMAINS, 300, ORPHANS),
     Case("lease_domains", lease, frozenset({"tasks_wake"}), DOMAINS, 600, ORPHANS),
     Case(

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pacewheel.held import Held, HeldDomain
-        from pacewheel.model import Outcome
+    from pacewheel.model import Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, TaskStore
     from pacewheel.registry import Handler, Registry
     from pacewheel.waits import Waits
@@ -63,6 +63,7 @@ class Dispatcher(Service):
         wake_workers: Callable[[], None],
         slot_at: Callable[[int, float], None],
         ready_in: Callable[[int, float], None],
+        nothing_waits: Callable[[int, float], None],
         on_lost: Callable[[int], None],
         lead_ms: int,
         waits: Waits,
@@ -77,6 +78,7 @@ class Dispatcher(Service):
         self._wake_workers = wake_workers
         self._slot_at = slot_at
         self._ready_in = ready_in
+        self._nothing_waits = nothing_waits
         self._on_lost = on_lost
         self._lead_ms = lead_ms
         self._waits = waits
@@ -85,6 +87,8 @@ class Dispatcher(Service):
         self._shortage = Shortage()
         self._ahead = False
         self._jobs: dict[int, tuple[Handler, dict[str, Any]]] = {}
+        self._claiming = False
+        self._after_claim: list[Callable[[], object]] = []
 
     def mark_due(self, domain_id: int) -> None:
         """Ask for the domain's tasks as soon as a slot is free."""
@@ -116,6 +120,14 @@ class Dispatcher(Service):
     def forget(self, domain_id: int) -> None:
         """Ask for the domain no more."""
         self._due.pop(domain_id, None)
+
+    def after_claim(self, call: Callable[[], object]) -> None:
+        """Call when the claim under way, if there is one, is taken in.
+
+        It may bring tasks of which something was said after it had been sent.
+        """
+        if self._claiming:
+            self._after_claim.append(call)
 
     async def _loop(self) -> None:
         while True:
@@ -151,6 +163,8 @@ class Dispatcher(Service):
             lead_ms=self._lead_ms,
         )
         returned = [domain.returned for domain in asked]
+        sent_ms = monotonic_ms()
+        self._claiming = True
         for domain in asked:
             # A handler that ends while the claim is under way would not see what the claim says of
             # limits.
@@ -163,7 +177,10 @@ class Dispatcher(Service):
         except BaseException:
             self._due = {**{domain.id: None for domain in asked}, **self._due}
             self._changed.set()
+            self._claiming = False
+            self._after_claim.clear()
             raise
+        self._claiming = False
         answered = {claim.domain_id: claim for claim in claims}
         for domain, before in zip(asked, returned, strict=True):
             claim = answered.get(domain.id)
@@ -172,9 +189,12 @@ class Dispatcher(Service):
             if claim is None:
                 self._on_lost(domain.id)
             else:
-                self._take(domain, claim, tasks_max)
+                self._take(domain, claim, tasks_max, sent_ms)
                 if domain.returned != before:
                     domain.cursors.clear()
+        calls, self._after_claim = self._after_claim, []
+        for call in calls:
+            call()
         self._wake_workers()
         return sum(len(claim.tasks) for claim in claims)
 
@@ -193,7 +213,7 @@ class Dispatcher(Service):
                 asked.append(domain)
         return asked
 
-    def _take(self, domain: HeldDomain, claim: DomainClaim, tasks_max: int) -> None:
+    def _take(self, domain: HeldDomain, claim: DomainClaim, tasks_max: int, sent_ms: float) -> None:
         now_ms = monotonic_ms()
         domain.gap_ms = claim.gap_ms
         if claim.tasks:
@@ -206,7 +226,9 @@ class Dispatcher(Service):
             domain.ahead = {}
         domain.waiting_for = _what_holds_back(claim)
         if claim.wake_in_ms is not None:
-            self._ready_in(domain.id, max(0.0, claim.wake_in_ms))
+            self._ready_in(domain.id, claim.wake_in_ms)
+        else:
+            self._nothing_waits(domain.id, sent_ms)
         domain.recheck = claim.limited or (bool(claim.tasks) and claim.gap_ms == 0)
         if claim.blocked_in_ms is not None:
             self._slot_at(domain.id, now_ms + claim.blocked_in_ms)

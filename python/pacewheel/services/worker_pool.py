@@ -26,7 +26,7 @@ from pacewheel.outcomes import check
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pacewheel.model import Task
     from pacewheel.registry import Handler
@@ -139,13 +139,20 @@ class WorkerPool(Service):
             worker.add_done_callback(self._workers.discard)
 
     def stop_tasks(
-        self, reason: str, *, job_id: int | None = None, domain_id: int | None = None
+        self,
+        reason: str,
+        *,
+        job_ids: Collection[int] | None = None,
+        task_ids: Collection[int] | None = None,
+        domain_id: int | None = None,
     ) -> int:
-        """Stop the handlers of a job, of a domain or all, for this reason; return how many."""
+        """Stop the handlers of jobs, of tasks, of a domain or all, for this reason; return how many."""
 
         def concerned(task: Task) -> bool:
-            return (job_id is None or task.job_id == job_id) and (
-                domain_id is None or task.domain_id == domain_id
+            return (
+                (job_ids is None or task.job_id in job_ids)
+                and (task_ids is None or task.id in task_ids)
+                and (domain_id is None or task.domain_id == domain_id)
             )
 
         queued = [(task, handler) for task, handler in self._queue if concerned(task)]
@@ -157,6 +164,15 @@ class WorkerPool(Service):
         for running in active:
             self._stop(running, reason)
         return len(queued) + len(active)
+
+    def running_for(self, least_s: float) -> list[tuple[int, int]]:
+        """Return domain and id of the tasks whose handlers have run so long, and go on."""
+        before_ms = monotonic_ms() - least_s * 1000
+        return [
+            (running.task.domain_id, running.task.id)
+            for running in self._active
+            if running.started_ms <= before_ms and running.stop is None
+        ]
 
     async def all_ended(self) -> None:
         """Wait until no handler runs and none is queued."""

@@ -6,8 +6,11 @@ with the statements of sql/ behind methods of the same names.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.explanations import PostgresExplanations
+from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
@@ -16,22 +19,28 @@ from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.tasks import PostgresTasks
 
+if TYPE_CHECKING:
+    from pacewheel.metrics import Metrics
+
 __all__ = ["Store", "migrate", "pending"]
 
 
 class Store:
     """The database as the engine sees it."""
 
-    def __init__(self, dsn: str, *, schema: str, pool_max: int, pooler: bool) -> None:
+    def __init__(
+        self, dsn: str, *, schema: str, pool_max: int, pooler: bool, metrics: Metrics
+    ) -> None:
         queries = load_queries(schema)
         self._pool = WorkPool(dsn, size_max=pool_max, pooler=pooler)
         self._queries = queries
-        self.tasks = PostgresTasks(self._pool, queries)
-        self.jobs = PostgresJobs(self._pool, queries, self.tasks)
-        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks)
+        self.hinter = Hinter(self._pool, queries, metrics)
+        self.tasks = PostgresTasks(self._pool, queries, self.hinter)
+        self.jobs = PostgresJobs(self._pool, queries, self.tasks, self.hinter)
+        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
-        self.leases = PostgresLeases(dsn, queries, pooler=pooler)
-        self.listener = PostgresListener(dsn, schema, pooler=pooler)
+        self.leases = PostgresLeases(dsn, queries, self.hinter, pooler=pooler)
+        self.listener = PostgresListener(dsn, schema, self._pool, queries, pooler=pooler)
 
     async def open(self) -> None:
         """Connect the work pool; the other roles connect when they are first needed."""
@@ -39,6 +48,7 @@ class Store:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.hinter.close()
         await self.listener.close()
         await self.leases.close()
         await self._pool.close()

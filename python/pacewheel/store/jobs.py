@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.model import NewTask
+    from pacewheel.store.hinter import Hinter
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.tasks import PostgresTasks
 
@@ -26,10 +27,17 @@ if TYPE_CHECKING:
 class PostgresJobs:
     """Everything done to jobs as a whole."""
 
-    def __init__(self, pool: WorkPool, queries: Mapping[str, str], tasks: PostgresTasks) -> None:
+    def __init__(
+        self,
+        pool: WorkPool,
+        queries: Mapping[str, str],
+        tasks: PostgresTasks,
+        hinter: Hinter,
+    ) -> None:
         self._pool = pool
         self._queries = queries
         self._tasks = tasks
+        self._hinter = hinter
 
     async def create_job(
         self,
@@ -50,8 +58,9 @@ class PostgresJobs:
         With `unless_live`, return the live job of this domain and handler instead if there is one,
         and change nothing: the domain's row is locked meanwhile, so of several callers one creates.
         """
+        notify = bool(tasks) and self._hinter.leads()
 
-        async def create(connection: asyncpg.Connection) -> int:
+        async def create(connection: asyncpg.Connection) -> tuple[int, set[int]]:
             async with connection.transaction():
                 if unless_live:
                     await connection.execute(self._queries["lock_domain"], domain)
@@ -59,7 +68,7 @@ class PostgresJobs:
                         self._queries["find_live_job"], domain, handler
                     )
                     if live is not None:
-                        return live
+                        return live, set()
                     await connection.execute(self._queries["put_domain"], domain, domain_delay_ms)
                 row = await connection.fetchrow(
                     self._queries["create_job"],
@@ -71,14 +80,18 @@ class PostgresJobs:
                     orjson.dumps(dict(options)).decode(),
                 )
                 job_id: int = row["id"]
-                await self._tasks.insert_tasks(connection, job_id, tasks, notify=True)
+                _, domain_ids = await self._tasks.insert_tasks(
+                    connection, job_id, tasks, notify=notify
+                )
                 if not discovery_open:
                     await connection.execute(self._queries["finish_discovery"], [job_id])
-                return job_id
+                return job_id, domain_ids
 
         delay_ms = None if unless_live else domain_delay_ms
         await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
-        job_id: int = await self._pool.run(create)
+        job_id: int
+        job_id, domain_ids = await self._pool.run(create)
+        self._hinter.committed("enqueued", domain_ids, notified=notify)
         return job_id
 
     async def finish_discovery(self, job_id: int) -> None:

@@ -21,15 +21,20 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from pacewheel.store.hinter import Hinter
+
 HEARTBEAT_TIMEOUT_S = 5.0
 
 
 class PostgresLeases:
     """`LeaseStore` on one reserved connection."""
 
-    def __init__(self, dsn: str, queries: Mapping[str, str], *, pooler: bool) -> None:
+    def __init__(
+        self, dsn: str, queries: Mapping[str, str], hinter: Hinter, *, pooler: bool
+    ) -> None:
         self._dsn = dsn
         self._queries = queries
+        self._hinter = hinter
         self._pooler = pooler
         self._connection: asyncpg.Connection | None = None
         self._lock = asyncio.Lock()
@@ -120,7 +125,11 @@ class PostgresLeases:
         slots_in_ms: Sequence[float],
     ) -> None:
         """Give domains back; what was in flight of them is pending again."""
-        await self._fetch("release_domains", worker_id, domain_ids, epochs, slots_in_ms)
+        notify = self._hinter.leads()
+        rows = await self._fetch(
+            "release_domains", worker_id, domain_ids, epochs, slots_in_ms, notify
+        )
+        self._hinter.committed("released", [row["id"] for row in rows], notified=notify)
 
     async def load_tasks(self, in_flight: Mapping[int, Sequence[int]]) -> list[LostTask]:
         """Read the tasks, by domain, that a dead owner left in flight."""

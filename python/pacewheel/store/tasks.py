@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from pacewheel.model import NewTask
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
+    from pacewheel.store.hinter import Hinter
     from pacewheel.store.pool import WorkPool
 
 PROBES_MAX = 16
@@ -46,9 +47,10 @@ def _sparse(column: list[Any]) -> list[Any] | None:
 class PostgresTasks:
     """`TaskStore` on the work pool; also enqueues."""
 
-    def __init__(self, pool: WorkPool, queries: Mapping[str, str]) -> None:
+    def __init__(self, pool: WorkPool, queries: Mapping[str, str], hinter: Hinter) -> None:
         self._pool = pool
         self._queries = queries
+        self._hinter = hinter
 
     async def claim_tasks(
         self, worker_id: int, handlers: Sequence[str], request: ClaimRequest
@@ -134,7 +136,8 @@ class PostgresTasks:
                 offers = [
                     (item.job_id, task) for item in accepted for task in item.outcome.discovered
                 ]
-                counts = await self._insert(connection, offers, notify=False)
+                # Its owner, who alone can claim it, is the one who settles: nobody needs a hint.
+                counts, _ = await self._insert(connection, offers, notify=False)
                 await connection.execute(self._queries["finish_jobs"], discovering)
                 return self._settled(row, counts.inserted)
 
@@ -221,40 +224,49 @@ class PostgresTasks:
 
         `refused` is the number of tasks when the job is final or unknown, else 0.
         """
+        notify = self._hinter.leads()
 
-        async def enqueue(connection: asyncpg.Connection) -> Enqueued:
+        async def enqueue(connection: asyncpg.Connection) -> tuple[Enqueued, set[int]]:
             async with connection.transaction():
-                return await self.insert_tasks(connection, job_id, tasks, notify=True)
+                return await self.insert_tasks(connection, job_id, tasks, notify=notify)
 
-        counts: Enqueued = await self._pool.run(enqueue)
+        counts: Enqueued
+        counts, domain_ids = await self._pool.run(enqueue)
+        self._hinter.committed("enqueued", domain_ids, notified=notify)
         return counts
 
     async def insert_tasks(
         self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
-    ) -> Enqueued:
-        """Insert tasks of one job inside the caller's transaction."""
+    ) -> tuple[Enqueued, set[int]]:
+        """Insert tasks of one job inside the caller's transaction; return the domains they went to.
+
+        With `notify` the transaction sends the hint; else its committer does.
+        """
         return await self._insert(connection, [(job_id, task) for task in tasks], notify=notify)
 
     async def _insert(
         self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
-    ) -> Enqueued:
+    ) -> tuple[Enqueued, set[int]]:
         """Insert what is offered, by statements of bounded length."""
         total = Enqueued()
+        domain_ids: set[int] = set()
         for start in range(0, len(offers), INSERT_ROWS_MAX):
-            part = await self._insert_part(
+            part, part_domain_ids = await self._insert_part(
                 connection, offers[start : start + INSERT_ROWS_MAX], notify=notify
             )
             total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-        return total
+            domain_ids |= part_domain_ids
+        return total, domain_ids
 
     async def _insert_part(
         self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
-    ) -> Enqueued:
+    ) -> tuple[Enqueued, set[int]]:
         """Insert a part; a key whose hash is taken by another goes under the next probe."""
         total = Enqueued()
+        domain_ids: set[int] = set()
         for probe in range(PROBES_MAX):
             if not offers:
-                return total
+                return total, domain_ids
             row = await connection.fetchrow(
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
@@ -267,14 +279,22 @@ class PostgresTasks:
                 notify,
             )
             total = total.plus(row["inserted"], row["known"], row["over_limit"], row["refused"])
+            domain_ids.update(row["domain_ids"])
             offers = [offers[position - 1] for position in row["collided"]]
         message = f"{len(offers)} task keys met {PROBES_MAX} hash collisions each; their keys are not independent"
         raise RuntimeError(message)
 
     async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
-        """Make pending what has become ready in these domains."""
+        """Make pending what has become ready in these domains, so many in each at most."""
         rows = await self._pool.fetch(self._queries["wake_tasks"], domain_ids, limit)
         return [Woken(row["domain_id"], row["woken"], row["wake_in_ms"]) for row in rows]
+
+    async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the ids of those tasks, by domain and id, that are live no more."""
+        rows = await self._pool.fetch(
+            self._queries["find_ended"], [task[0] for task in tasks], [task[1] for task in tasks]
+        )
+        return [row["id"] for row in rows]
 
     async def get_job_options(
         self, job_ids: Sequence[int]
