@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pacewheel.held import Held
 from pacewheel.model import TaskState
 from pacewheel.outcomes import settlement_of, settlement_of_lost
+from pacewheel.ports import InvalidationReason
 from pacewheel.registry import Handler
 from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from pacewheel.ports import LeasedDomain, LostTask, Settlement
     from pacewheel.registry import Registry
     from pacewheel.service import Service
+    from pacewheel.services.job_cache import JobInfoCache
     from pacewheel.store import Store
 
 log = logging.getLogger("pacewheel.runtime")
@@ -50,6 +52,7 @@ class Runtime:
         *,
         config: Config,
         store: Store,
+        job_cache: JobInfoCache,
         registry: Registry,
         metrics: Metrics,
         ensure_running: Callable[[], None] | None,
@@ -57,8 +60,10 @@ class Runtime:
     ) -> None:
         self._registry = registry
         self._metrics = metrics
+        self._job_cache = job_cache
         self._held = Held(
             read_document=store.tasks.get_document,
+            read_job=job_cache.get,
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
@@ -81,6 +86,7 @@ class Runtime:
         )
         self._dispatcher = Dispatcher(
             store=store.tasks,
+            jobs=job_cache,
             held=self._held,
             registry=self._registry,
             free=lambda: min(self._pool.free(), self._settler.room()),
@@ -121,8 +127,11 @@ class Runtime:
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
             on_released=self._leaser.lease_soon,
-            on_cancelled=lambda job_id: self._pool.stop_tasks(CANCELLED, job_id=job_id),
-            on_listening=self._look_at_all,
+            on_cancelled=self._on_cancelled,
+            on_changed=lambda job_id: self._job_cache.invalidate(
+                job_id, InvalidationReason.CHANGED
+            ),
+            on_listening=self._on_listening,
         )
         self._sweeper = Sweeper(
             look_at_all=self._look_at_all,
@@ -225,6 +234,15 @@ class Runtime:
                 self._dispatcher.mark_due(domain_id)
             else:
                 self._leaser.lease_soon()
+
+    def _on_cancelled(self, job_id: int) -> None:
+        self._job_cache.invalidate(job_id, InvalidationReason.CANCELLED)
+        self._pool.stop_tasks(CANCELLED, job_id=job_id)
+
+    def _on_listening(self) -> None:
+        """Hints may have been missed until now."""
+        self._job_cache.invalidate_all(InvalidationReason.RECONNECTED)
+        self._look_at_all()
 
     def _look_at_all(self) -> None:
         for domain in self._held:

@@ -114,7 +114,7 @@ class NaiveFlightCache:
             self._counts["loads_superseded"] += 1
             return False
         self._counts["loads_ok"] += 1
-        self._store(entry, value, now_ms, self._ttl_ms, self._stale_ms, jitter)
+        self._store(entry, value, now_ms, (self._ttl_ms, self._stale_ms), jitter)
         return True
 
     def finish_absent(self, flight: int, now_ms: int, jitter: int) -> bool:
@@ -124,7 +124,7 @@ class NaiveFlightCache:
             self._counts["loads_superseded"] += 1
             return False
         self._counts["loads_absent"] += 1
-        self._store(entry, None, now_ms, self._absent_ttl_ms, 0, jitter)
+        self._store(entry, None, now_ms, (self._absent_ttl_ms, 0), jitter)
         return True
 
     def fail(self, flight: int, now_ms: int, timed_out: bool) -> None:  # noqa: FBT001 - positional, as the extension's
@@ -140,7 +140,7 @@ class NaiveFlightCache:
         if entry is None:
             return False
         entry.flight = 0
-        self._store(entry, value, now_ms, self._ttl_ms, self._stale_ms, jitter)
+        self._store(entry, value, now_ms, (self._ttl_ms, self._stale_ms), jitter)
         return True
 
     def invalidate(self, key: int) -> bool:
@@ -181,8 +181,9 @@ class NaiveFlightCache:
 
     @staticmethod
     def _store(
-        entry: Entry, value: Any, now_ms: int, ttl_ms: int, stale_ms: int, jitter: int
+        entry: Entry, value: Any, now_ms: int, ages_ms: tuple[int, int], jitter: int
     ) -> None:
+        ttl_ms, stale_ms = ages_ms
         entry.is_known, entry.value = True, value
         entry.fresh_until = now_ms + ttl_ms + ttl_ms * jitter // 1000
         entry.usable_until = entry.fresh_until + stale_ms

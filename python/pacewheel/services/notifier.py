@@ -18,7 +18,7 @@ log = logging.getLogger("pacewheel.notifier")
 
 
 class Notifier(Service):
-    """Passes hints on: `enqueued` and `released` domains, `cancelled` jobs."""
+    """Passes hints on: `enqueued` and `released` domains, `cancelled` and `changed` jobs."""
 
     def __init__(
         self,
@@ -27,6 +27,7 @@ class Notifier(Service):
         on_enqueued: Callable[[list[int]], None],
         on_released: Callable[[], None],
         on_cancelled: Callable[[int], object],
+        on_changed: Callable[[int], object],
         on_listening: Callable[[], None],
     ) -> None:
         super().__init__()
@@ -34,6 +35,7 @@ class Notifier(Service):
         self._on_enqueued = on_enqueued
         self._on_released = on_released
         self._on_cancelled = on_cancelled
+        self._on_changed = on_changed
         self._on_listening = on_listening
 
     async def _loop(self) -> None:
@@ -48,6 +50,9 @@ class Notifier(Service):
             case "cancelled":
                 for job_id in ids:
                     self._on_cancelled(job_id)
+            case "changed":
+                for job_id in ids:
+                    self._on_changed(job_id)
             case "listening":
                 self._on_listening()
             case _:

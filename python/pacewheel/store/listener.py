@@ -1,7 +1,7 @@
 """The LISTEN connection: carries hints, promises nothing.
 
-A hint says what happened to whom (`enqueued 12 14`, `released 9`, `cancelled 3`); whoever misses
-one finds the same by sweeping. The connection is opened by `listen` and reported when it breaks;
+A hint says what happened to whom (`enqueued 12 14`, `released 9`, `cancelled 3`, `changed 3`);
+whoever misses one finds the same by sweeping. The connection is opened by `listen` and reported when it breaks;
 opening it again is the notifier's business.
 """
 
