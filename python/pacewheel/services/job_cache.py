@@ -244,5 +244,5 @@ def _fail(waiter: asyncio.Future[JobFacts | None], job_id: int, cause: BaseExcep
     )
     failed.__cause__ = cause
     waiter.set_exception(failed)
-    # Seen: a waiter that is cancelled in this very turn will not look.
+    # Seen: who waited for several jobs hears of the first failure only.
     waiter.exception()
