@@ -174,7 +174,7 @@ class FlightCache(Generic[_V]):
         """FlightCache[V], for annotations."""
 
     def peek(self, key: int, now_ms: int, default: _D, /) -> _V | _D | None:
-        """Return the answer if there is nothing to do but use it: fresh, or stale and taken care of.
+        """Return the answer if nothing is to be done but use it: fresh, or stale and being renewed.
 
         None: it is known that there is no value. `default`: call `lookup`, which counts the miss.
         """
@@ -183,8 +183,8 @@ class FlightCache(Generic[_V]):
         """Return (what was found, value, flight); 0 is no flight.
 
         HIT and STALE come with the value, or None when it is known that there is none. STALE may
-        come with a flight: then the caller is to load the value anew, too. JOIN and LEAD come with a
-        flight; whoever got one by LEAD or STALE must finish it or fail it, whatever happens.
+        come with a flight: then the caller is to load the value anew, too. JOIN and LEAD come with
+        a flight; whoever got one by LEAD or STALE must finish it or fail it, whatever happens.
         """
 
     def finish(self, flight: int, value: _V, now_ms: int, jitter: int, /) -> bool:

@@ -4,83 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from pacewheel import JobFacts, JobState
 from pacewheel.errors import JobFinal, JobUnknown, LoadFailed, PacewheelError
-from pacewheel.metrics import Metrics
 from pacewheel.ports import InvalidationReason
-from pacewheel.services.job_cache import JobInfoCache
+from tests.job_loads import Bench, ask, facts_of, turns
 
 CHANGED = InvalidationReason.CHANGED
-SCHEDULES = 100_000 if os.environ.get("HYPOTHESIS_PROFILE") == "slow" else 2_000
 # No jitter reaches so far from the edges.
 FRESH_MS, STALE_MS, GONE_MS = 26_000, 34_000, 64_000
-
-
-def facts_of(job_id: int, status: JobState = JobState.RUNNING, version: int = 0) -> JobFacts:
-    """A job as the database would describe it."""
-    return JobFacts(job_id, 1, "note", status, 8, None, {"version": version})
-
-
-class Loads:
-    """Notes every load, and answers each when the test says so."""
-
-    def __init__(self) -> None:
-        self.asked: list[list[int]] = []
-        self.answers: list[asyncio.Future[Mapping[int, JobFacts]]] = []
-
-    async def load(self, job_ids: Sequence[int]) -> Mapping[int, JobFacts]:
-        """Wait for the test's answer."""
-        self.asked.append(list(job_ids))
-        answer = asyncio.get_running_loop().create_future()
-        self.answers.append(answer)
-        result: Mapping[int, JobFacts] = await answer
-        return result
-
-    def land(self, nth: int = 0, version: int = 0, **status: JobState) -> None:
-        """Answer a load with all that it asked for."""
-        found = {job_id: facts_of(job_id, version=version, **status) for job_id in self.asked[nth]}
-        self.answers[nth].set_result(found)
-
-
-class Bench:
-    """A cache with its loads, a clock that the test moves, and metrics."""
-
-    def __init__(self, metrics: Metrics | None = None, **options: Any) -> None:
-        self.loads = Loads()
-        self.metrics = metrics or Metrics()
-        self.now_ms = 0.0
-        self.cache = JobInfoCache(
-            **{
-                "load": self.loads.load,
-                "metrics": self.metrics,
-                "now_ms": lambda: self.now_ms,
-                **options,
-            }
-        )
-
-    def counted(self, name: str, **labels: str) -> float:
-        """A metric of the cache now."""
-        return self.metrics.value(f"pacewheel_job_cache_{name}", **labels)
-
-
-async def turns(number: int = 5) -> None:
-    """Let the loop go round so often."""
-    for _ in range(number):
-        await asyncio.sleep(0)
-
-
-async def ask(bench: Bench, job_id: int, callers: int = 1) -> list[asyncio.Task[JobFacts | None]]:
-    """Start so many callers, and return when they wait."""
-    asking = [asyncio.create_task(bench.cache.get(job_id)) for _ in range(callers)]
-    await turns()
-    return asking
 
 
 async def test_fifty_callers_at_once_are_one_load() -> None:
@@ -372,100 +308,3 @@ async def test_a_final_job_is_refused_without_a_load() -> None:
     with pytest.raises(JobFinal, match="job 7 is cancelled and takes no more changes"):
         bench.cache.refuse_final(7)
     assert 1 == len(bench.loads.asked)
-
-
-# Made once: a registry takes longer than a schedule.
-METRICS = Metrics()
-
-
-class Schedule:
-    """Callers, cancellations, loads of all ends and changes, in an order that a seed decides."""
-
-    def __init__(self, seed: int) -> None:
-        self.dice = random.Random(seed)
-        self.bench = Bench(METRICS, jobs_max=2, load=self._load)
-        self.versions = dict.fromkeys(range(3), 0)
-        self.callers: list[tuple[int, int, asyncio.Task[JobFacts | None]]] = []
-        self.read: list[dict[int, int]] = []
-
-    async def _load(self, job_ids: Sequence[int]) -> Mapping[int, JobFacts]:
-        self.read.append({job_id: self.versions[job_id] for job_id in job_ids})
-        return await self.bench.loads.load(job_ids)
-
-    async def run(self) -> None:
-        """Take twenty steps, land what is in the air, and look at every caller."""
-        steps: list[Callable[[], Awaitable[None]]] = [
-            self.call, self.call, self.call, self.cancel, self.land, self.land, self.change, self.turn
-        ]  # fmt: skip
-        for _ in range(20):
-            await self.dice.choice(steps)()
-        await turns()
-        while any(not answer.done() for answer in self.bench.loads.answers):
-            await self.land()
-            await turns()
-        for job_id, floor, caller in self.callers:
-            assert caller.done(), f"job {job_id}: a lost wake-up"
-            if not caller.cancelled() and caller.exception() is None:
-                facts = caller.result()
-                assert facts is None or facts.options["version"] >= floor
-        assert 0 == self.bench.cache._table.stats()["in_flight"]
-        assert {} == self.bench.cache._waiters
-
-    async def call(self) -> None:
-        """Somebody asks."""
-        job_id = self.dice.randrange(3)
-        asking = asyncio.create_task(self.bench.cache.get(job_id))
-        self.callers.append((job_id, self.versions[job_id], asking))
-        # Runs to its first wait now, so that what it may see is what is so now.
-        await asyncio.sleep(0)
-
-    async def cancel(self) -> None:
-        """Somebody gives up."""
-        if self.callers:
-            self.dice.choice(self.callers)[2].cancel()
-
-    async def land(self) -> None:
-        """A load ends, one way or another."""
-        loads = self.bench.loads
-        open_ = [nth for nth, answer in enumerate(loads.answers) if not answer.done()]
-        if not open_:
-            return
-        nth = self.dice.choice(open_)
-        match self.dice.randrange(5):
-            case 0:
-                loads.answers[nth].set_exception(OSError("cut"))
-            case 1:
-                loads.answers[nth].cancel()
-            case 2:
-                loads.answers[nth].set_result({})
-            case _:
-                found = {
-                    job_id: facts_of(job_id, version=version)
-                    for job_id, version in self.read[nth].items()
-                }
-                loads.answers[nth].set_result(found)
-
-    async def change(self) -> None:
-        """A job changes, or all of them might have."""
-        if self.dice.randrange(4) == 0:
-            self.versions = {job_id: version + 1 for job_id, version in self.versions.items()}
-            self.bench.cache.invalidate_all(InvalidationReason.RECONNECTED)
-        else:
-            job_id = self.dice.randrange(3)
-            self.versions[job_id] += 1
-            self.bench.cache.invalidate(job_id, CHANGED)
-
-    async def turn(self) -> None:
-        """Time passes, and the loop goes round."""
-        self.bench.now_ms += self.dice.choice([1, 1_200, 35_000, 70_000])
-        await turns(self.dice.randrange(3))
-
-
-def test_no_schedule_loses_a_wake_up_or_serves_what_is_older_than_a_change() -> None:
-    """Thousands of orders of events; HYPOTHESIS_PROFILE=slow tries a hundred thousand."""
-
-    async def run_all() -> None:
-        for seed in range(SCHEDULES):
-            await Schedule(seed).run()
-
-    asyncio.run(run_all())

@@ -7,12 +7,12 @@ again with `get_job_facts`.
 Ground rules. A load is a task of the cache's own: whoever asked may be cancelled, time out or die,
 the load goes on, bounded by its timeout, and the others get its answer. Each waits on a future of
 its own, and for each a failure is an exception of its own (one shared instance would grow with
-every traceback). Waiters are woken by the load's done callback: it runs whatever became of the task, even
-if that was cancelled before its first step.
+every traceback). Waiters are woken by the load's done callback: it runs whatever became of the
+task, even if that was cancelled before its first step.
 
-What is known may be out of date until a hint invalidates it, and, when the hint is lost, until its time
-has passed. That a job is final stays true for ever. That a job does not exist is believed for a
-second: who enqueues into a job of another process that was just created may be refused so long.
+What is known may be out of date until a hint invalidates it, and, when the hint is lost, until its
+time has passed. That a job is final stays true for ever. That a job does not exist is believed for
+a second: who looked for a job before another process created it may be refused so long.
 """
 
 from __future__ import annotations

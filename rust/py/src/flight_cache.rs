@@ -1,8 +1,8 @@
 //! `FlightCache` for Python: a frozen class over a mutex that owns Python values.
 //!
 //! Ground rules: as for the timer wheel; and since the table holds Python objects, what it drops is
-//! collected in a vector that is declared before the lock and so outlives it: the end of a value may
-//! run code, which may call this very cache. Under the lock a value is at most counted up.
+//! collected in a vector that is declared before the lock and so outlives it: the end of a value
+//! may run code, which may call this very cache. Under the lock a value is at most counted up.
 
 use std::sync::{Mutex, MutexGuard};
 

@@ -1,4 +1,4 @@
-//! Three tables by key: where an entry stands, which flights are in the air, which keys were evicted.
+//! Three tables: where a key's entry stands, which flights are in the air, which keys were evicted.
 //!
 //! All are bounded, and reserved when they are made.
 

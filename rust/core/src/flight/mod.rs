@@ -1,29 +1,29 @@
 //! A bounded table of values that are loaded when they are asked for: once, whoever asks meanwhile.
 //!
-//! The state machine of a single-flight cache, without the waiting: it says who loads and who joins,
-//! how long an answer counts, and whether a late one is still wanted. Whoever waits for a flight is
-//! the caller's business. After Go's `singleflight` and Caffeine's loading cache.
+//! The state machine of a single-flight cache, without the waiting: it says who loads and who
+//! joins, how long an answer counts, and whether a late one is still wanted. Whoever waits for a
+//! flight is the caller's business. After Go's `singleflight` and Caffeine's loading cache.
 //!
 //! | an entry has | `lookup` says | and `finish` of its flight |
 //! | --- | --- | --- |
 //! | nothing | `Lead`: load it | stores, or forgets a failure |
 //! | a flight | `Join` | |
 //! | a fresh answer | `Hit` | |
-//! | a stale answer | `Stale` with a flight: use it, load it anew | stores, or keeps it and pauses |
+//! | a stale answer | `Stale` with a flight: use it, load anew | stores, or keeps it and pauses |
 //! | a stale answer and a flight | `Stale` without | |
 //!
-//! **Generations.** An entry names the one flight that may store into it. `invalidate` and `put` take
-//! that name away: who waits for the flight still gets its answer (they asked before), it is not
-//! stored, and whoever asks later leads another. `invalidate_all` raises the table's epoch, which
-//! does the same to all entries at once; each is cleaned when it is next touched.
+//! **Generations.** An entry names the one flight that may store into it. `invalidate` and `put`
+//! take that name away: who waits for the flight still gets its answer (they asked before), it is
+//! not stored, and whoever asks later leads another. `invalidate_all` raises the table's epoch,
+//! which does the same to all entries at once; each is cleaned when it is next touched.
 //!
 //! **Ages.** An answer is fresh for its time to live, less or more by the jitter its flight is
-//! finished with, and then stale until the hard limit. That there is no value is an answer too, with
-//! a shorter life and never stale. An error is none.
+//! finished with, and then stale until the hard limit. That there is no value is an answer too,
+//! with a shorter life and never stale. An error is none.
 //!
-//! **Bounds.** Entries and flights. For a new key in a full table CLOCK chooses whose place it gets:
-//! entries in flight stay, dead ones go first. Places are never given up otherwise, so there is no
-//! free list.
+//! **Bounds.** Entries and flights. For a new key in a full table CLOCK chooses whose place it
+//! gets: entries in flight stay, dead ones go when the hand meets them. Places are never given up
+//! otherwise, so there is no free list.
 //!
 //! **Dropped values** are handed to the caller in `dropped`: dropping one may run code of its own.
 //!
@@ -81,8 +81,8 @@ impl<V> FlightTable<V> {
     }
 
     /// The answer of `key` if its caller has nothing to do but use it: fresh, or stale and being
-    /// renewed. `Some(None)`: it is known that there is no value. `None`: use `lookup`, which counts
-    /// and starts what is missing.
+    /// renewed (or between two tries). `Some(None)`: it is known that there is no value. `None`:
+    /// use `lookup`, which counts and starts what is missing.
     pub fn peek(&mut self, key: i64, now: i64) -> Option<Option<&V>> {
         let place = self.index.get(&self.entries, key)?;
         let entry = &mut self.entries[place];
