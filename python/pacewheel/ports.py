@@ -145,8 +145,8 @@ class InvalidationReason(StrEnum):
 class JobCache(Protocol):
     """What is known of jobs, loaded when it is missing."""
 
-    def peek(self, job_id: int, default: None) -> JobFacts | None:
-        """Return what is known without asking the database."""
+    def peek_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return the facts of those that are known without asking the database."""
 
     async def get_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
         """Return the facts of those that exist, by one query for all that are missing."""

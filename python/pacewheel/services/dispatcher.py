@@ -203,16 +203,10 @@ class Dispatcher(Service):
 
     async def _know_jobs(self, claims: list[DomainClaim]) -> dict[int, tuple[Handler, JobFacts]]:
         """Return handler and facts of each job claimed from; as a rule they are known already."""
-        known: dict[int, JobFacts] = {}
-        missing = []
-        for job_id in {task[1] for claim in claims for task in claim.tasks}:
-            facts = self._jobs.peek(job_id, None)
-            if facts is None:
-                missing.append(job_id)
-            else:
-                known[job_id] = facts
-        if missing:
-            known |= await self._load_jobs(missing)
+        job_ids = {task[1] for claim in claims for task in claim.tasks}
+        known = self._jobs.peek_many(job_ids)
+        if len(known) < len(job_ids):
+            known |= await self._load_jobs(sorted(job_ids - known.keys()))
         jobs = {}
         for job_id, facts in known.items():
             handler = self._registry.get(facts.handler)

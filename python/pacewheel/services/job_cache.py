@@ -96,6 +96,13 @@ class JobInfoCache:
         """Return what is known of the job now, or `default` when `get` would have to load."""
         return self._table.peek(job_id, int(self._now_ms()), default)
 
+    def peek_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return the facts of those that are known now; the others are for `get_many`."""
+        peek, now_ms = self._table.peek, int(self._now_ms())
+        return {
+            job_id: facts for job_id in job_ids if (facts := peek(job_id, now_ms, None)) is not None
+        }
+
     async def get(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job, loaded if need be; None: there is no such job.
 
