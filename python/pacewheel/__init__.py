@@ -12,6 +12,7 @@ from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
 from pacewheel.model import (
     Enqueued,
+    JobFacts,
     JobInfo,
     JobState,
     NewTask,
@@ -34,6 +35,7 @@ __all__ = [
     "Engine",
     "Enqueued",
     "Job",
+    "JobFacts",
     "JobInfo",
     "JobState",
     "NewTask",

@@ -4,9 +4,20 @@ This stub is the reference. Times are whole milliseconds of one monotonic clock 
 core reads no clock itself. Ids fit in 64 signed bits (OverflowError otherwise).
 """
 
-from typing import Final, final
+from types import GenericAlias
+from typing import Any, Final, Generic, TypeVar, final
 
-__all__ = ["BeyondHorizon", "TimerWheel", "WheelFull", "build_info"]
+__all__ = [
+    "BeyondHorizon",
+    "FlightCache",
+    "FlightUnknown",
+    "TimerWheel",
+    "WheelFull",
+    "build_info",
+]
+
+_V = TypeVar("_V")
+_D = TypeVar("_D")
 
 build_info: dict[str, str]
 """What was compiled: `profile` ("release" or "debug"), `target` (the triple), `version`."""
@@ -16,6 +27,9 @@ class BeyondHorizon(ValueError):
 
 class WheelFull(RuntimeError):
     """The wheel holds as many timers as it may; nothing was scheduled."""
+
+class FlightUnknown(ValueError):
+    """No such flight is in the air; nothing was changed."""
 
 @final
 class TimerWheel:
@@ -104,3 +118,114 @@ class TimerWheel:
 
     def validate(self) -> None:
         """Check all invariants, for tests: O(live timers). AssertionError: one is broken."""
+
+@final
+class FlightCache(Generic[_V]):
+    """A bounded cache of values by int, each loaded once, whoever asks meanwhile.
+
+    The state machine without the waiting: it says who is to load (who *leads* the key's *flight*)
+    and who only waits for it. Waiting, loading and waking are the caller's. A cached value is a
+    hint: what is lost with a cache is loaded again when it is asked for.
+
+    Ages: a value is fresh for `ttl_ms`, less or more by the jitter it is finished with, then stale
+    for `stale_ms`, then gone. "There is no value" is an answer too: fresh for `absent_ttl_ms` (with
+    jitter), never stale. A failure is no answer; after one a stale value is not loaded anew for
+    `retry_ms`.
+
+    Generations: a key has at most one flight that may store. `invalidate` and `put` supersede it:
+    who waits for it still gets its answer, having asked before, but it is not stored, and whoever
+    asks later leads another. `invalidate_all` does so for every key, in O(1).
+
+    Bounds: `capacity` keys and `flights_max` flights. For a new key in a full cache CLOCK drops
+    another; keys in flight stay.
+
+    Safe to use from several threads; each call is atomic. Takes part in garbage collection.
+    """
+
+    HIT: Final[int]
+    """0: a fresh answer."""
+    STALE: Final[int]
+    """1: an answer past its time that may still be used."""
+    JOIN: Final[int]
+    """2: somebody else loads."""
+    LEAD: Final[int]
+    """3: the caller is to load."""
+    FULL: Final[int]
+    """4: as many flights as may be are in the air; nothing was started."""
+
+    def __new__(
+        cls,
+        *,
+        capacity: int,
+        flights_max: int,
+        ttl_ms: int,
+        stale_ms: int,
+        absent_ttl_ms: int,
+        retry_ms: int,
+    ) -> FlightCache[Any]:
+        """Make an empty cache.
+
+        ValueError: capacity is not 1 to 16,777,216, flights_max not 1 to capacity, a duration
+        negative or above 10^12, or ttl_ms zero. MemoryError: it can't be reserved.
+        """
+
+    @classmethod
+    def __class_getitem__(cls, key: Any) -> GenericAlias:
+        """FlightCache[V], for annotations."""
+
+    def peek(self, key: int, now_ms: int, default: _D, /) -> _V | _D | None:
+        """Return the answer if nothing is to be done but use it: fresh, or stale and being renewed.
+
+        None: it is known that there is no value. `default`: call `lookup`, which counts the miss.
+        """
+
+    def lookup(self, key: int, now_ms: int, /) -> tuple[int, _V | None, int]:
+        """Return (what was found, value, flight); 0 is no flight.
+
+        HIT and STALE come with the value, or None when it is known that there is none. STALE may
+        come with a flight: then the caller is to load the value anew, too. JOIN and LEAD come with
+        a flight; whoever got one by LEAD or STALE must finish it or fail it, whatever happens.
+        """
+
+    def finish(self, flight: int, value: _V, now_ms: int, jitter: int, /) -> bool:
+        """End a flight with a value; False if it was superseded, and the value not stored.
+
+        `jitter`: thousandths of the time to live, -1000 to 1000, by which this value lives longer.
+        FlightUnknown: it is not in the air.
+        """
+
+    def finish_absent(self, flight: int, now_ms: int, jitter: int, /) -> bool:
+        """End a flight with the knowledge that there is no value; else as `finish`."""
+
+    def fail(self, flight: int, now_ms: int, timed_out: bool, /) -> None:
+        """End a flight without an answer. FlightUnknown: it is not in the air."""
+
+    def put(self, key: int, value: _V, now_ms: int, jitter: int, /) -> bool:
+        """Store a value that came by another way; False if every key is in flight.
+
+        A flight of the key is superseded.
+        """
+
+    def invalidate(self, key: int, /) -> bool:
+        """Forget the key's value and supersede its flight; False if there was neither."""
+
+    def invalidate_all(self) -> None:
+        """Forget everything and supersede every flight, in O(1).
+
+        Each value is dropped when its key is next asked for, or its place used.
+        """
+
+    def __len__(self) -> int:
+        """Keys that have a place, those of which nothing is known any more too."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, and two gauges.
+
+        `hits`, `stale_hits`, `joins`, `refused` (FULL), `misses_absent`, `misses_expired`,
+        `misses_invalidated`, `misses_evicted`, `refreshes` (flights of stale values), `loads_ok`,
+        `loads_absent`, `loads_error`, `loads_timeout`, `loads_superseded`, `evictions`; `entries`,
+        `in_flight`. Misses and refreshes together are loads and flights in the air, always.
+        """
+
+    def validate(self) -> None:
+        """Check all invariants, for tests: O(entries). AssertionError: one is broken."""

@@ -9,6 +9,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pacewheel.errors import ConfigInvalid
+from pacewheel.ports import InvalidationReason
 from pacewheel.states import JobVerb
 
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class Job:
             JobFinal, JobUnknown: there is nothing to finish.
         """
         await self._engine.store.jobs.finish_discovery(self.id)
+        self._engine.job_cache.invalidate(self.id, InvalidationReason.ENDED)
 
     async def cancel(self) -> int:
         """Cancel the job and its live tasks, and stop their handlers; return how many those were.

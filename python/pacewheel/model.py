@@ -123,6 +123,22 @@ class Outcome:
         return cls(OutcomeKind.RETRY, error, retry_in_s, **values)
 
 
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What a process must know of a job to take, run and refuse its tasks.
+
+    From the cache: `status` may be seconds old, unless it is final, for that never changes.
+    """
+
+    id: int
+    domain_id: int
+    handler: str
+    status: JobState
+    concurrency: int
+    max_tasks: int | None
+    options: dict[str, Any]
+
+
 class Lease(Protocol):
     """What a task needs of its domain's lease."""
 
@@ -132,13 +148,16 @@ class Lease(Protocol):
     async def document(self, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
 
+    async def job(self, job_id: int) -> JobFacts | None:
+        """Return what is known of the job."""
+
 
 @dataclass(slots=True)
 class Task:
     """One claimed task as its handler sees it.
 
     `attempt` counts from 1. `target` is what to work on, as it was enqueued. Without a `lease` (a
-    test of a handler, say) it departs at once and finds no documents.
+    test of a handler, say) it departs at once and finds neither documents nor job.
     """
 
     id: int
@@ -170,6 +189,14 @@ class Task:
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
         return None if self.lease is None else await self.lease.document(self.job_id, name)
+
+    async def job(self) -> JobFacts | None:
+        """Return what is known of this task's job, as a rule without a query.
+
+        Raises:
+            LoadFailed: it is not known, and could not be loaded.
+        """
+        return None if self.lease is None else await self.lease.job(self.job_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,12 @@ two machines' clocks are compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
-from pacewheel.model import Outcome, TaskState
+from pacewheel.model import JobFacts, Outcome, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +147,31 @@ class CallersConnection(Protocol):
         """Run a statement and return its first row."""
 
 
+class InvalidationReason(StrEnum):
+    """Why something known of jobs is forgotten (the closed set)."""
+
+    CHANGED = "changed"
+    CANCELLED = "cancelled"
+    CREATED = "created"
+    """It was not there before."""
+    ENDED = "ended"
+    RECONNECTED = "reconnected"
+    """Hints may have been missed."""
+
+
+class JobCache(Protocol):
+    """What is known of jobs, loaded when it is missing."""
+
+    def peek_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return the facts of those that are known without asking the database."""
+
+    async def get_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return the facts of those that exist, by one query for all that are missing."""
+
+    def invalidate(self, job_id: int, reason: InvalidationReason) -> None:
+        """Forget the job."""
+
+
 class LeaseStore(Protocol):
     """Leases of domains, heartbeat and take-over."""
 
@@ -205,11 +231,6 @@ class TaskStore(Protocol):
 
     async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
         """Return the ids of those tasks, by domain and id, that are live no more."""
-
-    async def get_job_options(
-        self, job_ids: Sequence[int]
-    ) -> dict[int, tuple[str, dict[str, Any]]]:
-        """Return handler and options of each job."""
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""

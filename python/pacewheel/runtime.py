@@ -14,6 +14,7 @@ from pacewheel import memory
 from pacewheel.held import Held
 from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import settlement_of, settlement_of_lost
+from pacewheel.ports import InvalidationReason
 from pacewheel.registry import Handler
 from pacewheel.services.canceller import Canceller
 from pacewheel.services.dispatcher import Dispatcher
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pacewheel.ports import LeasedDomain, LostTask, Settlement
     from pacewheel.registry import Registry
     from pacewheel.service import Service
+    from pacewheel.services.job_cache import JobInfoCache
     from pacewheel.store import Store
 
 log = logging.getLogger("pacewheel.runtime")
@@ -55,6 +57,7 @@ class Runtime:
         *,
         config: Config,
         store: Store,
+        job_cache: JobInfoCache,
         registry: Registry,
         metrics: Metrics,
         ensure_running: Callable[[], None] | None,
@@ -62,8 +65,10 @@ class Runtime:
     ) -> None:
         self._registry = registry
         self._metrics = metrics
+        self._job_cache = job_cache
         self._held = Held(
             read_document=store.tasks.get_document,
+            read_job=job_cache.get,
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
@@ -89,6 +94,7 @@ class Runtime:
         )
         self._dispatcher = Dispatcher(
             store=store.tasks,
+            jobs=job_cache,
             held=self._held,
             registry=self._registry,
             free=lambda: min(self._pool.free(), self._settler.room()),
@@ -141,7 +147,7 @@ class Runtime:
             on_enqueued=self._on_enqueued,
             on_released=self._leaser.lease_soon,
             on_due=self._on_due_again,
-            on_changed=lambda _job_ids: None,
+            on_changed=self._on_changed,
             on_cancelled=self._on_cancelled,
             on_stopped=self._on_stopped,
             on_missed=self._on_missed,
@@ -284,7 +290,13 @@ class Runtime:
                 self._waker.look(domain_id)
         self._on_enqueued(domain_ids)
 
+    def _on_changed(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            self._job_cache.invalidate(job_id, InvalidationReason.CHANGED)
+
     def _on_cancelled(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            self._job_cache.invalidate(job_id, InvalidationReason.CANCELLED)
         self._stop_now_and_after_claim(partial(self._pool.stop_tasks, CANCELLED, job_ids=job_ids))
 
     def _on_stopped(self, task_ids: Sequence[int]) -> None:
@@ -298,6 +310,7 @@ class Runtime:
 
     def _on_missed(self) -> None:
         """Hints may have been missed."""
+        self._job_cache.invalidate_all(InvalidationReason.RECONNECTED)
         self._look_at_all()
         self._canceller.look_soon()
 

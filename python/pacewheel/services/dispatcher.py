@@ -11,20 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pacewheel.clock import monotonic_ms
+from pacewheel.errors import LoadFailed, StoreUnavailable
 from pacewheel.model import Task, WaitingReason
-from pacewheel.ports import ClaimRequest
+from pacewheel.ports import ClaimRequest, InvalidationReason
 from pacewheel.scaling import Shortage
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pacewheel.held import Held, HeldDomain
-    from pacewheel.model import Outcome
-    from pacewheel.ports import ClaimedTask, DomainClaim, TaskStore
+    from pacewheel.model import JobFacts, Outcome
+    from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
     from pacewheel.waits import Waits
 
@@ -32,7 +33,6 @@ log = logging.getLogger("pacewheel.dispatcher")
 
 # Joins within the statement are nested loops over so many domains; more would cost their square.
 CLAIM_DOMAINS_MAX = 100
-JOBS_KNOWN_MAX = 10_000
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
 
@@ -55,6 +55,7 @@ class Dispatcher(Service):
         self,
         *,
         store: TaskStore,
+        jobs: JobCache,
         held: Held,
         registry: Registry,
         free: Callable[[], int],
@@ -70,6 +71,7 @@ class Dispatcher(Service):
     ) -> None:
         super().__init__()
         self._store = store
+        self._jobs = jobs
         self._held = held
         self._registry = registry
         self._free = free
@@ -86,7 +88,6 @@ class Dispatcher(Service):
         self._changed = asyncio.Event()
         self._shortage = Shortage()
         self._ahead = False
-        self._jobs: dict[int, tuple[Handler, dict[str, Any]]] = {}
         self._claiming = False
         self._after_claim: list[Callable[[], object]] = []
 
@@ -173,7 +174,7 @@ class Dispatcher(Service):
             claims = await self._store.claim_tasks(
                 self._held.worker_id, self._registry.names(), request
             )
-            await self._know_jobs(claims)
+            jobs = await self._know_jobs(claims)
         except BaseException:
             self._due = {**{domain.id: None for domain in asked}, **self._due}
             self._changed.set()
@@ -189,7 +190,7 @@ class Dispatcher(Service):
             if claim is None:
                 self._on_lost(domain.id)
             else:
-                self._take(domain, claim, tasks_max, sent_ms)
+                self._take(domain, claim, jobs, tasks_max, sent_ms)
                 if domain.returned != before:
                     domain.cursors.clear()
         calls, self._after_claim = self._after_claim, []
@@ -213,13 +214,20 @@ class Dispatcher(Service):
                 asked.append(domain)
         return asked
 
-    def _take(self, domain: HeldDomain, claim: DomainClaim, tasks_max: int, sent_ms: float) -> None:
+    def _take(
+        self,
+        domain: HeldDomain,
+        claim: DomainClaim,
+        jobs: Mapping[int, tuple[Handler, JobFacts]],
+        tasks_max: int,
+        sent_ms: float,
+    ) -> None:
         now_ms = monotonic_ms()
         domain.gap_ms = claim.gap_ms
         if claim.tasks:
             self._observe(domain, claim)
         for claimed in claim.tasks:
-            self._start(domain, claimed)
+            self._start(domain, claimed, *jobs[claimed[1]])
         if claim.tags and claim.strides:
             domain.share([task[1] for task in claim.tasks], claim.tags, claim.strides)
         else:
@@ -251,9 +259,10 @@ class Dispatcher(Service):
             reason = WaitingReason.JOB_PAUSED if paused else domain.waiting_for
             waits.observe_ms(reason, (wait_ms,))
 
-    def _start(self, domain: HeldDomain, claimed: ClaimedTask) -> None:
+    def _start(
+        self, domain: HeldDomain, claimed: ClaimedTask, handler: Handler, facts: JobFacts
+    ) -> None:
         task_id, job_id, priority, attempts_used, target, payload, poke = claimed
-        handler, options = self._jobs[job_id]
         domain.started(task_id, job_id, priority, poke)
         task = Task(
             task_id,
@@ -265,7 +274,7 @@ class Dispatcher(Service):
             priority,
             attempts_used + 1,
             payload,
-            options,
+            facts.options,
             domain,
         )
         self._submit(task, handler)
@@ -274,18 +283,33 @@ class Dispatcher(Service):
         """Ask again one gap after the request really left, less the lead that a claim takes."""
         self._slot_at(domain.id, domain.last_departure_ms + domain.gap_ms - self._lead_ms)
 
-    async def _know_jobs(self, claims: list[DomainClaim]) -> None:
-        missing = {task[1] for claim in claims for task in claim.tasks} - self._jobs.keys()
-        if not missing:
-            return
-        if len(self._jobs) + len(missing) > JOBS_KNOWN_MAX:
-            self._jobs.clear()
-            missing = {task[1] for claim in claims for task in claim.tasks}
-        for job_id, (name, options) in (await self._store.get_job_options(sorted(missing))).items():
-            handler = self._registry.get(name)
+    async def _know_jobs(self, claims: list[DomainClaim]) -> dict[int, tuple[Handler, JobFacts]]:
+        """Return handler and facts of each job claimed from; as a rule they are known already."""
+        job_ids = {task[1] for claim in claims for task in claim.tasks}
+        known = self._jobs.peek_many(job_ids)
+        if len(known) < len(job_ids):
+            known |= await self._load_jobs(sorted(job_ids - known.keys()))
+        jobs = {}
+        for job_id, facts in known.items():
+            handler = self._registry.get(facts.handler)
             if handler is None:
-                raise AssertionError(name)
-            self._jobs[job_id] = (handler, options)
+                raise AssertionError(facts.handler)
+            jobs[job_id] = (handler, facts)
+        return jobs
+
+    async def _load_jobs(self, job_ids: list[int]) -> dict[int, JobFacts]:
+        try:
+            loaded = await self._jobs.get_many(job_ids)
+            unknown = [job_id for job_id in job_ids if job_id not in loaded]
+            for job_id in unknown:
+                # Tasks of it were claimed, so what says that it does not exist is older than it.
+                self._jobs.invalidate(job_id, InvalidationReason.CREATED)
+            return loaded | await self._jobs.get_many(unknown) if unknown else loaded
+        except LoadFailed as failed:
+            if isinstance(failed.__cause__, StoreUnavailable | TimeoutError):
+                # To be waited for, as when the claim itself had met it.
+                raise StoreUnavailable(str(failed)) from failed
+            raise
 
     def end(self, domain: HeldDomain, task: Task, outcome: Outcome | None) -> None:
         """Take back the slot of a handler that ended; an interrupted task can be claimed again.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
-from pacewheel.model import JobInfo, JobState, JobSummary, WaitingReason
+from pacewheel.model import JobFacts, JobInfo, JobState, JobSummary, WaitingReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ class PostgresJobs:
         """
         jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
         if not jobs:
-            raise JobUnknown(f"there is no job {job_id}: see 'pacewheel jobs --all'")
+            raise JobUnknown.of(job_id)
         return jobs[0]
 
     async def refuse(self, job_id: int) -> NoReturn:
@@ -120,8 +120,23 @@ class PostgresJobs:
         Raises:
             JobFinal, JobUnknown: always one of them.
         """
-        state = (await self.get_job(job_id)).status.name.lower()
-        raise JobFinal(f"job {job_id} is {state} and takes no more changes: create a new one")
+        raise JobFinal.of(job_id, (await self.get_job(job_id)).status.name)
+
+    async def get_job_facts(self, job_ids: Sequence[int]) -> dict[int, JobFacts]:
+        """Return what a process must know of those of the jobs that exist."""
+        rows = await self._pool.fetch(self._queries["get_job_facts"], job_ids)
+        return {
+            job_id: JobFacts(
+                job_id,
+                domain_id,
+                handler,
+                JobState(status),
+                concurrency,
+                max_tasks,
+                orjson.loads(options),
+            )
+            for job_id, domain_id, handler, status, concurrency, max_tasks, options in rows
+        }
 
     async def list_jobs(
         self, *, ids: Sequence[int] | None, domain: str | None, live_only: bool, limit: int

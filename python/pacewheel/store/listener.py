@@ -1,9 +1,10 @@
 """The LISTEN connection: carries hints, promises nothing.
 
-A hint says what happened to whom: `enqueued`, `released` and `changed` (domains), `cancelled`
-(jobs), `stopped` (tasks), each with ids, or `all` (so much that everything is to be looked at).
-Whoever misses one finds the same by sweeping. The connection is opened by `listen` and reported
-when it breaks; opening it again is the notifier's business.
+A hint says what happened to whom: `enqueued`, `released` and `due` (domains), `changed` and
+`cancelled` (jobs), `stopped` (tasks), each with ids, or `all` (so much that everything is to be
+looked at). Whoever misses one finds the same by sweeping, or when what it knew has expired. The
+connection is opened by `listen` and reported when it breaks; opening it again is the notifier's
+business.
 
 A connection can be dead without a sign (a peer that drops packets), or alive and deaf (a pooler
 that takes LISTEN and lends the server's side to others). So one that has heard nothing for a while

@@ -296,13 +296,6 @@ class PostgresTasks:
         )
         return [row["id"] for row in rows]
 
-    async def get_job_options(
-        self, job_ids: Sequence[int]
-    ) -> dict[int, tuple[str, dict[str, Any]]]:
-        """Return handler and options of each job."""
-        rows = await self._pool.fetch(self._queries["get_job_options"], job_ids)
-        return {row["id"]: (row["handler"], orjson.loads(row["options"])) for row in rows}
-
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
         row = await self._pool.fetchrow(self._queries["get_document"], domain_id, job_id, name)

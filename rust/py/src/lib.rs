@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod errors;
+mod flight_cache;
 mod timer_wheel;
 
 use pyo3::prelude::*;
@@ -15,8 +16,10 @@ use pyo3::types::PyDict;
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
     module.add_class::<timer_wheel::TimerWheel>()?;
+    module.add_class::<flight_cache::FlightCache>()?;
     module.add("BeyondHorizon", py.get_type::<errors::BeyondHorizon>())?;
     module.add("WheelFull", py.get_type::<errors::WheelFull>())?;
+    module.add("FlightUnknown", py.get_type::<errors::FlightUnknown>())?;
 
     let build_info = PyDict::new(py);
     let profile = if cfg!(debug_assertions) {

@@ -4,22 +4,12 @@
 
 use hashbrown::HashTable;
 
+use crate::hash::{bits, mix};
 use crate::slab::Slab;
 use crate::types::Kind;
 
-/// One multiplication that mixes all bits into both ends of the result.
-///
-/// Ids come from the database's sequence and not from strangers, so no secret seed is needed; a
-/// fixed one keeps runs repeatable.
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the bits are mixed, their value has no meaning"
-)]
 fn hash(kind: Kind, id: i64) -> u64 {
-    let key = (id as u64).rotate_left(2) ^ u64::from(kind.get());
-    let product = u128::from(key ^ 0x9E37_79B9_7F4A_7C15) * u128::from(0xD6E8_FEB8_6659_FD93_u64);
-    (product >> 64) as u64 ^ product as u64
+    mix(bits(id).rotate_left(2) ^ u64::from(kind.get()))
 }
 
 pub(super) struct Table(HashTable<u32>);
