@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import signal
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
-from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
+from pacewheel.errors import ConfigInvalid, DataRefused, EngineFailed, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.registry import Handler, Registry
 from pacewheel.runtime import Runtime
@@ -31,7 +32,7 @@ from pacewheel.store import Store, migrate
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask
+    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, Raised
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
@@ -62,6 +63,19 @@ class Job:
             JobFinal, JobUnknown: the job takes no tasks.
         """
         return await self._engine.enqueue(self.id, tasks)
+
+    async def raise_priorities(self, priorities: Mapping[str, float]) -> Raised:
+        """Raise live tasks, by key, to at least these priorities; return what became of that.
+
+        Asked for in one transaction, done by the domain's owner: at once from 0.8 on, lower ones in
+        batches within seconds (`warm_raise_s`, `cold_raise_s`). Keys that the job doesn't know are
+        counted and ignored.
+
+        Raises:
+            JobFinal, JobUnknown: the job has no live tasks.
+            DataRefused: a priority is not a number.
+        """
+        return await self._engine.raise_priorities(self.id, priorities)
 
     async def finish_discovery(self) -> None:
         """Say that no more tasks come from outside: the job ends when its last task does.
@@ -361,6 +375,15 @@ class Engine:
         if total.refused:
             await self.store.jobs.refuse(job_id)
         return total
+
+    async def raise_priorities(self, job_id: int, priorities: Mapping[str, float]) -> Raised:
+        """Raise tasks of a job; see `Job.raise_priorities`."""
+        if any(math.isnan(priority) for priority in priorities.values()):
+            raise DataRefused("a priority is NaN: give a number")
+        raised = await self.store.raises.offer_raises(job_id, priorities)
+        if raised is None:
+            await self.store.jobs.refuse(job_id)
+        return raised
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.

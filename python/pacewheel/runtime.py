@@ -6,6 +6,7 @@ another. Each callback here is one arrow of the picture in ARCHITECTURE.md.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
+from pacewheel.services.propagator import Propagator
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
 from pacewheel.services.waker import Waker
@@ -62,12 +64,21 @@ class Runtime:
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
+        self._propagator = Propagator(
+            store=store.raises,
+            mark_due=self._on_due,
+            metrics=metrics,
+            entries_max=config.raises_max,
+            warm_ms=int(config.warm_raise_s * 1000),
+            cold_ms=int(config.cold_raise_s * 1000),
+        )
         self._pool = WorkerPool(capacity=config.capacity, on_end=self._on_end)
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
+            on_raises=self._propagator.add,
             on_room=self._on_room,
             rows_max=config.settle_rows_max,
             queue_max=config.settle_queue_max,
@@ -93,7 +104,7 @@ class Runtime:
         )
         self._own(config, store, horizon_ms)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
-        self._services += [self._dispatcher, self._notifier, self._sweeper]
+        self._services += [self._dispatcher, self._notifier, self._sweeper, self._propagator]
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         for service in self._services:
@@ -120,8 +131,9 @@ class Runtime:
         self._notifier = Notifier(
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
+            on_raised=self._on_raised,
             on_released=self._leaser.lease_soon,
-            on_cancelled=lambda job_id: self._pool.stop_tasks(CANCELLED, job_id=job_id),
+            on_cancelled=self._on_cancelled,
             on_listening=self._look_at_all,
         )
         self._sweeper = Sweeper(
@@ -143,8 +155,10 @@ class Runtime:
     async def drain(self, grace_s: float) -> None:
         """End in order.
 
-        No new claims, running tasks get `grace_s`, outcomes are settled, domains are given back.
+        No new claims, running tasks get `grace_s`, outcomes are settled, raises are written, domains
+        are given back.
         """
+        self._propagator.hurry()
         await self._leaser.drain()
         await self._notifier.stop()
         await self._sweeper.stop()
@@ -152,7 +166,10 @@ class Runtime:
         interrupted = await self._pool.drain(grace_s)
         if interrupted:
             log.info("%d tasks were interrupted and are pending again", interrupted)
-        await self._settler.drain(max(grace_s, SETTLE_GRACE_MIN_S))
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + max(grace_s, SETTLE_GRACE_MIN_S)
+        await self._settler.drain(end_s - loop.time())
+        await self._propagator.drain(max(0.0, end_s - loop.time()))
         for service in reversed(self._services):
             await service.stop()
         await self._leaser.leave()
@@ -199,6 +216,7 @@ class Runtime:
         if domain.wake_in_ms is not None:
             self._waker.ready_in(domain.id, max(0.0, domain.wake_in_ms))
         self._dispatcher.mark_due(domain.id)
+        self._propagator.load([domain.id])
 
     def _on_lost_task(self, task: LostTask) -> None:
         handler = self._registry.get(task.handler) or Handler(
@@ -217,6 +235,7 @@ class Runtime:
         self._waker.forget(domain.id)
         self._dispatcher.forget(domain.id)
         self._settler.forget(domain.id)
+        self._propagator.forget(domain.id)
         self._pool.stop_tasks(LEASE_LOST, domain_id=domain.id)
 
     def _on_enqueued(self, domain_ids: Sequence[int]) -> None:
@@ -226,9 +245,17 @@ class Runtime:
             else:
                 self._leaser.lease_soon()
 
+    def _on_raised(self, domain_ids: Sequence[int]) -> None:
+        self._propagator.load([one for one in domain_ids if self._held.get(one)])
+
+    def _on_cancelled(self, job_id: int) -> None:
+        self._pool.stop_tasks(CANCELLED, job_id=job_id)
+        self._propagator.forget_job(job_id)
+
     def _look_at_all(self) -> None:
         for domain in self._held:
             self._dispatcher.mark_due(domain.id)
+        self._propagator.look_at_all([domain.id for domain in self._held])
         self._leaser.lease_soon()
 
 

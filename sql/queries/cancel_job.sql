@@ -1,7 +1,7 @@
--- purpose: cancel a job and, in the same transaction, all its live tasks; tell its owner
+-- purpose: cancel a job and, in the same transaction, all its live tasks and their raises; tell its owner
 -- params: $1 job id
 -- returns: status (before), cancelled (tasks); no row for an unknown job
--- index: jobs_pkey, tasks_claim, tasks_wake
+-- index: jobs_pkey, tasks_claim, tasks_wake, priority_updates_pkey
 -- rows: 0 or 1
 WITH job AS MATERIALIZED (
     SELECT j.id, j.domain_id, j.status
@@ -33,6 +33,10 @@ WITH job AS MATERIALIZED (
     FROM job l
     WHERE j.id = l.id AND l.status < 3
     RETURNING j.id
+), discarded AS (
+    DELETE FROM pacewheel.priority_updates p
+    USING job l
+    WHERE p.domain_id = l.domain_id AND p.job_id = l.id AND l.status < 3
 )
 SELECT
     j.status,

@@ -18,13 +18,14 @@ log = logging.getLogger("pacewheel.notifier")
 
 
 class Notifier(Service):
-    """Passes hints on: `enqueued` and `released` domains, `cancelled` jobs."""
+    """Passes hints on: `enqueued`, `raised` and `released` domains, `cancelled` jobs."""
 
     def __init__(
         self,
         *,
         listen: Callable[[Callable[[str, list[int]], None]], Awaitable[None]],
         on_enqueued: Callable[[list[int]], None],
+        on_raised: Callable[[list[int]], None],
         on_released: Callable[[], None],
         on_cancelled: Callable[[int], object],
         on_listening: Callable[[], None],
@@ -32,6 +33,7 @@ class Notifier(Service):
         super().__init__()
         self._listen = listen
         self._on_enqueued = on_enqueued
+        self._on_raised = on_raised
         self._on_released = on_released
         self._on_cancelled = on_cancelled
         self._on_listening = on_listening
@@ -43,6 +45,8 @@ class Notifier(Service):
         match verb:
             case "enqueued":
                 self._on_enqueued(ids)
+            case "raised":
+                self._on_raised(ids)
             case "released":
                 self._on_released()
             case "cancelled":

@@ -12,6 +12,7 @@ from pacewheel.store.listener import PostgresListener
 from pacewheel.store.migrate import migrate, pending
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
+from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.tasks import PostgresTasks
 
 __all__ = ["Store", "migrate", "pending"]
@@ -26,6 +27,7 @@ class Store:
         self._queries = queries
         self.tasks = PostgresTasks(self._pool, queries)
         self.jobs = PostgresJobs(self._pool, queries, self.tasks)
+        self.raises = PostgresRaises(self._pool, queries)
         self.leases = PostgresLeases(dsn, queries, pooler=pooler)
         self.listener = PostgresListener(dsn, schema, pooler=pooler)
 

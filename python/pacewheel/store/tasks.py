@@ -2,7 +2,7 @@
 
 Owns the turning of values into parallel arrays and of rows into values: one statement a batch,
 never one a row. A settle that discovers tasks is one transaction of three statements, so a page
-that is marked done can't lose its links; without discoveries it is one statement.
+that is marked done can't lose its links; without discoveries or raises it is one statement.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pacewheel.model import Enqueued
-from pacewheel.ports import DomainClaim, Settled, Woken
+from pacewheel.ports import DomainClaim, Raises, Settled, Woken
+from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pacewheel.ports import ClaimRequest, Settlement
     from pacewheel.store.pool import WorkPool
 
-PROBES_MAX = 16
 # A sitemap of 50,000 addresses is one outcome: its tasks go in by statements of bounded length.
 INSERT_ROWS_MAX = 5000
 # No job has a poke below zero, so this cursor never counts.
@@ -95,9 +95,13 @@ class PostgresTasks:
             for item in batch
             if item.outcome.robots_delay_ms is not None or item.outcome.block_domain_s is not None
         ]
-        if not discovering and not paced and not any(item.outcome.documents for item in batch):
+        if (
+            not discovering
+            and not paced
+            and not any(item.outcome.documents or item.outcome.raises for item in batch)
+        ):
             row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
-            return self._settled(row, 0)
+            return self._settled(row, 0, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
             async with connection.transaction():
@@ -109,9 +113,11 @@ class PostgresTasks:
                 offers = [
                     (item.job_id, task) for item in accepted for task in item.outcome.discovered
                 ]
-                counts = await self._insert(connection, offers, notify=False)
+                raises = Raises()
+                counts = await self._insert(connection, offers, raises, notify=False)
+                await self._raise(connection, accepted, raises)
                 await connection.execute(self._queries["finish_jobs"], discovering)
-                return self._settled(row, counts.inserted)
+                return self._settled(row, counts.inserted, raises)
 
         settled: Settled = await self._pool.run(settle)
         return settled
@@ -142,11 +148,24 @@ class PostgresTasks:
                 [block.get(domain_id) for domain_id in domain_ids],
             )
 
+    async def _raise(
+        self, connection: asyncpg.Connection, batch: Sequence[Settlement], raises: Raises
+    ) -> None:
+        """Offer the raises of outcomes, for keys just discovered too; add those that count."""
+        offers = [
+            (item.job_id, key, priority)
+            for item in batch
+            for key, priority in item.outcome.raises.items()
+        ]
+        if offers:
+            offered = await offer(connection, self._queries["offer_raises"], offers, notify=False)
+            raises.extend(offered.raises)
+
     @staticmethod
-    def _settled(row: asyncpg.Record | None, discovered: int) -> Settled:
+    def _settled(row: asyncpg.Record | None, discovered: int, raises: Raises) -> Settled:
         if row is None:
             raise AssertionError
-        return Settled(frozenset(row["held"]), row["settled"], discovered)
+        return Settled(frozenset(row["held"]), row["settled"], discovered, raises)
 
     @staticmethod
     def _settle_args(
@@ -208,22 +227,33 @@ class PostgresTasks:
         self, connection: asyncpg.Connection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
     ) -> Enqueued:
         """Insert tasks of one job inside the caller's transaction."""
-        return await self._insert(connection, [(job_id, task) for task in tasks], notify=notify)
+        offers = [(job_id, task) for task in tasks]
+        return await self._insert(connection, offers, Raises(), notify=notify)
 
     async def _insert(
-        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+        self,
+        connection: asyncpg.Connection,
+        offers: Sequence[tuple[int, NewTask]],
+        raises: Raises,
+        *,
+        notify: bool,
     ) -> Enqueued:
-        """Insert what is offered, by statements of bounded length."""
+        """Insert what is offered, by statements of bounded length; add to `raises`."""
         total = Enqueued()
         for start in range(0, len(offers), INSERT_ROWS_MAX):
             part = await self._insert_part(
-                connection, offers[start : start + INSERT_ROWS_MAX], notify=notify
+                connection, offers[start : start + INSERT_ROWS_MAX], raises, notify=notify
             )
             total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
         return total
 
     async def _insert_part(
-        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+        self,
+        connection: asyncpg.Connection,
+        offers: Sequence[tuple[int, NewTask]],
+        raises: Raises,
+        *,
+        notify: bool,
     ) -> Enqueued:
         """Insert a part; a key whose hash is taken by another goes under the next probe."""
         total = Enqueued()
@@ -242,6 +272,10 @@ class PostgresTasks:
                 notify,
             )
             total = total.plus(row["inserted"], row["known"], row["over_limit"], row["refused"])
+            raised = raises_of(row)
+            # Every known task was offered a priority again.
+            raised.suppressed = row["known"] - len(raised)
+            raises.extend(raised)
             offers = [offers[position - 1] for position in row["collided"]]
         message = f"{len(offers)} task keys met {PROBES_MAX} hash collisions each; their keys are not independent"
         raise RuntimeError(message)
