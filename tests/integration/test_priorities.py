@@ -355,9 +355,8 @@ async def test_a_raise_of_a_task_that_another_transaction_is_inserting_is_kept(d
     connection = await asyncpg.connect(dsn)
     first = connection.transaction()
     await first.start()
-    await engine.store.tasks.insert_tasks(
-        connection, job.id, [NewTask("twice", priority=0.1)], notify=False
-    )
+    later = NewTask("twice", priority=0.1, ready_in_s=3600)
+    await engine.store.tasks.insert_tasks(connection, job.id, [later], notify=False)
     second = asyncio.create_task(job.enqueue([NewTask("twice", priority=0.9)]))
     await until(lambda: waits_for_a_lock(dsn))
     await first.commit()

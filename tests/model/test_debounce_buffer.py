@@ -199,7 +199,7 @@ def test_one_task_id_in_two_domains_is_two_tasks() -> None:
         (lambda buffer: buffer.raise_many(0, [1], [1], [1], [float("nan")]), ValueError, "NaN"),
         (lambda buffer: buffer.raise_many(0, [1], [1], [], [1.0]), ValueError, "differ in length"),
         (lambda buffer: buffer.raise_many(0, (1,), [1], [1], [1.0]), TypeError, "list"),
-        (lambda buffer: buffer.raise_many(0, [1], [1], [1], ["x"]), TypeError, "float"),
+        (lambda buffer: buffer.raise_many(0, [1], [1], [1], ["x"]), TypeError, "real number"),
         (lambda buffer: buffer.raise_many(0, [2**63], [1], [1], [1.0]), OverflowError, "too large"),
         (lambda buffer: buffer.take_due(0, 0), ValueError, "at least 1"),
         (lambda buffer: buffer.confirm(3), ValueError, "no batch 3 is out"),

@@ -1,13 +1,14 @@
 """The naive twin of `pacewheel._core.DebounceBuffer`: a dict a tier, same surface, same answers.
 
-Owns what the buffer promises in the plainest form: Python's dicts keep the order of arrival, so each
-is its tier's queue. Restoring rebuilds the dict of the tier.
+Owns what the buffer promises in the plainest form: an ordered dict keeps the order of arrival, so
+each is its tier's queue. (A plain dict finds its first key ever later, the more were deleted before
+it.)
 """
 
 from __future__ import annotations
 
 import math
-from itertools import chain
+from collections import OrderedDict
 
 from pacewheel._core import BufferFull
 
@@ -48,7 +49,7 @@ class NaiveDebounceBuffer:
         self._from = (hot[0], warm[0])
         self._max_ms = (hot[2], warm[2], cold[1])
         self._span_ms = (hot[2] - hot[1], warm[2] - warm[1], cold[1] - cold[0])
-        self._tiers: tuple[dict[Key, Entry], ...] = ({}, {}, {})
+        self._tiers: tuple[OrderedDict[Key, Entry], ...] = tuple(OrderedDict() for _ in TIERS)
         self._tier_of: dict[Key, int] = {}
         self._batches: dict[int, dict[Key, Entry]] = {}
         self._numbers = 0
@@ -69,7 +70,7 @@ class NaiveDebounceBuffer:
             raise ValueError("NaN")
         keys = list(zip(domain_ids, task_ids, strict=True))
         room = self._capacity - len(self._tier_of) - self._taken
-        if len(keys) > room and len(set(keys) - self._tier_of.keys()) > room:
+        if len(keys) > room and len({key for key in keys if key not in self._tier_of}) > room:
             raise BufferFull(f"capacity {self._capacity}")
         self._now_ms = max(now_ms, self._now_ms)
         for key, job_id, priority in zip(keys, job_ids, priorities, strict=True):
@@ -154,27 +155,18 @@ class NaiveDebounceBuffer:
     def restore(self, batch: int) -> int:
         """Put a batch back before all others, merged with what came since."""
         taken = self._close(batch)
-        fronts: tuple[list[tuple[Key, Entry]], ...] = ([], [], [])
         for key, entry in reversed(taken.items()):
             old_tier = self._tier_of.pop(key, None)
             if old_tier is not None:
                 newer = self._tiers[old_tier].pop(key)
                 entry.priority = max(entry.priority, newer.priority)
                 entry.deadline_ms = min(entry.deadline_ms, newer.deadline_ms)
-            tier = self._tier(entry.priority)
-            if fronts[tier]:
-                bound_ms = fronts[tier][-1][1].deadline_ms
-            else:
-                head = next(iter(self._tiers[tier].values()), entry)
-                bound_ms = head.deadline_ms
-            entry.deadline_ms = min(entry.deadline_ms, bound_ms)
-            fronts[tier].append((key, entry))
-        for tier, front in enumerate(fronts):
+            tier = self._tier_of[key] = self._tier(entry.priority)
             queue = self._tiers[tier]
-            behind = list(queue.items())
-            queue.clear()
-            queue.update(chain(reversed(front), behind))
-            self._tier_of.update(dict.fromkeys((key for key, _ in front), tier))
+            head = next(iter(queue.values()), entry)
+            entry.deadline_ms = min(entry.deadline_ms, head.deadline_ms)
+            queue[key] = entry
+            queue.move_to_end(key, last=False)
         return len(taken)
 
     def _close(self, batch: int) -> dict[Key, Entry]:

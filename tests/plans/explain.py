@@ -16,6 +16,7 @@ from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries
+from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
@@ -133,6 +134,7 @@ class Explainer:
         self.connection = connection
         self.tasks = PostgresTasks(self, self.queries)  # type: ignore[arg-type]  # what it uses of a pool
         self.jobs = PostgresJobs(self, self.queries, self.tasks)  # type: ignore[arg-type]  # as above
+        self.raises = PostgresRaises(self, self.queries)  # type: ignore[arg-type]  # as above
         self.leases = PostgresLeases("", self.queries, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}

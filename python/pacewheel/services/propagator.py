@@ -43,7 +43,8 @@ CAUSES = {
 }
 HARD = "hard"
 FLUSH_ROWS_MAX = 1000
-OVERFLOW_ROWS_MAX = 10 * FLUSH_ROWS_MAX
+# What a write-through may hold back for its one statement.
+OVERFLOW_ROWS_MAX = 5000
 # Of bells that ring one after another the first is answered at once, the others together.
 LOAD_PAUSE_S = 5.0
 FROM_THE_START = (0, -(2**63))
