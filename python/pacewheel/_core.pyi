@@ -186,7 +186,8 @@ class DebounceBuffer:
 
         Returns (batch, cause, domain_ids, task_ids, job_ids, priorities, oldest_ms): the lists side
         by side, the longest wait of each tier (hot, warm, cold) in ms, None where it gave nothing.
-        Raises that come meanwhile for the same tasks are kept apart. ValueError: rows_max is below 1.
+        Raises that come meanwhile for the same tasks are kept apart.
+        ValueError: rows_max is below 1.
         """
 
     def confirm(self, batch: int, /) -> int:
@@ -216,10 +217,10 @@ class DebounceBuffer:
     def stats(self) -> dict[str, int]:
         """Counters since the start, and some gauges.
 
-        `raised_hot`, `raised_warm`, `raised_cold` (raises taken in, by their own tier), which became
-        `added`, `merged` or `suppressed` (no higher than known); of entries: `confirmed`,
-        `restored`, `discarded`, `rejoined` (met their restored twin); `waiting_hot`, `waiting_warm`,
-        `waiting_cold`, `taken` (in flight), `capacity`.
+        `raised_hot`, `raised_warm`, `raised_cold` (raises taken in, by their own tier), which
+        became `added`, `merged` or `suppressed` (no higher than known); of entries: `confirmed`,
+        `restored`, `discarded`, `rejoined` (met their restored twin); `waiting_hot`,
+        `waiting_warm`, `waiting_cold`, `taken` (in flight), `capacity`.
         added == waiting + taken + confirmed + discarded + rejoined, always.
         """
 

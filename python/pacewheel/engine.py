@@ -17,13 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import signal
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
-from pacewheel.errors import ConfigInvalid, DataRefused, EngineFailed, StoreUnavailable
+from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.registry import Handler, Registry
 from pacewheel.runtime import Runtime
@@ -75,7 +74,9 @@ class Job:
             JobFinal, JobUnknown: the job has no live tasks.
             DataRefused: a priority is not a number.
         """
-        return await self._engine.raise_priorities(self.id, priorities)
+        store = self._engine.store
+        raised = await store.raises.offer_raises(self.id, priorities)
+        return raised or await store.jobs.refuse(self.id)
 
     async def finish_discovery(self) -> None:
         """Say that no more tasks come from outside: the job ends when its last task does.
@@ -375,15 +376,6 @@ class Engine:
         if total.refused:
             await self.store.jobs.refuse(job_id)
         return total
-
-    async def raise_priorities(self, job_id: int, priorities: Mapping[str, float]) -> Raised:
-        """Raise tasks of a job; see `Job.raise_priorities`."""
-        if any(math.isnan(priority) for priority in priorities.values()):
-            raise DataRefused("a priority is NaN: give a number")
-        raised = await self.store.raises.offer_raises(job_id, priorities)
-        if raised is None:
-            await self.store.jobs.refuse(job_id)
-        return raised
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.

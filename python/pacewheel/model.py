@@ -87,8 +87,8 @@ class Outcome:
     `error` is a short class word (`timeout`, `http_5xx`). `retry_in_s` overrides the handler's
     backoff. `discovered` tasks join the task's job in the same transaction; one that is known and
     now has a higher priority is raised. `raises` does the same for tasks of the job by key.
-    `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's Crawl-delay;
-    `block_domain_s` lets nothing of the domain start before (Retry-After).
+    `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's
+    Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
     """
 
     kind: OutcomeKind = OutcomeKind.COMPLETED

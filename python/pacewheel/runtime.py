@@ -155,8 +155,8 @@ class Runtime:
     async def drain(self, grace_s: float) -> None:
         """End in order.
 
-        No new claims, running tasks get `grace_s`, outcomes are settled, raises are written, domains
-        are given back.
+        No new claims, running tasks get `grace_s`, outcomes are settled, raises are written,
+        domains are given back.
         """
         self._propagator.hurry()
         await self._leaser.drain()

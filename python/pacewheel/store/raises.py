@@ -7,8 +7,10 @@ puts a row there in its own transaction, a write takes it out. What enqueues dis
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
+from pacewheel.errors import DataRefused
 from pacewheel.model import Raised
 from pacewheel.ports import Propagated, Raises
 
@@ -84,7 +86,13 @@ class PostgresRaises:
         self._queries = queries
 
     async def offer_raises(self, job_id: int, priorities: Mapping[str, float]) -> Raised | None:
-        """Ask for priorities of a job's tasks, by key; None: the job is final or unknown."""
+        """Ask for priorities of a job's tasks, by key; None: the job is final or unknown.
+
+        Raises:
+            DataRefused: a priority is not a number.
+        """
+        if any(map(math.isnan, priorities.values())):
+            raise DataRefused("a priority is NaN: give a number")
         offers = [(job_id, key, priority) for key, priority in priorities.items()]
 
         async def ask(connection: asyncpg.Connection) -> Offered:

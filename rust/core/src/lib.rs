@@ -5,9 +5,9 @@
 //! - **No clock.** Time comes in as an argument, in whole milliseconds of any monotonic clock.
 //! - **No I/O, no threads, no randomness.** The same calls give the same answers.
 //! - **A limit on everything.** Memory is reserved when a structure is made and never grows.
-//! - **A structure is a hint.** The rows of the database decide. A wheel that is lost is loaded again
-//!   from the tasks whose `ready_at` lies within the horizon and from the domains' next slots, a
-//!   buffer from the outbox `priority_updates`.
+//! - **A structure is a hint.** The rows of the database decide. A wheel that is lost is loaded
+//!   again from the tasks whose `ready_at` lies within the horizon and from the domains' next
+//!   slots, a buffer from the outbox `priority_updates`.
 
 #![forbid(unsafe_code)]
 

@@ -16,8 +16,8 @@ struct Taking {
 }
 
 impl DebounceBuffer {
-    /// Appends what is due to `rows`, at most `rows_max` of it, and notes it as in flight; `None` if
-    /// nothing is due. Whether more is can be read from [`next_deadline`](Self::next_deadline).
+    /// Appends what is due to `rows`, at most `rows_max` of it, and notes it as in flight; `None`
+    /// if nothing is due. Whether more is can be read from [`next_deadline`](Self::next_deadline).
     ///
     /// All that is mandatory comes first; then, below the soft mark, eligible entries of the same
     /// jobs, found by looking at no more than `rows_max` entries; from the soft mark on, any that

@@ -9,14 +9,14 @@
 //! **Merge.** The highest priority of a task wins. Maximum is associative, commutative and
 //! idempotent, so batches may be repeated, reordered or duplicated without harm.
 //!
-//! **Deadline.** Set by the first raise of a task, and only ever moved earlier: a hotter raise moves
-//! the entry to the hotter tier if that brings it out sooner. After `max_ms` an entry is *mandatory*,
-//! after `min_ms` *eligible*: it goes along when a mandatory entry of its job goes, or when the
-//! buffer is filled to its soft mark. So nobody waits longer than its tier's `max_ms` plus a flush,
-//! however steady the input.
+//! **Deadline.** Set by the first raise of a task, and only ever moved earlier: a hotter raise
+//! moves the entry to the hotter tier if that brings it out sooner. After `max_ms` an entry is
+//! *mandatory*, after `min_ms` *eligible*: it goes along when a mandatory entry of its job goes, or
+//! when the buffer is filled to its soft mark. So nobody waits longer than its tier's `max_ms` plus
+//! a flush, however steady the input.
 //!
-//! **Order.** Each tier's delay is constant, so each list is sorted by deadline as it grows: no heap,
-//! no wheel, and what is due stands at three heads. Hotter tiers come out first, then by deadline.
+//! **Order.** Each tier's delay is constant, so each list is sorted by deadline as it grows: no
+//! heap, no wheel, and what is due stands at three heads. Hotter tiers come out first, then by deadline.
 //!
 //! **In flight.** What is taken is kept until its batch is confirmed; raises that arrive meanwhile
 //! make a fresh entry, so none is lost if the write was too early for them. A restored batch goes
