@@ -1,8 +1,8 @@
 """The LISTEN connection: carries hints, promises nothing.
 
 A hint says what happened to whom (`enqueued 12 14`, `raised 12`, `released 9`, `cancelled 3`);
-whoever misses one finds the same by sweeping. The connection is opened by `listen` and reported when
-it breaks; opening it again is the notifier's business.
+whoever misses one finds the same by sweeping. The connection is opened by `listen` and reported
+when it breaks; opening it again is the notifier's business.
 """
 
 from __future__ import annotations

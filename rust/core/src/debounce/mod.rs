@@ -16,7 +16,8 @@
 //! a flush, however steady the input.
 //!
 //! **Order.** Each tier's delay is constant, so each list is sorted by deadline as it grows: no
-//! heap, no wheel, and what is due stands at three heads. Hotter tiers come out first, then by deadline.
+//! heap, no wheel, and what is due stands at three heads. Hotter tiers come out first, then by
+//! deadline.
 //!
 //! **In flight.** What is taken is kept until its batch is confirmed; raises that arrive meanwhile
 //! make a fresh entry, so none is lost if the write was too early for them. A restored batch goes
