@@ -164,7 +164,8 @@ CREATE TABLE pacewheel.priority_updates (
     task_id bigint NOT NULL,
     job_id bigint NOT NULL,
     priority double precision NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT priority_updates_priority_check CHECK ((priority < 'NaN'::double precision))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
         autovacuum_vacuum_cost_delay='0');

@@ -9,6 +9,8 @@ from typing import Any, Final, Generic, TypeVar, final
 
 __all__ = [
     "BeyondHorizon",
+    "BufferFull",
+    "DebounceBuffer",
     "FlightCache",
     "FlightUnknown",
     "TimerWheel",
@@ -27,6 +29,9 @@ class BeyondHorizon(ValueError):
 
 class WheelFull(RuntimeError):
     """The wheel holds as many timers as it may; nothing was scheduled."""
+
+class BufferFull(RuntimeError):
+    """The buffer holds as many raises as it may; none was taken in."""
 
 class FlightUnknown(ValueError):
     """No such flight is in the air; nothing was changed."""
@@ -229,3 +234,118 @@ class FlightCache(Generic[_V]):
 
     def validate(self) -> None:
         """Check all invariants, for tests: O(entries). AssertionError: one is broken."""
+
+@final
+class DebounceBuffer:
+    """Raises of priorities, merged by maximum and given out in batches; keyed by (domain, task).
+
+    Three tiers by the priority asked for, each with a least and a longest delay. Set by a task's
+    first raise, the moment by which it must go only ever moves earlier: a hotter raise moves it to
+    the hotter tier if that brings it out sooner. What must go takes along what may go of the same
+    jobs. Nothing is ever dropped but by the two discards. What is lost with a buffer is loaded
+    again from the outbox, `priority_updates`.
+
+    Order: hotter tiers first, then by deadline. Time: the largest `now_ms` that was seen.
+
+    Safe to use from several threads; each call is atomic. Memory for `capacity` tasks, about 74
+    bytes each, is reserved at the start and becomes resident as it is used.
+    """
+
+    MANDATORY: Final[int]
+    """Cause 0: a raise had waited as long as its tier allows."""
+    SOFT: Final[int]
+    """Cause 1: the buffer was filled to its soft mark."""
+    DRAIN: Final[int]
+    """Cause 2: the buffer is being drained."""
+
+    def __new__(
+        cls,
+        *,
+        capacity: int,
+        soft_mark: int,
+        hot: tuple[float, int, int],
+        warm: tuple[float, int, int],
+        cold: tuple[int, int],
+    ) -> DebounceBuffer:
+        """Make an empty buffer for at most `capacity` tasks, those in flight included.
+
+        `hot` and `warm` are the least priority of the tier and its least and longest delay in ms;
+        `cold` has delays only. ValueError: they can't work. MemoryError: no room for the capacity.
+        """
+
+    def raise_many(
+        self,
+        now_ms: int,
+        domain_ids: list[int],
+        task_ids: list[int],
+        job_ids: list[int],
+        priorities: list[float],
+        /,
+    ) -> int | None:
+        """Take all raises in, or none; return `next_deadline()`.
+
+        BufferFull: they don't all fit; nothing has changed. ValueError: a priority is NaN, or the
+        lists differ in length.
+        """
+
+    def take_due(
+        self, now_ms: int, rows_max: int, /
+    ) -> (
+        tuple[
+            int,
+            int,
+            list[int],
+            list[int],
+            list[int],
+            list[float],
+            list[int | None],
+        ]
+        | None
+    ):
+        """Hand over what is due, at most `rows_max`, to be confirmed or restored; None: nothing is.
+
+        Returns (batch, cause, domain_ids, task_ids, job_ids, priorities, oldest_ms): the lists side
+        by side, the longest wait of each tier (hot, warm, cold) in ms, None where it gave nothing.
+        Raises that come meanwhile for the same tasks are kept apart.
+        ValueError: rows_max is below 1.
+        """
+
+    def confirm(self, batch: int, /) -> int:
+        """Forget a batch that was written; return how many tasks. ValueError: it is not out."""
+
+    def restore(self, batch: int, /) -> int:
+        """Put a batch back before all others, merged with what came since; return how many tasks.
+
+        ValueError: it is not out.
+        """
+
+    def discard_job(self, job_id: int, /) -> int:
+        """Forget all raises of a job, in flight too; return how many tasks: O(tasks)."""
+
+    def discard_domains(self, domain_ids: list[int], /) -> int:
+        """Forget all raises of these domains, in flight too; return how many tasks: O(tasks)."""
+
+    def drain(self) -> None:
+        """Make everything due at once, from now on."""
+
+    def next_deadline(self) -> int | None:
+        """When to call `take_due` next; None if nothing waits. Never after a raise must go."""
+
+    def __len__(self) -> int:
+        """Tasks that wait; those in flight are not among them."""
+
+    def stats(self) -> dict[str, int]:
+        """Counters since the start, and some gauges.
+
+        `raised_hot`, `raised_warm`, `raised_cold` (raises taken in, by their own tier), which
+        became `added`, `merged` or `suppressed` (no higher than known); of entries: `confirmed`,
+        `restored`, `discarded`, `rejoined` (met their restored twin); `waiting_hot`,
+        `waiting_warm`, `waiting_cold`, `taken` (in flight), `capacity`.
+        added == waiting + taken + confirmed + discarded + rejoined, always.
+        """
+
+    def memory_bytes(self) -> int:
+        """Bytes reserved for tasks and table."""
+
+    def validate(self) -> None:
+        """Check all invariants, for tests: O(tasks). AssertionError: one is broken."""

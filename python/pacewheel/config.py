@@ -202,6 +202,15 @@ class Config:
     settle_queue_max: int = _setting(
         1_000, _number(1, 1_000_000, whole=True), "outcomes kept before claiming slows down"
     )
+    warm_raise_s: float = _setting(
+        10.0, _number(0, 3_600), "how long a raise to a priority of 0.4 or more waits for others"
+    )
+    cold_raise_s: float = _setting(
+        60.0, _number(0, 3_600), "how long a raise to a lower priority waits for others"
+    )
+    raises_max: int = _setting(
+        50_000, _number(1, 10_000_000, whole=True), "raises kept before they are written at once"
+    )
     grace_s: float = _setting(10.0, _number(0, 3_600), "how long a drain lets running tasks finish")
     user_agent: str = _setting(
         USER_AGENT,
@@ -262,6 +271,11 @@ class Config:
             raise ConfigInvalid(
                 f"lease_margin_s={self.lease_margin_s:g} and heartbeat_s={self.heartbeat_s:g} together "
                 f"must be less than lease_ttl_s={self.lease_ttl_s:g}; lower one of them"
+            )
+        if self.warm_raise_s > self.cold_raise_s:
+            raise ConfigInvalid(
+                f"warm_raise_s={self.warm_raise_s:g} must not be more than "
+                f"cold_raise_s={self.cold_raise_s:g}; give both, such as 10 and 60"
             )
 
     def __repr__(self) -> str:

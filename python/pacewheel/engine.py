@@ -349,10 +349,10 @@ class Engine:
                 "connection.transaction()', or without a connection"
             )
             raise ConfigInvalid(message)
-        total, _ = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
-        if total.refused:
+        inserted = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
+        if inserted.counts.refused:
             await self.job_cache.refuse(job_id)
-        return total
+        return inserted.counts
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.

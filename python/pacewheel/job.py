@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pacewheel.engine import Engine
-    from pacewheel.model import Enqueued, JobInfo, NewTask, TaskInfo, Waiting
+    from pacewheel.model import Enqueued, JobInfo, NewTask, Raised, TaskInfo, Waiting
     from pacewheel.ports import CallersConnection
 
 
@@ -46,6 +46,21 @@ class Job:
             ConfigInvalid: the connection has no transaction open.
         """
         return await self._engine.enqueue(self.id, tasks, connection=connection)
+
+    async def raise_priorities(self, priorities: Mapping[str, float]) -> Raised:
+        """Raise live tasks, by key, to at least these priorities; return what became of that.
+
+        Asked for in one transaction, done by the domain's owner: at once from 0.8 on, lower ones in
+        batches within seconds (`warm_raise_s`, `cold_raise_s`). Keys that the job doesn't know are
+        counted and ignored.
+
+        Raises:
+            JobFinal, JobUnknown: the job has no live tasks.
+            DataRefused: a priority is not a number.
+        """
+        store = self._engine.store
+        raised = await store.raises.offer_raises(self.id, priorities)
+        return raised or await store.jobs.refuse(self.id)
 
     async def finish_discovery(self) -> None:
         """Say that no more tasks come from outside: the job ends when its last task does.

@@ -108,6 +108,38 @@ class Metrics:
 
     def _count_priorities(self) -> None:
         """Raises on their way."""
+        self.raises = Counter(
+            "pacewheel_raises",
+            "Raises taken into the debounce buffer, by the tier (hot, warm, cold) of their priority",
+            ["tier"],
+            registry=self.registry,
+        )
+        self.raise_outcomes = Counter(
+            "pacewheel_raise_outcomes",
+            "What became of raises: merged, suppressed_buffer or suppressed_database (no-ops),"
+            " written, running (left in the outbox), restored (their flush failed)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.raise_flushes = Counter(
+            "pacewheel_raise_flushes",
+            "Statements that wrote raises, by cause: mandatory, soft, drain, hard (write-through)",
+            ["cause"],
+            registry=self.registry,
+        )
+        self.raise_age_seconds = Histogram(
+            "pacewheel_raise_age_seconds",
+            "How long the oldest raise of a tier had waited in a flush",
+            ["tier"],
+            buckets=(0.005, 0.05, 0.5, 2.5, 5, 7.5, 10, 15, 30, 45, 60, 75, 120, 300),
+            registry=self.registry,
+        )
+        self.raise_entries = Gauge(
+            "pacewheel_raise_entries",
+            "Tasks in the debounce buffer, by tier",
+            ["tier"],
+            registry=self.registry,
+        )
 
     def _count_cache(self) -> None:
         """The cache of job infos."""

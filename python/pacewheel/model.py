@@ -85,9 +85,10 @@ class Outcome:
     """What became of one attempt; built by the classmethods, committed as a whole or not at all.
 
     `error` is a short class word (`timeout`, `http_5xx`). `retry_in_s` overrides the handler's
-    backoff. `discovered` tasks join the task's job in the same transaction. `documents` are small
-    texts kept for the job's later tasks. `robots_delay_ms` sets the domain's Crawl-delay;
-    `block_domain_s` lets nothing of the domain start before (Retry-After).
+    backoff. `discovered` tasks join the task's job in the same transaction; one that is known and
+    now has a higher priority is raised. `raises` does the same for tasks of the job by key.
+    `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's
+    Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
     """
 
     kind: OutcomeKind = OutcomeKind.COMPLETED
@@ -98,6 +99,7 @@ class Outcome:
     cache: str | None = None
     detail: dict[str, Any] | None = None
     discovered: Sequence[NewTask] = ()
+    raises: Mapping[str, float] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
     robots_delay_ms: int | None = None
     block_domain_s: float | None = None
@@ -333,3 +335,12 @@ class Enqueued:
             self.over_limit + over_limit,
             self.refused + refused,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What became of raises: on their way, not needed (as high already, or final), of no known key."""
+
+    raised: int = 0
+    suppressed: int = 0
+    unknown: int = 0

@@ -8,7 +8,7 @@ two machines' clocks are compared.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -119,13 +119,49 @@ class Settlement:
     outcome: Outcome
 
 
+@dataclass(slots=True)
+class Raises:
+    """Raises side by side, one a task; `suppressed` counts offers that came to none."""
+
+    domain_ids: list[int] = field(default_factory=list)
+    task_ids: list[int] = field(default_factory=list)
+    job_ids: list[int] = field(default_factory=list)
+    priorities: list[float] = field(default_factory=list)
+    suppressed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.task_ids)
+
+    def extend(self, more: Raises) -> None:
+        """Append others."""
+        self.domain_ids += more.domain_ids
+        self.task_ids += more.task_ids
+        self.job_ids += more.job_ids
+        self.priorities += more.priorities
+        self.suppressed += more.suppressed
+
+
+@dataclass(frozen=True, slots=True)
+class Propagated:
+    """What became of raises: written, suppressed, left in the outbox because the task is running.
+
+    `domain_ids` are those whose next task may be another one now.
+    """
+
+    written: int
+    suppressed: int
+    running: int
+    domain_ids: Sequence[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a settle did: domains still owned, rows changed, tasks that were discovered."""
+    """What a settle did: domains still owned, rows changed, tasks discovered, priorities to raise."""
 
     held: frozenset[int]
     rows: int
     discovered: int
+    raises: Raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,3 +270,18 @@ class TaskStore(Protocol):
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+
+class RaiseStore(Protocol):
+    """Priorities on their way from the outbox to the tasks."""
+
+    async def raise_priorities(self, raises: Raises) -> Propagated:
+        """Write raises to their tasks and take them out of the outbox."""
+
+    async def load_raises(
+        self, domain_ids: Sequence[int], after: tuple[int, int], limit: int
+    ) -> Raises:
+        """Read the outbox of these domains on behind (domain id, task id)."""
+
+    async def prune_raises(self, limit: int) -> int:
+        """Take raises of final jobs out of the outbox; return how many."""

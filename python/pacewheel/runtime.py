@@ -6,6 +6,7 @@ another. Each callback here is one arrow of the picture in ARCHITECTURE.md.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from functools import partial
 from typing import TYPE_CHECKING
@@ -21,6 +22,7 @@ from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
+from pacewheel.services.propagator import Propagator
 from pacewheel.services.scaler import Scaler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
@@ -72,6 +74,14 @@ class Runtime:
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
+        self._propagator = Propagator(
+            store=store.raises,
+            mark_due=self._on_due,
+            metrics=metrics,
+            entries_max=config.raises_max,
+            warm_ms=int(config.warm_raise_s * 1000),
+            cold_ms=int(config.cold_raise_s * 1000),
+        )
         self._pool = WorkerPool(
             capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
         )
@@ -80,6 +90,7 @@ class Runtime:
             held=self._held,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
+            on_raises=self._propagator.add,
             on_room=self._on_room,
             rows_max=config.settle_rows_max,
             queue_max=config.settle_queue_max,
@@ -112,7 +123,7 @@ class Runtime:
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
-        self._services.append(self._scaler)
+        self._services += [self._propagator, self._scaler]
         store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
@@ -145,6 +156,7 @@ class Runtime:
         self._notifier = Notifier(
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
+            on_raised=self._on_raised,
             on_released=self._leaser.lease_soon,
             on_due=self._on_due_again,
             on_changed=self._on_changed,
@@ -198,8 +210,10 @@ class Runtime:
     async def drain(self, grace_s: float) -> None:
         """End in order.
 
-        No new claims, running tasks get `grace_s`, outcomes are settled, domains are given back.
+        No new claims, running tasks get `grace_s`, outcomes are settled, raises are written,
+        domains are given back.
         """
+        self._propagator.hurry()
         await self._leaser.drain()
         await self._notifier.stop()
         await self._sweeper.stop()
@@ -208,7 +222,10 @@ class Runtime:
         interrupted = await self._pool.drain(grace_s)
         if interrupted:
             log.info("%d tasks were interrupted and are pending again", interrupted)
-        await self._settler.drain(max(grace_s, SETTLE_GRACE_MIN_S))
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + max(grace_s, SETTLE_GRACE_MIN_S)
+        await self._settler.drain(end_s - loop.time())
+        await self._propagator.drain(max(0.0, end_s - loop.time()))
         for service in reversed(self._services):
             await service.stop()
         await self._leaser.leave()
@@ -256,6 +273,7 @@ class Runtime:
         if domain.wake_in_ms is not None:
             self._waker.ready_in(domain.id, domain.wake_in_ms)
         self._dispatcher.mark_due(domain.id)
+        self._propagator.load([domain.id])
 
     def _on_lost_task(self, task: LostTask) -> None:
         handler = self._registry.get(task.handler) or Handler(
@@ -274,6 +292,7 @@ class Runtime:
         self._waker.forget(domain.id)
         self._dispatcher.forget(domain.id)
         self._settler.forget(domain.id)
+        self._propagator.forget(domain.id)
         self._pool.stop_tasks(LEASE_LOST, domain_id=domain.id)
 
     def _on_enqueued(self, domain_ids: Sequence[int]) -> None:
@@ -290,6 +309,9 @@ class Runtime:
                 self._waker.look(domain_id)
         self._on_enqueued(domain_ids)
 
+    def _on_raised(self, domain_ids: Sequence[int]) -> None:
+        self._propagator.load([one for one in domain_ids if self._held.get(one)])
+
     def _on_changed(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
             self._job_cache.invalidate(job_id, InvalidationReason.CHANGED)
@@ -297,6 +319,7 @@ class Runtime:
     def _on_cancelled(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
             self._job_cache.invalidate(job_id, InvalidationReason.CANCELLED)
+            self._propagator.forget_job(job_id)
         self._stop_now_and_after_claim(partial(self._pool.stop_tasks, CANCELLED, job_ids=job_ids))
 
     def _on_stopped(self, task_ids: Sequence[int]) -> None:
@@ -329,6 +352,7 @@ class Runtime:
     def _look_at_all(self) -> None:
         for domain in self._held:
             self._dispatcher.mark_due(domain.id)
+        self._propagator.look_at_all([domain.id for domain in self._held])
         self._leaser.lease_soon()
 
 

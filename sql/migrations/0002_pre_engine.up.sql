@@ -35,7 +35,7 @@ CREATE TABLE pacewheel.priority_updates (
     domain_id bigint NOT NULL,
     task_id bigint NOT NULL,
     job_id bigint NOT NULL,
-    priority double precision NOT NULL,
+    priority double precision NOT NULL CHECK (priority < 'NaN'),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (domain_id, task_id)
 ) WITH (

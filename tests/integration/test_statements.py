@@ -81,7 +81,10 @@ async def test_an_engine_runs_every_statement_under_another_schema(
                 return Outcome.retry("busy", retry_in_s=0.05)
             case "first":
                 return Outcome.completed(
-                    discovered=[NewTask("found")], documents={"note": "kept"}, robots_delay_ms=1
+                    discovered=[NewTask("found")],
+                    raises={"found": 1.0},
+                    documents={"note": "kept"},
+                    robots_delay_ms=1,
                 )
             case "found":
                 assert await task.document("note") == "kept"

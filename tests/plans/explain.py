@@ -20,6 +20,7 @@ from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries
+from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ class Explainer:
         self.jobs = PostgresJobs(self, self.queries, self.tasks, hinter)  # type: ignore[arg-type]  # as above
         self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks, hinter)  # type: ignore[arg-type]  # as above
         self.explanations = PostgresExplanations(self, self.queries, self.jobs)  # type: ignore[arg-type]  # as above
+        self.raises = PostgresRaises(self, self.queries, hinter)  # type: ignore[arg-type]  # as above
         self.leases = PostgresLeases("", self.queries, hinter, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}

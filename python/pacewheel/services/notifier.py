@@ -35,6 +35,7 @@ class Notifier(Service):
         *,
         listen: Callable[[Callable[[str, list[int]], None]], Awaitable[None]],
         on_enqueued: Callable[[list[int]], None],
+        on_raised: Callable[[list[int]], None],
         on_released: Callable[[], None],
         on_due: Callable[[list[int]], None],
         on_changed: Callable[[list[int]], None],
@@ -49,6 +50,7 @@ class Notifier(Service):
         self._hears = False
         self._verbs: dict[str, Callable[[list[int]], None]] = {
             "enqueued": on_enqueued,
+            "raised": on_raised,
             "released": lambda _ids: on_released(),
             "due": on_due,
             "changed": on_changed,

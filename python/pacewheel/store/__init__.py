@@ -17,6 +17,7 @@ from pacewheel.store.listener import PostgresListener
 from pacewheel.store.migrate import migrate, pending
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
+from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Store:
         self.jobs = PostgresJobs(self._pool, queries, self.tasks, self.hinter)
         self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
+        self.raises = PostgresRaises(self._pool, queries, self.hinter)
         self.leases = PostgresLeases(dsn, queries, self.hinter, pooler=pooler)
         self.listener = PostgresListener(dsn, schema, self._pool, queries, pooler=pooler)
 

@@ -12,6 +12,7 @@ import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
 from pacewheel.model import JobFacts, JobInfo, JobState, JobSummary, WaitingReason
+from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,7 @@ class PostgresJobs:
         """
         notify = bool(tasks) and self._hinter.leads()
 
-        async def create(connection: asyncpg.Connection) -> tuple[int, set[int]]:
+        async def create(connection: asyncpg.Connection) -> tuple[int, Inserted]:
             async with connection.transaction():
                 if unless_live:
                     await connection.execute(self._queries["lock_domain"], domain)
@@ -68,7 +69,7 @@ class PostgresJobs:
                         self._queries["find_live_job"], domain, handler
                     )
                     if live is not None:
-                        return live, set()
+                        return live, Inserted()
                     await connection.execute(self._queries["put_domain"], domain, domain_delay_ms)
                 row = await connection.fetchrow(
                     self._queries["create_job"],
@@ -80,18 +81,16 @@ class PostgresJobs:
                     orjson.dumps(dict(options)).decode(),
                 )
                 job_id: int = row["id"]
-                _, domain_ids = await self._tasks.insert_tasks(
-                    connection, job_id, tasks, notify=notify
-                )
+                inserted = await self._tasks.insert_tasks(connection, job_id, tasks, notify=notify)
                 if not discovery_open:
                     await connection.execute(self._queries["finish_discovery"], [job_id])
-                return job_id, domain_ids
+                return job_id, inserted
 
         delay_ms = None if unless_live else domain_delay_ms
         await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
         job_id: int
-        job_id, domain_ids = await self._pool.run(create)
-        self._hinter.committed("enqueued", domain_ids, notified=notify)
+        job_id, inserted = await self._pool.run(create)
+        self._tasks.committed(inserted, notified=notify)
         return job_id
 
     async def finish_discovery(self, job_id: int) -> None:

@@ -1,8 +1,8 @@
 """The LISTEN connection: carries hints, promises nothing.
 
-A hint says what happened to whom: `enqueued`, `released` and `due` (domains), `changed` and
-`cancelled` (jobs), `stopped` (tasks), each with ids, or `all` (so much that everything is to be
-looked at). Whoever misses one finds the same by sweeping, or when what it knew has expired. The
+A hint says what happened to whom: `enqueued`, `raised`, `released` and `due` (domains),
+`changed` and `cancelled` (jobs), `stopped` (tasks), each with ids, or `all` (so much that
+everything is to be looked at). Whoever misses one finds the same by sweeping, or when what it knew has expired. The
 connection is opened by `listen` and reported when it breaks; opening it again is the notifier's
 business.
 

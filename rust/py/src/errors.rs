@@ -1,6 +1,6 @@
 //! The core's errors as Python exceptions: one type a condition, translated here and nowhere else.
 
-use pacewheel_core::{FlightError, WheelError};
+use pacewheel_core::{BufferError, FlightError, WheelError};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyMemoryError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
@@ -16,6 +16,12 @@ create_exception!(
     WheelFull,
     PyRuntimeError,
     "The wheel holds as many timers as it may; nothing was scheduled."
+);
+create_exception!(
+    pacewheel._core,
+    BufferFull,
+    PyRuntimeError,
+    "The buffer holds as many raises as it may; none was taken in."
 );
 
 create_exception!(
@@ -43,6 +49,17 @@ pub(crate) fn flight_to_python(error: FlightError) -> PyErr {
         FlightError::CapacityOutOfRange { .. }
         | FlightError::FlightsOutOfRange { .. }
         | FlightError::DurationOutOfRange { .. } => PyValueError::new_err(message),
+    }
+}
+
+pub(crate) fn buffer_to_python(error: BufferError) -> PyErr {
+    let message = error.to_string();
+    match error {
+        BufferError::Full { .. } => BufferFull::new_err(message),
+        BufferError::NotANumber { .. }
+        | BufferError::BadLimits
+        | BufferError::UnknownBatch { .. } => PyValueError::new_err(message),
+        BufferError::OutOfMemory { .. } => PyMemoryError::new_err(message),
     }
 }
 
