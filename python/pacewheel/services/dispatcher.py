@@ -102,6 +102,8 @@ class Dispatcher(Service):
     def forget(self, domain_id: int) -> None:
         """Ask for the domain no more."""
         self._due.pop(domain_id, None)
+        if not self._due:
+            self._shortage.cancel()
 
     async def _loop(self) -> None:
         while True:
@@ -115,6 +117,7 @@ class Dispatcher(Service):
                     self._ahead = False
                     self._shortage.prove()
             self._ahead = False
+            self._shortage.drop_unproven()
             if self._due and self._is_full():
                 self._shortage.begin(monotonic_ms())
 
