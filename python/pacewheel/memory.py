@@ -22,7 +22,7 @@ def used_bytes() -> int:
 def limit_bytes(
     groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
 ) -> int:
-    """Return the least limit of the process's control groups (version 2 or 1), or the machine's memory."""
+    """Return the least limit of the process's control groups, or the machine's memory."""
     limits = [os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES]
     for line in groups.read_text().splitlines():
         _, controllers, name = line.split(":", 2)

@@ -20,8 +20,8 @@ SHRINK = 0.75
 # Slots of which no more than this part was in use are more than enough. Below half of what a
 # scale-up gives, or the two would take turns.
 ENOUGH = 0.5
-# Evaluations in a row with more than enough before slots go, a quarter each: whatever the load does,
-# there is no more than one scale-down in so many evaluations.
+# Evaluations in a row with more than enough before slots go, a quarter each: whatever the load
+# does, idleness is no reason more than once in so many evaluations.
 QUIET_MIN = 30
 # Evaluations from one change to the next: the first in full was seen under the new number.
 COOLDOWN = 2
@@ -72,13 +72,15 @@ class Reading:
 
 @dataclass(slots=True)
 class Sizing:
-    """Slots now and their bounds; evaluations since they changed, and in a row with more than enough."""
+    """Slots now and their bounds, and how long they have been so."""
 
     slots: int
     slots_min: int
     slots_max: int
     since_change: int = COOLDOWN
+    """Evaluations since the last change."""
     quiet: int = 0
+    """Evaluations in a row in which there were more than enough."""
 
     def evaluate(self, reading: Reading) -> Scaling:
         """Count one evaluation, decide, and take on the decision's slots."""
@@ -103,7 +105,7 @@ class Sizing:
 
 
 class Shortage:
-    """Time in which due domains waited for a slot; it counts once a claim shows that they had tasks.
+    """Time in which due domains waited for a slot, as far as claims have shown that they had tasks.
 
     That a domain is due is a hint: it may have nothing left, or only tasks that wait. So a claim
     decides afterwards whether the wait before it was one for a slot.
@@ -118,7 +120,6 @@ class Shortage:
         """Note that domains are due and no slot is free."""
         if self._since_ms is None:
             self._since_ms = now_ms
-            self._ended_ms = 0.0
 
     def end(self, now_ms: float) -> None:
         """Note that a claim begins."""
@@ -130,6 +131,14 @@ class Shortage:
         """Count the wait that ended: the claim gave tasks."""
         self._proven_ms += self._ended_ms
         self._ended_ms = 0.0
+
+    def drop_unproven(self) -> None:
+        """Forget the wait that ended: no claim after it gave tasks."""
+        self._ended_ms = 0.0
+
+    def cancel(self) -> None:
+        """Forget the wait that goes on: no domain is due any more."""
+        self._since_ms = None
 
     def take_ms(self) -> float:
         """Return what was counted since the last call."""

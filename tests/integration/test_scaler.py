@@ -175,6 +175,32 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
         holding.let_go.set()
 
 
+async def test_a_wait_in_vain_does_not_count_when_a_task_runs_later(dsn: str) -> None:
+    """A domain that was due while no slot was free had nothing to run: nobody waited."""
+    holding = Holding(dsn)
+    engine = holding.engine
+    async with engine:
+        await holding.is_down_to_its_least()
+        for number in range(2):
+            # Its slot timer fires when its only task runs.
+            await engine.create_job(
+                domain=f"holder-{number}.example",
+                handler="hold",
+                domain_delay_ms=1,
+                tasks=[NewTask(f"hold {number}")],
+            )
+        await until(lambda: len(holding.running) == 2)
+        await holding.evaluations(20)
+        holding.let_go.set()
+        await until(lambda: not holding.running)
+        for number in range(2):
+            await engine.create_job(
+                domain=f"later-{number}.example", handler="hold", tasks=[NewTask("quick")]
+            )
+        await holding.evaluations(20)
+        assert (0, 2) == (ups(engine), slots(engine))
+
+
 async def test_memory_takes_slots_and_keeps_new_ones_away(dsn: str) -> None:
     """With a limit that the process exceeds, it goes down to its least and stays there."""
     holding = Holding(dsn, memory_max_mb=1)

@@ -286,11 +286,24 @@ def test_a_wait_counts_once_a_claim_proved_it() -> None:
 
 
 def test_a_wait_for_nothing_is_forgotten() -> None:
-    """A domain was due and had no task: the next wait starts from zero."""
+    """A domain was due and had no task: neither the next wait nor the next claim counts it."""
     shortage = Shortage()
     shortage.begin(100)
     shortage.end(200)
+    shortage.drop_unproven()
+    shortage.prove()
+    assert 0.0 == shortage.take_ms()
     shortage.begin(300)
     shortage.end(350)
     shortage.prove()
     assert 50.0 == shortage.take_ms()
+
+
+def test_a_wait_of_a_domain_that_was_lost_is_forgotten() -> None:
+    """Nothing is due any more: the time until the next claim is no wait."""
+    shortage = Shortage()
+    shortage.begin(100)
+    shortage.cancel()
+    shortage.end(900)
+    shortage.prove()
+    assert 0.0 == shortage.take_ms()

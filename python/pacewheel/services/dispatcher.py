@@ -121,6 +121,8 @@ class Dispatcher(Service):
     def forget(self, domain_id: int) -> None:
         """Ask for the domain no more."""
         self._due.pop(domain_id, None)
+        if not self._due:
+            self._shortage.cancel()
 
     def after_claim(self, call: Callable[[], object]) -> None:
         """Call when the claim under way, if there is one, is taken in.
@@ -142,6 +144,7 @@ class Dispatcher(Service):
                     self._ahead = False
                     self._shortage.prove()
             self._ahead = False
+            self._shortage.drop_unproven()
             if self._due and self._is_full():
                 self._shortage.begin(monotonic_ms())
 

@@ -1,8 +1,8 @@
 """WorkerPool: runs handlers, each under its deadline, on a bounded number of coroutines.
 
 Owns the claimed tasks from their claim to their outcome. Workers are long-lived coroutines fed from
-one queue: an asyncio task a pacewheel task would cost several times as much. The bound may change at
-any time; workers beyond it end when they have nothing to run. A worker that takes a
+one queue: an asyncio task a pacewheel task would cost several times as much. The bound may change
+at any time; workers beyond it end when they have nothing to run. A worker that takes a
 task wakes the next one first, so a burst of handlers that never wait is run by a few workers, and
 handlers that do wait spread over all.
 
