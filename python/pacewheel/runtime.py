@@ -17,6 +17,7 @@ from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
+from pacewheel.services.reconciler import Reconciler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
 from pacewheel.services.waker import Waker
@@ -94,6 +95,13 @@ class Runtime:
         self._own(config, store, horizon_ms)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._notifier, self._sweeper]
+        self._reconciler = Reconciler(
+            store=store.counters,
+            metrics=metrics,
+            worker_id=lambda: self._held.worker_id,
+            interval_s=config.reconcile_interval_s,
+        )
+        self._services.append(self._reconciler)
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         for service in self._services:
@@ -148,6 +156,7 @@ class Runtime:
         await self._leaser.drain()
         await self._notifier.stop()
         await self._sweeper.stop()
+        await self._reconciler.stop()
         await self._dispatcher.stop()
         interrupted = await self._pool.drain(grace_s)
         if interrupted:

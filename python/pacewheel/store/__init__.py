@@ -6,6 +6,7 @@ with the statements of sql/ behind methods of the same names.
 
 from __future__ import annotations
 
+from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
@@ -26,6 +27,7 @@ class Store:
         self._queries = queries
         self.tasks = PostgresTasks(self._pool, queries)
         self.jobs = PostgresJobs(self._pool, queries, self.tasks)
+        self.counters = PostgresCounters(self._pool, queries)
         self.leases = PostgresLeases(dsn, queries, pooler=pooler)
         self.listener = PostgresListener(dsn, schema, pooler=pooler)
 
