@@ -259,14 +259,15 @@ ALTER TABLE ONLY pacewheel.workers
 
 CREATE INDEX jobs_live ON pacewheel.jobs USING btree (domain_id) WHERE (status < 3);
 
-CREATE INDEX jobs_unreconciled ON pacewheel.jobs USING btree (domain_id) WHERE ((status >= 3) AND ((reconciled_at IS NULL) OR (reconciled_at < finished_at)));
+CREATE INDEX jobs_unreconciled ON pacewheel.jobs USING btree (domain_id)
+        WHERE ((status >= 3) AND ((reconciled_at IS NULL) OR (reconciled_at < finished_at)));
 
 CREATE INDEX results_by_task ON ONLY pacewheel.results USING btree (job_id, task_id);
 
 CREATE INDEX results_default_job_id_task_id_idx ON pacewheel.results_default USING btree (job_id, task_id);
 
-CREATE INDEX tasks_claim ON pacewheel.tasks USING btree (domain_id, job_id, priority DESC,
-        id DESC) WHERE (status = 0);
+CREATE INDEX tasks_claim ON pacewheel.tasks USING btree (domain_id, job_id, priority DESC, id DESC)
+        WHERE (status = 0);
 
 CREATE INDEX tasks_failed ON pacewheel.tasks USING btree (domain_id, job_id) WHERE (status = 4);
 

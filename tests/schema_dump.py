@@ -42,8 +42,9 @@ def normalise(text: str) -> str:
 
 
 def _wrap(line: str) -> list[str]:
-    # Broken only behind a comma outside quotes, where a line break changes nothing.
-    parts = re.split(r"(?<=,) (?=(?:[^']*'[^']*')*[^']*$)", line)
+    # Broken only behind a comma outside quotes, or before an index's condition, where a line break
+    # changes nothing.
+    parts = re.split(r"(?:(?<=,) | (?=WHERE \())(?=(?:[^']*'[^']*')*[^']*$)", line)
     lines = [parts[0]]
     for part in parts[1:]:
         if len(lines[-1]) + 1 + len(part) <= COLUMNS_MAX:

@@ -26,13 +26,12 @@ from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.registry import Handler, Registry
 from pacewheel.runtime import Runtime
-from pacewheel.services.reconciler import reconcile
 from pacewheel.store import Store, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, Reconciled
+    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
@@ -395,15 +394,3 @@ class Engine:
             JobFinal, JobUnknown: there is nothing to cancel.
         """
         return await self.store.jobs.cancel_job(job_id)
-
-    async def reconcile(self, job_id: int | None = None, *, dry_run: bool = False) -> Reconciled:
-        """Compare the counters of one job, or of all, with their tasks; repair what differs.
-
-        Running engines do it by themselves for what has changed; safe at any time, beside them.
-
-        Raises:
-            JobUnknown: there is no such job.
-        """
-        if job_id is not None:
-            await self.store.jobs.get_job(job_id)
-        return await reconcile(self.store.counters, job_id, dry_run=dry_run)

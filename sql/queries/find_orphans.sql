@@ -6,7 +6,7 @@
 -- Steps from job to job through tasks_claim, whatever the number of tasks, and looks at the head of each domain's
 -- waiting tasks: those of a final job are never woken, so they end up there.
 WITH RECURSIVE pending (domain_id, job_id) AS (
-    (SELECT t.domain_id, t.job_id FROM pacewheel.tasks t WHERE t.status = 0 ORDER BY t.domain_id, t.job_id LIMIT 1)
+    SELECT 0::bigint, 0::bigint
     UNION ALL
     SELECT n.domain_id, n.job_id
     FROM pending p
@@ -18,7 +18,7 @@ WITH RECURSIVE pending (domain_id, job_id) AS (
         LIMIT 1
     ) n
 ), waiting (domain_id) AS (
-    (SELECT t.domain_id FROM pacewheel.tasks t WHERE t.status = 1 ORDER BY t.domain_id LIMIT 1)
+    SELECT 0::bigint
     UNION ALL
     SELECT n.domain_id
     FROM waiting w
@@ -30,7 +30,7 @@ WITH RECURSIVE pending (domain_id, job_id) AS (
         LIMIT 1
     ) n
 ), seen AS MATERIALIZED (
-    SELECT p.domain_id, p.job_id FROM pending p
+    SELECT p.domain_id, p.job_id FROM pending p WHERE p.domain_id > 0
     UNION
     SELECT w.domain_id, t.job_id
     FROM waiting w

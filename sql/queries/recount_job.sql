@@ -11,10 +11,11 @@ WITH job AS MATERIALIZED (
     FROM pacewheel.jobs j
     WHERE j.id = $1
 ), counted AS MATERIALIZED (
-    SELECT
-        j.id, j.domain_id, j.status, j.discovery_open, j.kept,
-        ARRAY[
-            count(t.id),
+    SELECT j.id, j.domain_id, j.status, j.discovery_open, j.kept, c.found
+    FROM job j
+    CROSS JOIN LATERAL (
+        SELECT ARRAY[
+            count(*),
             count(*) FILTER (WHERE t.status = 0),
             count(*) FILTER (WHERE t.status = 1),
             count(*) FILTER (WHERE t.status = 1 AND t.waiting_reason = 0),
@@ -23,9 +24,9 @@ WITH job AS MATERIALIZED (
             count(*) FILTER (WHERE t.status = 5),
             count(*) FILTER (WHERE t.status = 6)
         ] AS found
-    FROM job j
-    LEFT JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id
-    GROUP BY j.id, j.domain_id, j.status, j.discovery_open, j.kept
+        FROM pacewheel.tasks t
+        WHERE t.domain_id = j.domain_id AND t.job_id = j.id
+    ) c
 ), repaired AS (
     UPDATE pacewheel.jobs j
     SET

@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
@@ -133,6 +134,7 @@ class Explainer:
         self.connection = connection
         self.tasks = PostgresTasks(self, self.queries)  # type: ignore[arg-type]  # what it uses of a pool
         self.jobs = PostgresJobs(self, self.queries, self.tasks)  # type: ignore[arg-type]  # as above
+        self.counters = PostgresCounters(self, self.queries)  # type: ignore[arg-type]  # as above
         self.leases = PostgresLeases("", self.queries, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
@@ -174,9 +176,9 @@ class Explainer:
             await rollback.rollback()
         raise Explained(Plan(json.loads(text)[0]))
 
-    async def fetchrow(self, query: str, *args: Any) -> Any:
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
         """Run or explain a statement; return its first row."""
-        return (await self.fetch(query, *args))[0]
+        return (await self.fetch(query, *args, timeout=timeout))[0]
 
     async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         """Run `work` on this connection."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
 from pacewheel.cli.jobs import ID_MAX
+from pacewheel.services.reconciler import reconcile
 
 if TYPE_CHECKING:
     import argparse
@@ -36,7 +37,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _reconcile(config: Config, job_id: int | None, *, dry_run: bool) -> Reconciled:
     async with connected(config) as engine:
-        return await engine.reconcile(job_id, dry_run=dry_run)
+        if job_id is not None:
+            await engine.get_job(job_id)
+        return await reconcile(engine.store.counters, job_id, dry_run=dry_run)
 
 
 def _values(found: Reconciled, *, dry_run: bool) -> dict[str, object]:
