@@ -19,8 +19,7 @@ DOMAIN = DOMAINS + 1
 MIXED = Shape("mixed", status="(ARRAY[0, 1, 3, 3, 4])[1 + n % 7 % 5]")
 # A domain of two small jobs beside all the others; one of them is final and left tasks behind.
 SMALL_DOMAIN = (
-    "INSERT INTO pacewheel.domains (name) SELECT 'small' WHERE NOT EXISTS"
-    " (SELECT FROM pacewheel.domains WHERE name = 'small')",
+    "INSERT INTO pacewheel.domains (name) VALUES ('small') ON CONFLICT DO NOTHING",
     (
         "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, status, finished_at)"
         f" SELECT {DOMAIN}, 'h', 8, s, CASE s WHEN 5 THEN now() END FROM unnest(ARRAY[1, 5]) s"
