@@ -66,10 +66,9 @@ async def test_everything_at_once_makes_no_deadlock_and_no_drift(quick_dsn: str)
         "SELECT count(*) FILTER (WHERE total <> pending + waiting + completed + failed + skipped + cancelled),"
         " count(*) FILTER (WHERE status >= 3 AND pending + waiting > 0),"
         " count(*) FILTER (WHERE (status >= 3) <> (finished_at IS NOT NULL)),"
-        " count(*) FILTER (WHERE status = 3), count(*) FILTER (WHERE status = 5) FROM pacewheel.jobs",
+        " count(*) FILTER (WHERE status >= 3) > 0 FROM pacewheel.jobs",
     )
-    assert [0, 0, 0] == list(row)[:3]
-    assert min(list(row)[3:]) > 0
+    assert [0, 0, 0, True] == list(row)
     (row,) = await fetch(
         quick_dsn,
         "SELECT count(*) FILTER (WHERE status < 2 AND (waiting_reason IS NOT NULL) <> (status = 1)),"
