@@ -17,13 +17,17 @@ from pacewheel.model import (
     NewTask,
     Outcome,
     OutcomeKind,
+    StuckJob,
     Task,
+    TaskInfo,
     TaskState,
+    Waiting,
     WaitingReason,
 )
 
 if TYPE_CHECKING:
-    from pacewheel.engine import Engine, Job
+    from pacewheel.engine import Engine
+    from pacewheel.job import Job
 
 __all__ = [
     "Config",
@@ -36,8 +40,11 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "PacewheelError",
+    "StuckJob",
     "Task",
+    "TaskInfo",
     "TaskState",
+    "Waiting",
     "WaitingReason",
 ]
 

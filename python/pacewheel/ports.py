@@ -66,7 +66,9 @@ Cursor = tuple[int, float, int]
 class DomainClaim:
     """What a claim says of one domain: its tasks, best first, or why none and when to ask again.
 
-    `limited`: a job of it runs as many tasks as it may.
+    `limited`: a job of it runs as many tasks as it may. Beside the tasks: how long each was
+    claimable, whether a pause of its job is why (None: of none), and, when jobs share the domain,
+    each one's tag and stride.
     """
 
     domain_id: int
@@ -75,6 +77,10 @@ class DomainClaim:
     slot_in_ms: float
     limited: bool
     wake_in_ms: float | None
+    waits_ms: Sequence[int]
+    tags: Sequence[float] | None
+    strides: Sequence[float] | None
+    paused: Sequence[bool] | None
     tasks: list[ClaimedTask]
 
 
@@ -83,8 +89,8 @@ class ClaimRequest:
     """One claim over several domains.
 
     `unsettled` are the ids of all its tasks that the caller has not settled, `unsettled_domains`
-    the domain of each; `running` counts the tasks whose handler runs, by job, and `cursors` says
-    where each job is read on.
+    the domain of each; `running` counts the tasks whose handler runs, by job, `cursors` says
+    where each job is read on, and `ahead` how far a job is ahead of its share.
     """
 
     domain_ids: list[int]
@@ -93,6 +99,7 @@ class ClaimRequest:
     unsettled_domains: list[int]
     running: Mapping[int, int]
     cursors: Mapping[int, Cursor]
+    ahead: Mapping[int, float]
     tasks_max: int
     lead_ms: int
 
@@ -169,6 +176,16 @@ class Compared:
     def is_unended(self) -> bool:
         """True for a job that should have ended, its last task being final."""
         return not (self.status is None or self.status.is_final or self.discovery_open or self.live)
+
+
+class CallersConnection(Protocol):
+    """What is used of an asyncpg connection that the caller brings, with a transaction open."""
+
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """Run a statement and return its first row."""
 
 
 class LeaseStore(Protocol):

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from pacewheel.held import Held
-from pacewheel.model import TaskState
+from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import settlement_of, settlement_of_lost
 from pacewheel.registry import Handler
 from pacewheel.services.dispatcher import Dispatcher
@@ -91,6 +91,7 @@ class Runtime:
             ready_in=self._waker.ready_in,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
+            waits=metrics.waits,
         )
         self._own(config, store, horizon_ms)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
@@ -199,6 +200,7 @@ class Runtime:
         for item in batch:
             if item.status is TaskState.WAITING and item.retry_in_ms is not None:
                 self._waker.ready_in(domain.id, item.retry_in_ms)
+                self._metrics.waits.observe_ms(WaitingReason.RETRY_BACKOFF, (item.retry_in_ms,))
             if item.outcome.discovered or item.outcome.robots_delay_ms is not None:
                 self._dispatcher.mark_due(domain.id)
         if domain.releasing and not domain.unsettled:

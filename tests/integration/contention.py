@@ -16,6 +16,7 @@ from pacewheel.errors import JobFinal
 from pacewheel.model import NewTask, Outcome, TaskState
 from pacewheel.ports import ClaimedTask, ClaimRequest, Settlement
 from pacewheel.services.reconciler import reconcile
+from pacewheel.states import JobVerb
 from pacewheel.store import Store
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.queries import load_queries
@@ -87,6 +88,7 @@ class Owner:
             [self._epochs[domain] for domain in asked],
             [task_id for task_id, _ in pairs],
             [domain for _, domain in pairs],
+            {},
             {},
             {},
             20,
@@ -174,9 +176,35 @@ async def end(arena: Arena) -> None:
     job = arena.any_job()
     try:
         if arena.rng.random() < 0.5:
-            await arena.store.jobs.cancel_job(job)
+            await arena.store.changes.end_job(job, JobVerb.CANCEL)
         else:
             await arena.store.jobs.finish_discovery(job)
+    except JobFinal:
+        await create(arena)
+
+
+async def change(arena: Arena) -> None:
+    """Pause, resume, reweight a job, or cancel, retry and reprioritise tasks of it."""
+    job, changes = arena.any_job(), arena.store.changes
+    keys = arena.rng.sample([f"t{number}" for number in range(2000)], 20)
+    known = [row["target"] for row in await arena.store._pool.fetch(
+        "SELECT target FROM pacewheel.tasks WHERE job_id = $1 AND target = ANY ($2::text[])",
+        job,
+        keys,
+    )]  # fmt: skip
+    try:
+        match arena.rng.randrange(6):
+            case 0:
+                await changes.move_job(job, JobVerb.PAUSE)
+                await changes.move_job(job, JobVerb.RESUME)
+            case 1:
+                await changes.reprioritise_job(job, arena.rng.random())
+            case 2:
+                await changes.cancel_tasks(job, known)
+            case 3:
+                await changes.retry_tasks(job, None)
+            case _:
+                await changes.reprioritise_tasks(job, {key: arena.rng.random() for key in known})
     except JobFinal:
         await create(arena)
 
@@ -200,6 +228,7 @@ OPERATIONS: list[tuple[str, int, Callable[[Arena], Awaitable[None]]]] = [
     ("wake", 3, wake),
     ("end", 1, end),
     ("create", 1, create),
+    ("change", 2, change),
     ("compare", 1, compare),
     ("recount", 1, recount),
 ]

@@ -49,7 +49,7 @@ async def deadlocks(dsn: str) -> int:
 
 
 async def test_everything_at_once_makes_no_deadlock_and_no_drift(quick_dsn: str) -> None:
-    """Seventeen connections on twelve live jobs of six domains that change owners all the time."""
+    """On twelve live jobs of six domains that change owners all the time."""
     arena = await contention.contend(quick_dsn, SECONDS, seed=1)
     assert 0 == await deadlocks(quick_dsn)
     assert [] == arena.found

@@ -97,6 +97,7 @@ class Worker:
             unsettled_domains=[domain.id for domain in asked for _ in domain.unsettled],
             running={job_id: n for domain in asked for job_id, n in domain.running.items()},
             cursors={job_id: at for domain in asked for job_id, at in domain.cursors.items()},
+            ahead={job_id: at for domain in asked for job_id, at in domain.ahead.items()},
             tasks_max=tasks_max,
             lead_ms=5,
         )
@@ -133,6 +134,8 @@ class Worker:
         for task_id, job_id, priority, attempt, _target, _payload, poke in claim.tasks:
             domain.started(task_id, job_id, priority, poke)
             self._items.append(Item(domain, task_id, job_id, keys[task_id], attempt))
+        if claim.tags and claim.strides:
+            domain.share([task[1] for task in claim.tasks], claim.tags, claim.strides)
         claimed = [(task[1], keys[task[0]]) for task in claim.tasks]
         self._model.claim(domain.id, claimed, unsettled)
 

@@ -7,11 +7,7 @@ add an operation, add a rule here and its method to `oracles.sql_surface`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import Any, TypeVar
-from urllib.parse import urlsplit
 
-import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -25,13 +21,11 @@ from hypothesis.stateful import (
 
 from oracles.sql_surface import LIVE, ModelDomain, ModelJob, Surface
 from pacewheel.errors import JobFinal
-from pacewheel.model import COUNTERS, NewTask, TaskState
+from pacewheel.model import COUNTERS, JobState, NewTask, TaskState
 from pacewheel.services.reconciler import reconcile
-from pacewheel.store import Store
-from tests.conftest import execute
+from pacewheel.states import JobVerb, TaskVerb
 from tests.model.surface_worker import HANDLER, HOUR_S, Worker
-
-Value = TypeVar("Value")
+from tests.model.surface_world import World
 
 # Of the deterministic `fast` profile only the sizes are changed: a step is a round trip or five.
 SIZES = {"fast": (20, 45), "slow": (300, 80)}
@@ -65,41 +59,6 @@ outcomes = st.sampled_from(
         TaskState.WAITING,
     ]
 )
-
-
-class World:
-    """The database under test, and a connection that looks at it and lets its time pass."""
-
-    def __init__(self, dsn: str, runner: asyncio.Runner) -> None:
-        self._runner = runner
-        # Durability is not what is tested, and waiting for the disk would take half of the time.
-        database = urlsplit(dsn).path.removeprefix("/")
-        self.run(execute(dsn, f"ALTER DATABASE {database} SET synchronous_commit = off"))
-        self.store = Store(dsn, schema="pacewheel", pool_max=2, pooler=False)
-        self.run(self.store.open())
-        self.eye: asyncpg.Connection = self.run(asyncpg.connect(dsn))
-
-    def run(self, work: Awaitable[Value]) -> Value:
-        """Run to the end."""
-
-        async def wait() -> Value:
-            return await work
-
-        return self._runner.run(wait())
-
-    def fetch(self, query: str, *args: Any) -> list[asyncpg.Record]:
-        """Look at the database."""
-        return self.run(self.eye.fetch(query, *args))
-
-    def execute(self, *statements: str) -> None:
-        """Change it by hand."""
-        for statement in statements:
-            self.run(self.eye.execute(statement))
-
-    def close(self) -> None:
-        """Leave it."""
-        self.run(self.eye.close())
-        self.run(self.store.close())
 
 
 class SurfaceMachine(RuleBasedStateMachine):
@@ -266,22 +225,53 @@ class SurfaceMachine(RuleBasedStateMachine):
         woken = self.world.run(self.store.tasks.wake_tasks(list(self.model.domains), 1000))
         assert self.model.wake() == sum(answer.woken for answer in woken)
 
-    @rule(number=numbers, how=st.sampled_from(["finish", "finish", "cancel"]))
-    def end_job(self, number: int, how: str) -> None:
-        """Close a job to outsiders, or cancel it; a final one refuses both."""
-        job = self.job(number)
+    @rule(
+        number=numbers,
+        how=st.sampled_from(["finish", "finish", JobVerb.CANCEL, JobVerb.FAIL, "pause"]),
+    )
+    def move_job(self, number: int, how: str) -> None:
+        """Close a job to outsiders, end it, or pause and resume it by turns; a final one refuses all."""
+        job, changes = self.job(number), self.store.changes
         was_final = job.status.is_final
         try:
-            if how == "cancel":
-                expected = self.model.cancel(job.id)
-                assert expected == self.world.run(self.store.jobs.cancel_job(job.id))
-            else:
+            if how == "finish":
                 self.model.finish_discovery(job.id)
                 self.world.run(self.store.jobs.finish_discovery(job.id))
+            elif how == "pause":
+                verb = JobVerb.RESUME if job.status is JobState.PAUSED else JobVerb.PAUSE
+                moved = self.world.run(changes.move_job(job.id, verb))
+                assert self.model.move(job.id, verb) is moved is True
+            else:
+                expected = self.model.end(job.id, JobVerb(how))
+                assert expected == self.world.run(changes.end_job(job.id, JobVerb(how)))
         except JobFinal:
             assert was_final
         else:
             assert not was_final
+
+    @rule(
+        number=numbers,
+        which=st.lists(numbers, min_size=1, max_size=4),
+        how=st.sampled_from([TaskVerb.CANCEL, TaskVerb.RETRY, "reprioritise"]),
+        priority=priorities,
+    )
+    def change_tasks(self, number: int, which: list[int], how: str, priority: float) -> None:
+        """Cancel, retry or reprioritise some tasks of a job; a final one is left alone."""
+        job, changes = self.job(number), self.store.changes
+        known = list(job.tasks)
+        keys = list(dict.fromkeys(known[n % len(known)] for n in which if known))
+        if not keys or job.status.is_final:
+            return
+        if how == "reprioritise":
+            priorities = dict.fromkeys(keys, priority)
+            changed = self.world.run(changes.reprioritise_tasks(job.id, priorities))
+            assert self.model.reprioritise(job.id, priorities) == changed
+        elif how == TaskVerb.RETRY:
+            expected = self.model.change_tasks(job.id, keys, TaskVerb.RETRY)
+            assert (job.id, expected) == self.world.run(changes.retry_tasks(job.id, keys))
+        else:
+            expected = self.model.change_tasks(job.id, keys, TaskVerb.CANCEL)
+            assert expected == self.world.run(changes.cancel_tasks(job.id, keys))
 
     @rule()
     def reconcile(self) -> None:

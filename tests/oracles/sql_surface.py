@@ -6,10 +6,11 @@ domain's next slot free, when `pass_time` says so. A method returns what its sta
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pacewheel.model import JobState, NewTask, TaskState
+from pacewheel.states import JOB_TRANSITIONS, JobVerb, TaskVerb
 
 LIVE = (TaskState.PENDING, TaskState.WAITING)
 RETRY_BACKOFF, SCHEDULED = 0, 1
@@ -196,8 +197,48 @@ class Surface:
         for domain in self.domains.values():
             domain.slot_free = True
 
-    def cancel(self, job_id: int) -> int | None:
-        """End a job and its tasks; return how many those were, None for a final job."""
+    def move(self, job_id: int, verb: JobVerb) -> bool:
+        """Pause or resume a job; False when there is nothing to do."""
+        job = self.jobs[job_id]
+        moves = job.status in JOB_TRANSITIONS[verb]
+        if moves:
+            job.status = JOB_TRANSITIONS[verb][job.status]
+        return moves
+
+    def change_tasks(self, job_id: int, keys: Sequence[str], verb: TaskVerb) -> int | None:
+        """Cancel live tasks or retry failed ones; return how many, None for a final job."""
+        job = self.jobs[job_id]
+        if job.status.is_final:
+            return None
+        moved = [job.tasks[key] for key in set(keys)]
+        if verb is TaskVerb.CANCEL:
+            moved = [task for task in moved if task.is_live]
+            for task in moved:
+                task.status, task.reason = TaskState.CANCELLED, None
+            if moved:
+                job.end_if_done()
+        else:
+            moved = [task for task in moved if task.status is TaskState.FAILED]
+            for task in moved:
+                task.status = TaskState.PENDING
+        return len(moved)
+
+    def reprioritise(self, job_id: int, priorities: Mapping[str, float]) -> int | None:
+        """Give live tasks other priorities; return how many changed, None for a final job."""
+        job = self.jobs[job_id]
+        if job.status.is_final:
+            return None
+        changed = [
+            key
+            for key, priority in priorities.items()
+            if job.tasks[key].is_live and job.tasks[key].priority != priority
+        ]
+        for key in changed:
+            job.tasks[key].priority = priorities[key]
+        return len(changed)
+
+    def end(self, job_id: int, verb: JobVerb) -> int | None:
+        """Fail or cancel a job and end its tasks; return how many, None for a final job."""
         job = self.jobs[job_id]
         if job.status.is_final:
             return None
@@ -205,7 +246,7 @@ class Surface:
         for task in live:
             task.status, task.reason = TaskState.CANCELLED, None
         job.discovery_open = False
-        job.end(JobState.CANCELLED)
+        job.end(next(iter(JOB_TRANSITIONS[verb].values())))
         return len(live)
 
     def finish_discovery(self, job_id: int) -> bool:

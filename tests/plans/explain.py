@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
+from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
@@ -134,6 +136,8 @@ class Explainer:
         self.connection = connection
         self.tasks = PostgresTasks(self, self.queries)  # type: ignore[arg-type]  # what it uses of a pool
         self.jobs = PostgresJobs(self, self.queries, self.tasks)  # type: ignore[arg-type]  # as above
+        self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks)  # type: ignore[arg-type]  # as above
+        self.explanations = PostgresExplanations(self, self.queries, self.jobs)  # type: ignore[arg-type]  # as above
         self.counters = PostgresCounters(self, self.queries)  # type: ignore[arg-type]  # as above
         self.leases = PostgresLeases("", self.queries, pooler=False)
         self.leases._connection = self
@@ -178,7 +182,8 @@ class Explainer:
 
     async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
         """Run or explain a statement; return its first row."""
-        return (await self.fetch(query, *args, timeout=timeout))[0]
+        rows = await self.fetch(query, *args, timeout=timeout)
+        return rows[0] if rows else None
 
     async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         """Run `work` on this connection."""
@@ -197,7 +202,7 @@ def _literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list | tuple):
-        items = ",".join("NULL" if item is None else str(item) for item in value)
+        items = ",".join("NULL" if item is None else f"{item}" for item in value)
         return f"'{{{items}}}'"
     return f"'{value}'"
 

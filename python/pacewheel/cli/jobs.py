@@ -1,4 +1,4 @@
-"""`pacewheel jobs` and `pacewheel job show|cancel`: look at jobs and end them.
+"""`pacewheel jobs` and `pacewheel job show`: look at jobs.
 
 Read from the database at that instant, whoever works on them.
 """
@@ -58,18 +58,6 @@ def show_job(args: argparse.Namespace) -> int:
     return 0
 
 
-def cancel_job(args: argparse.Namespace) -> int:
-    """Cancel one job; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
-    cancelled = run_async(_cancel(config, job_id))
-    if args.json:
-        print(json.dumps({"job_id": job_id, "tasks_cancelled": cancelled}))
-    else:
-        print(f"job {job_id} is cancelled, and {cancelled} tasks with it")
-    return 0
-
-
 def table(infos: Sequence[JobInfo]) -> list[str]:
     """Return the jobs as aligned lines under a header."""
     rows: list[tuple[str, ...]] = [COLUMNS]
@@ -107,8 +95,3 @@ async def _show(config: Config, job_id: int) -> tuple[JobInfo, JobSummary]:
     async with connected(config) as engine:
         info = await (await engine.get_job(job_id)).info()
         return info, await engine.summarise_job(job_id)
-
-
-async def _cancel(config: Config, job_id: int) -> int:
-    async with connected(config) as engine:
-        return await engine.cancel_job(job_id)

@@ -49,7 +49,7 @@ class Pass:
     """Jobs whose orphans were counted: a dry run leaves them there to be found again."""
 
     async def compare(self, jobs: Sequence[CountedJob], only: frozenset[int] | None = None) -> None:
-        """Compare one batch; whatever else its domains hold is compared too, unless `only` these."""
+        """Compare one batch; the rest of its domains is compared too, unless `only` these."""
         job_ids = [job_id for job_id, _, _ in jobs]
         domain_ids = sorted({domain_id for _, domain_id, _ in jobs})
         for row in await self.store.compare_counters(domain_ids, job_ids, mark=self.repair):

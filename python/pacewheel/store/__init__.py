@@ -6,7 +6,9 @@ with the statements of sql/ behind methods of the same names.
 
 from __future__ import annotations
 
+from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
+from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
@@ -27,6 +29,8 @@ class Store:
         self._queries = queries
         self.tasks = PostgresTasks(self._pool, queries)
         self.jobs = PostgresJobs(self._pool, queries, self.tasks)
+        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks)
+        self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
         self.counters = PostgresCounters(self._pool, queries)
         self.leases = PostgresLeases(dsn, queries, pooler=pooler)
         self.listener = PostgresListener(dsn, schema, pooler=pooler)
