@@ -193,6 +193,9 @@ class Config:
     sweep_s: float = _setting(
         60.0, _number(0.1, 3_600), "time between two sweeps for what no timer covers"
     )
+    reconcile_interval_s: float = _setting(
+        300.0, _number(0.1, 86_400), "time between two comparisons of counters with tasks"
+    )
     lead_ms: int = _setting(
         10, _number(0, 50, whole=True), "how long before its slot a task is claimed"
     )

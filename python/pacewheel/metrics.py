@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pacewheel.model import WaitingReason
+from pacewheel.model import COUNTERS, OrphanKind, WaitingReason
 from pacewheel.waits import Waits
 
 if TYPE_CHECKING:
@@ -105,6 +105,27 @@ class Metrics:
 
     def _count_counters(self) -> None:
         """Drift of the jobs' counters."""
+        self.jobs_reconciled = Counter(
+            "pacewheel_jobs_reconciled",
+            "Jobs whose counters were compared with their tasks.",
+            registry=self.registry,
+        )
+        self.drift = Counter(
+            "pacewheel_counter_drift",
+            "What counters were wrong by when they were repaired; anything but 0 is a defect.",
+            ["counter"],
+            registry=self.registry,
+        )
+        self.orphans = Counter(
+            "pacewheel_orphans",
+            "What was found left behind and seen to; anything but 0 is a defect.",
+            ["kind"],
+            registry=self.registry,
+        )
+        for counter in COUNTERS:
+            self.drift.labels(counter)
+        for kind in OrphanKind:
+            self.orphans.labels(kind)
 
     def _count_priorities(self) -> None:
         """Raises on their way."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pacewheel.model import JobFacts, Outcome, TaskState
+from pacewheel.model import COUNTERS, JobFacts, JobState, Outcome, TaskState
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +173,48 @@ class Woken:
     wake_in_ms: float | None
 
 
+CountedJob = tuple[int, int, int]
+"""A job to be compared: id, domain id, and its total, which says how much there is to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A job's counters as they are kept and as its rows say, in the order of `COUNTERS`.
+
+    `status` is None, and `kept` empty, when there is no such job.
+    """
+
+    job_id: int
+    domain_id: int
+    status: JobState | None
+    discovery_open: bool
+    kept: tuple[int, ...]
+    found: tuple[int, ...]
+
+    @property
+    def drift(self) -> dict[str, tuple[int, int]]:
+        """The counters that are wrong: kept and found, by name."""
+        if not self.kept:
+            return {}
+        pairs = zip(COUNTERS, self.kept, self.found, strict=True)
+        return {name: (kept, found) for name, kept, found in pairs if kept != found}
+
+    @property
+    def live(self) -> int:
+        """Live tasks by the rows."""
+        return self.found[1] + self.found[2]
+
+    @property
+    def orphans(self) -> int:
+        """Live tasks of a job that is final or missing."""
+        return self.live if self.status is None or self.status.is_final else 0
+
+    @property
+    def is_unended(self) -> bool:
+        """True for a job that should have ended, its last task being final."""
+        return not (self.status is None or self.status.is_final or self.discovery_open or self.live)
+
+
 class CallersConnection(Protocol):
     """What is used of an asyncpg connection that the caller brings, with a transaction open."""
 
@@ -285,3 +327,40 @@ class RaiseStore(Protocol):
 
     async def prune_raises(self, limit: int) -> int:
         """Take raises of final jobs out of the outbox; return how many."""
+
+
+class CounterStore(Protocol):
+    """Compare counters with rows, repair them, and find what was left behind."""
+
+    async def find_unreconciled(
+        self, worker_id: int, age_ms: int, after_domain: int, limit: int
+    ) -> list[CountedJob]:
+        """Name the jobs that are due in the caller's domains and in those of nobody."""
+
+    async def find_jobs(
+        self, ids: Sequence[int] | None, after: int, limit: int
+    ) -> list[CountedJob]:
+        """Name jobs, all or those asked for, in the order of their ids."""
+
+    async def compare_counters(
+        self, domain_ids: Sequence[int], job_ids: Sequence[int], *, mark: bool
+    ) -> list[Compared]:
+        """Compare the jobs of these domains; return what is not in order."""
+
+    async def recount_job(self, job_id: int) -> Compared | None:
+        """Repair a job's counters under its lock; return what they were and are."""
+
+    async def find_orphans(self, limit: int) -> list[tuple[int, int]]:
+        """Name domain and id of jobs, final or missing, that have live tasks."""
+
+    async def cancel_orphans(self, domain_id: int, job_id: int, limit: int) -> int:
+        """Cancel live tasks of a job that is final or missing; return how many."""
+
+    async def finish_jobs(self, job_ids: Sequence[int]) -> list[int]:
+        """End those of the jobs that have nothing left to do; return which."""
+
+    async def find_stranded(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """Name domains without an owner that say tasks are in flight, and how many."""
+
+    async def clear_in_flight(self, domain_ids: Sequence[int]) -> int:
+        """Say that nothing is in flight where nobody owns the domain; return how many tasks were."""

@@ -23,6 +23,7 @@ from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
 from pacewheel.services.propagator import Propagator
+from pacewheel.services.reconciler import Reconciler
 from pacewheel.services.scaler import Scaler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
@@ -123,7 +124,13 @@ class Runtime:
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
-        self._services += [self._propagator, self._scaler]
+        self._reconciler = Reconciler(
+            store=store.counters,
+            metrics=metrics,
+            worker_id=lambda: self._held.worker_id,
+            interval_s=config.reconcile_interval_s,
+        )
+        self._services += [self._propagator, self._scaler, self._reconciler]
         store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
@@ -218,6 +225,7 @@ class Runtime:
         await self._notifier.stop()
         await self._sweeper.stop()
         await self._scaler.stop()
+        await self._reconciler.stop()
         await self._dispatcher.stop()
         interrupted = await self._pool.drain(grace_s)
         if interrupted:

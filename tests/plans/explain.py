@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.metrics import Metrics
 from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
@@ -142,6 +143,7 @@ class Explainer:
         self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks, hinter)  # type: ignore[arg-type]  # as above
         self.explanations = PostgresExplanations(self, self.queries, self.jobs)  # type: ignore[arg-type]  # as above
         self.raises = PostgresRaises(self, self.queries, hinter)  # type: ignore[arg-type]  # as above
+        self.counters = PostgresCounters(self, self.queries)  # type: ignore[arg-type]  # as above
         self.leases = PostgresLeases("", self.queries, hinter, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
@@ -183,9 +185,9 @@ class Explainer:
             await rollback.rollback()
         raise Explained(Plan(json.loads(text)[0]))
 
-    async def fetchrow(self, query: str, *args: Any) -> Any:
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
         """Run or explain a statement; return its first row."""
-        rows = await self.fetch(query, *args)
+        rows = await self.fetch(query, *args, timeout=timeout)
         return rows[0] if rows else None
 
     async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
@@ -41,6 +42,7 @@ class Store:
         self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
         self.raises = PostgresRaises(self._pool, queries, self.hinter)
+        self.counters = PostgresCounters(self._pool, queries)
         self.leases = PostgresLeases(dsn, queries, self.hinter, pooler=pooler)
         self.listener = PostgresListener(dsn, schema, self._pool, queries, pooler=pooler)
 
