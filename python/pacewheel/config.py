@@ -159,8 +159,21 @@ class Config:
         None, _directory(), "where the embedded server keeps its data"
     )
     capacity: int = _setting(64, _number(1, 10_000, whole=True), "tasks this process runs at once")
-    pool_max: int = _setting(8, _number(2, 1_000, whole=True), "database connections for work")
+    pool_max: int = _setting(
+        70, _number(2, 1_000, whole=True), "most database connections for work; see Connections"
+    )
+    pool_idle_max: int = _setting(
+        20, _number(1, 1_000, whole=True), "most of them that stay open unused"
+    )
+    reserve_connections: int = _setting(
+        20,
+        _number(0, 10_000, whole=True),
+        "connections that all processes leave for administration",
+    )
     pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
+    direct_dsn: str | None = _setting(
+        None, _dsn(), "the database past the pooler, for hints and the heartbeat"
+    )
     lease_ttl_s: float = _setting(
         10.0, _number(1, 3_600), "how long a silent process keeps its domains"
     )
@@ -252,9 +265,11 @@ class Config:
                 f"lease_margin_s={self.lease_margin_s:g} and heartbeat_s={self.heartbeat_s:g} together "
                 f"must be less than lease_ttl_s={self.lease_ttl_s:g}; lower one of them"
             )
+        if self.direct_dsn is not None and not self.pooler:
+            raise ConfigInvalid("direct_dsn is for a dsn that leads to a pooler; set pooler=true")
 
     def __repr__(self) -> str:
-        """Every setting, the password of the DSN left out."""
+        """Every setting, the passwords of DSNs left out."""
         shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self))
         return redact(f"Config({', '.join(shown)})")
 

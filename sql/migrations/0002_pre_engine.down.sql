@@ -36,6 +36,7 @@ LEFT JOIN LATERAL (
 ) r ON t.status = 0;
 DROP TABLE pacewheel.priority_updates;
 DROP INDEX pacewheel.tasks_failed;
+DROP FUNCTION pacewheel.share_connections(bigint, integer, integer, integer, integer);
 ALTER TABLE pacewheel.workers DROP COLUMN connections;
 ALTER TABLE pacewheel.jobs DROP COLUMN backoff, DROP COLUMN error, DROP COLUMN retries_job_id;
 ALTER TABLE pacewheel.domains

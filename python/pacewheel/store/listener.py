@@ -2,12 +2,14 @@
 
 A hint says what happened to whom (`enqueued 12 14`, `released 9`, `cancelled 3`); whoever misses
 one finds the same by sweeping. The connection is opened by `listen` and reported when it breaks;
-opening it again is the notifier's business.
+opening it again is the notifier's business. A transaction pooler passes no hints on: behind one,
+and without a direct DSN, nothing is listened to.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.store.faults import DRIVER_ERRORS, translate
@@ -18,9 +20,11 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+log = logging.getLogger("pacewheel.listener")
+
 
 class PostgresListener:
-    """One connection that listens on the schema's channel."""
+    """One connection that listens on the schema's channel; with `pooler`, none."""
 
     def __init__(self, dsn: str, schema: str, *, pooler: bool) -> None:
         self._dsn = dsn
@@ -34,7 +38,12 @@ class PostgresListener:
         Raises:
             StoreUnavailable: the connection can't be made, or broke.
         """
-        connection = await connect(self._dsn, pooler=self._pooler)
+        if self._pooler:
+            log.info(
+                "no hints through a pooler: new work is found by the sweep; set direct_dsn to hear of it at once"
+            )
+            await asyncio.Event().wait()
+        connection = await connect(self._dsn)
         self._connection = connection
         broken = asyncio.Event()
         connection.add_termination_listener(lambda _connection: broken.set())
