@@ -53,7 +53,8 @@ class Connections:
         self._idle_max = idle_max
         self._metrics = metrics
         self._lent = 0
-        """Connections in use or being opened: permits, taken before there is a connection."""
+        """Permits to use a connection, each had before there is one."""
+        self._opening = 0
         self._generation = 0
         self._busy: dict[asyncpg.Connection, int] = {}
         """The generation of each: what is older than the last `expire` is not used again."""
@@ -113,12 +114,19 @@ class Connections:
                 if not connection.is_closed():
                     break
             else:
-                connection = await self._connect()
+                connection = await self._open()
         except BaseException:
             self._return_permit()
             raise
         self._busy[connection] = self._generation
         return connection
+
+    async def _open(self) -> asyncpg.Connection:
+        self._opening += 1
+        try:
+            return await self._connect()
+        finally:
+            self._opening -= 1
 
     async def _wait(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -147,13 +155,16 @@ class Connections:
             and generation == self._generation
             and not connection.is_closed()
             and not connection.is_in_transaction()
-            and self._lent + len(self._idle) <= self.limit
+            and self._connected() < self.limit
         ):
             self._idle.append((asyncio.get_running_loop().time(), connection))
             self._tidy_later()
         else:
             self._close(connection)
         self._return_permit()
+
+    def _connected(self) -> int:
+        return self._opening + len(self._busy) + len(self._idle)
 
     def _return_permit(self) -> None:
         self._lent -= 1
@@ -170,7 +181,7 @@ class Connections:
     async def resize(self, limit: int) -> None:
         """Set the limit; what is idle beyond it is closed on return, what is busy as it comes back."""
         self.limit = limit
-        while self._idle and self._lent + len(self._idle) > limit:
+        while self._idle and self._connected() > limit:
             self._close(self._idle.popleft()[1])
         self._admit()
         # A server that is slow to take a farewell must not hold up the caller.

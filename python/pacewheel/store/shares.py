@@ -115,7 +115,7 @@ class ConnectionShare:
         self._told = told
         log.info(
             "up to %d connections for work and %d for hints and housekeeping, opened as needed: "
-            "%d processes share %s",
+            "an equal share (processes: %d) of %s",
             min(self._wanted, row["share"]) - SINGLES,
             SINGLES,
             row["processes"],
