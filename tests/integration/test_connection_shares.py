@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 
+import asyncpg
 import pytest
 
 from pacewheel import Config, Engine
@@ -76,6 +78,28 @@ async def sum_of_shares(dsn: str) -> int:
     return total
 
 
+@asynccontextmanager
+async def locked_workers(
+    dsn: str, *processes: Process
+) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Lock the rows of these workers; yields the condition that as many others wait for a lock."""
+    connection = await asyncpg.connect(dsn)
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute(
+        "SELECT FROM pacewheel.workers WHERE id = ANY ($1) FOR UPDATE",
+        [process.worker_id for process in processes],
+    )
+
+    async def all_wait() -> bool:
+        rows = await fetch(dsn, "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+        return len(rows) == len(processes)
+
+    yield all_wait
+    await transaction.rollback()
+    await connection.close()
+
+
 async def test_shares_follow_the_processes_and_leave_room_for_one_more(small_dsn: str) -> None:
     """Alone 11 for work; of two 4 each, once the first has given way; of three 2; and back."""
     one, two, three = (Process(small_dsn) for _ in range(3))
@@ -134,6 +158,34 @@ async def test_processes_that_start_at_the_same_instant_do_not_take_the_same_roo
             assert await sum_of_shares(small_dsn) <= ROOM
         assert [2, 2, 2, 2] == limits
         await asyncio.gather(*(process.leave() for process in processes))
+
+
+async def test_two_that_grow_at_the_same_moment_do_not_take_the_same_room(small_dsn: str) -> None:
+    """Both have asked and neither has written yet: the second is told of what the first got."""
+    old, one, two = (Process(small_dsn, reserve_connections=0) for _ in range(3))
+    await old.join()
+    assert 31 == await old.beat()
+    held = asyncio.Event()
+    lent = [asyncio.create_task(old.store._pool.run(lambda _: held.wait())) for _ in range(20)]
+    await one.join()
+    await two.join()
+    # Twenty are lent: of 37 the old one still has 22, and both new ones could have 11.
+    assert 9 == await old.beat()
+    async with locked_workers(small_dsn, one, two) as all_wait:
+        growing = [
+            asyncio.create_task(
+                each.store.leases._fetch("share_connections", each.worker_id, 72, 4, 0, 4)
+            )
+            for each in (one, two)
+        ]
+        await until(all_wait, timeout_s=0.8)
+    granted = sorted(rows[0]["granted"] for rows in await asyncio.gather(*growing))
+    held.set()
+    await asyncio.gather(*lent)
+    assert [4, 11] == granted
+    assert 22 + 4 + 11 == await sum_of_shares(small_dsn)
+    for each in (old, one, two):
+        await each.leave()
 
 
 async def test_in_a_rolling_deploy_old_and_new_overlap_within_the_room(small_dsn: str) -> None:
