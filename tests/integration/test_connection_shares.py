@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 import pytest
@@ -14,6 +14,7 @@ from pacewheel import Config, Engine
 from pacewheel.errors import ConfigInvalid, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.store import Store, migrate, shares
+from pacewheel.store.pool import WorkPool
 from tests.conftest import execute, fetch, until
 from tests.own_server import OwnServer
 
@@ -304,6 +305,30 @@ async def test_a_share_that_can_not_be_reviewed_costs_no_lease(
     assert 4 == await one.beat()
     await one.leave()
     await two.leave()
+
+
+async def test_a_full_server_costs_no_connection_that_is_open(small_dsn: str) -> None:
+    """Somebody takes all that is left: what would need one more fails, and the two that are open work on."""
+    pool = WorkPool(small_dsn, size_max=4, pooler=False)
+    await pool.open()
+    await asyncio.gather(*(pool.fetch("SELECT pg_sleep(0.1)") for _ in range(2)))
+    others: list[asyncpg.Connection] = []
+    with suppress(asyncpg.TooManyConnectionsError):
+        while True:
+            others.append(await asyncpg.connect(small_dsn))
+    asked = [pool.fetchrow("SELECT pg_backend_pid(), pg_sleep(0.3)") for _ in range(3)]
+    answers = await asyncio.gather(*asked, return_exceptions=True)
+    (error,) = [each for each in answers if isinstance(each, BaseException)]
+    assert isinstance(error, StoreUnavailable)
+    assert "has no connection slots left" in str(error)
+    mine = {each[0] for each in answers if not isinstance(each, BaseException | None)}
+    rows = await others[0].fetch(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'pacewheel'"
+    )
+    assert mine == {row["pid"] for row in rows}
+    for connection in others:
+        await connection.close()
+    await pool.close()
 
 
 def test_a_direct_dsn_without_a_pooler_is_refused() -> None:

@@ -171,11 +171,34 @@ async def test_requests_that_are_cancelled_lose_no_connection(dsn: str) -> None:
             for task in running:
                 with suppress(asyncio.CancelledError):
                     await task
-        assert 0 == metrics.value("pacewheel_pool_connections", state="busy")
+        await until(lambda: metrics.value("pacewheel_pool_connections", state="busy") == 0)
         await holders.start(2)
         await until(lambda: holders.running == 2)
         await until(server_sees(dsn, 2))
         await holders.end()
+
+
+async def test_a_connection_that_is_being_closed_still_counts(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server bears it until its cancelled statement has ended: nobody gets one more before."""
+    let_go = asyncio.Event()
+    shut = connections._shut
+
+    async def shut_late(connection: asyncpg.Connection) -> None:
+        await let_go.wait()
+        await shut(connection)
+
+    monkeypatch.setattr(connections, "_shut", shut_late)
+    async with pool_of(dsn, 1) as (pool, _, metrics):
+        running = asyncio.create_task(pool.fetch("SELECT pg_sleep(5)"))
+        await asyncio.sleep(0.05)
+        running.cancel()
+        await asyncio.wait([running])
+        after = asyncio.create_task(pool.fetch("SELECT 1"))
+        await until(lambda: metrics.value("pacewheel_pool_waiting_requests") == 1)
+        let_go.set()
+        assert 1 == (await after)[0][0]
 
 
 async def test_a_connection_left_in_a_transaction_is_not_lent_again(dsn: str) -> None:

@@ -7,7 +7,7 @@ processes.
 
 What a task does stands in its payload: `hold_ms` (how long it runs), `before_ms` (handler `slow`:
 time until its request leaves), each a number or a list of one for each attempt; `die` (the attempt
-kills the process); `reads` (handler `read`: statements that it has under way at once, all the time).
+kills the process); `reads` (handler `read`: statements it has under way at once, all the time).
 """
 
 from __future__ import annotations

@@ -159,9 +159,10 @@ class Connections:
         ):
             self._idle.append((asyncio.get_running_loop().time(), connection))
             self._tidy_later()
+            self._return_permit()
         else:
-            self._close(connection)
-        self._return_permit()
+            # The server counts it until it is closed, and so does the permit.
+            self._close(connection).add_done_callback(lambda _: self._return_permit())
 
     def _connected(self) -> int:
         return self._opening + len(self._busy) + len(self._idle)
@@ -236,10 +237,11 @@ class Connections:
             self._close(connection)
         self._tidy_later()
 
-    def _close(self, connection: asyncpg.Connection) -> None:
+    def _close(self, connection: asyncpg.Connection) -> asyncio.Task[None]:
         task = asyncio.create_task(_shut(connection), name="pacewheel closes a connection")
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
+        return task
 
     async def _closed(self, timeout_s: float) -> None:
         if self._closing:

@@ -24,6 +24,7 @@ from pacewheel.store.faults import (
     is_retryable,
     is_unavailable,
     safe_dsn,
+    sqlstate,
     translate,
 )
 
@@ -149,7 +150,8 @@ class WorkPool:
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
                     continue
-                if is_unavailable(error):
+                # A server without a slot for one more has nothing against those that are open.
+                if is_unavailable(error) and not sqlstate(error).startswith("53"):
                     self._connections.expire()
                 raise translate(error, self._dsn) from error
         raise AssertionError

@@ -156,6 +156,7 @@ async def test_with_a_direct_dsn_a_saturated_pooler_starves_no_heartbeat(
             asyncio.create_task(pool.fetch("SELECT pg_sleep($1)", sleep_s))
             for _ in range(POOL_SIZE)
         ]
+        asleep += [asyncio.create_task(pool.fetch("SELECT 1")) for _ in range(POOL_SIZE)]
         while not all(task.done() for task in asleep):
             workers = await fetch(
                 dsn, "SELECT lease_until > now() AS alive, dead_at FROM pacewheel.workers"
