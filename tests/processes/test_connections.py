@@ -110,7 +110,7 @@ async def test_twenty_administrators_get_in_under_full_load(
             reads=5,
         )
         async with watching(server) as watch:
-            await until(lambda: watch.now == processes * each, timeout_s=20)
+            await until(lambda: watch.now == processes * each, timeout_s=40)
             for _ in range(3):
                 async with admins(dsn) as sessions:
                     answers = [await session.fetchval("SELECT 1") for session in sessions]
@@ -145,7 +145,7 @@ async def test_a_rolling_deploy_on_a_full_server_ends_no_connection(
             reads=5,
         )
         async with watching(server) as watch:
-            await until(lambda: watch.now == 12, timeout_s=20)
+            await until(lambda: watch.now == 12, timeout_s=40)
             async with admins(dsn):
                 for process in old:
                     new = fleet.start()

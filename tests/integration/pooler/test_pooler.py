@@ -77,12 +77,13 @@ async def test_several_processes_do_all_tasks_once_and_leave_no_statement_behind
     fleet = Fleet(pooler.through(dsn), tmp_path)
     try:
         for _ in range(3):
-            fleet.start(pooler=True)
+            fleet.start(pooler=True, lease_ttl_s=10.0, heartbeat_s=1.0, lease_margin_s=2.0)
 
         async def all_are_registered() -> bool:
-            return 3 == await count(dsn, "SELECT count(*) FROM pacewheel.workers")
+            alive = "SELECT count(*) FROM pacewheel.workers WHERE dead_at IS NULL"
+            return 3 == await count(dsn, alive)
 
-        await until(all_are_registered)
+        await until(all_are_registered, timeout_s=30)
         fleet.dsn = dsn
         names = [f"d{number}.example" for number in range(DOMAINS)]
         await create_jobs(dsn, names, TASKS_A_JOB, hold_ms=30)
