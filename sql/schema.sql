@@ -26,6 +26,38 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION pacewheel.share_connections(me bigint, wanted integer, in_use integer, reserve integer,
+        least_each integer) RETURNS TABLE(max_connections integer, superusers integer, processes integer,
+        fits boolean, share integer, granted integer, connections integer)
+    LANGUAGE plpgsql
+    SET lock_timeout TO '1s'
+    AS $$
+DECLARE
+    room integer;
+    earlier integer;
+    others integer;
+BEGIN
+    -- The lock: the row of the first migration, which is always there and which nobody else locks.
+    PERFORM FROM pacewheel.migrations m WHERE m.version = 1 FOR NO KEY UPDATE;
+    max_connections := current_setting('max_connections')::integer;
+    superusers := current_setting('superuser_reserved_connections')::integer
+        + coalesce(current_setting('reserved_connections', true), '0')::integer;
+    room := max_connections - superusers - reserve;
+    SELECT count(*), count(*) FILTER (WHERE w.id <= me), coalesce(sum(w.connections) FILTER (WHERE w.id <> me), 0)
+    INTO processes, earlier, others
+    FROM pacewheel.workers w
+    WHERE w.dead_at IS NULL;
+    fits := earlier * least_each <= room;
+    share := greatest(least_each, (room - least_each) / greatest(1, processes));
+    granted := greatest(least_each, least(wanted, share, room - others));
+    connections := greatest(granted, in_use);
+    UPDATE pacewheel.workers w
+    SET connections = share_connections.connections
+    WHERE w.id = me AND w.dead_at IS NULL AND w.connections <> share_connections.connections;
+    RETURN NEXT;
+END
+$$;
+
 CREATE TABLE pacewheel.documents (
     domain_id bigint NOT NULL,
     job_id bigint NOT NULL,
