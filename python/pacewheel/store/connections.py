@@ -73,6 +73,11 @@ class Connections:
         )
 
     @property
+    def lent(self) -> int:
+        """How many connections are in use, those on their way included."""
+        return self._lent
+
+    @property
     def open(self) -> int:
         """How many connections the server may see, those on their way included."""
         return self._lent + len(self._idle) + len(self._closing)
