@@ -300,7 +300,7 @@ class Engine:
             domain=domain,
             domain_delay_ms=domain_delay_ms,
             handler=handler,
-            priority=priority,
+            priority=_finite(priority),
             concurrency=concurrency,
             max_tasks=max_tasks,
             options=options or {},

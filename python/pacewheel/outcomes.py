@@ -44,7 +44,7 @@ def check(outcome: Outcome) -> None:
 def _retry(
     handler: Handler, attempt: int, retry_in_s: float | None
 ) -> tuple[TaskState, int | None]:
-    if attempt >= handler.attempts:
+    if attempt >= handler.attempts and attempt % handler.attempts == 0:
         return TaskState.FAILED, None
     delay_s = handler.retry_in_s(attempt) if retry_in_s is None else max(0.0, retry_in_s)
     return TaskState.WAITING, round(delay_s * 1000)

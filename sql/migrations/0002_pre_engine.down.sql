@@ -43,7 +43,7 @@ DROP INDEX pacewheel.tasks_failed;
 DROP FUNCTION pacewheel.share_connections(bigint, integer, integer, integer, integer);
 ALTER TABLE pacewheel.workers DROP COLUMN connections;
 ALTER TABLE pacewheel.jobs DROP COLUMN backoff, DROP COLUMN error, DROP COLUMN resumed_at,
-    DROP COLUMN retries_job_id, DROP COLUMN reconciled_at;
+    DROP COLUMN retries_job_id, DROP COLUMN reconciled_at, DROP COLUMN weight;
 ALTER TABLE pacewheel.domains
     DROP COLUMN gap_ms, DROP COLUMN adaptive_delay_ms, DROP COLUMN failures, DROP COLUMN successes,
-    DROP COLUMN block_reason;
+    DROP COLUMN block_reason, DROP COLUMN claimed_at;

@@ -100,6 +100,7 @@ class PostgresTasks:
             waits_ms,
             tags,
             strides,
+            competing,
             paused,
             *columns,
         ) = row
@@ -113,6 +114,7 @@ class PostgresTasks:
             waits_ms or (),
             tags,
             strides,
+            competing,
             paused,
             list(zip(*columns, strict=True)) if claimed else [],
         )
