@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
-from pacewheel.job import Job
+from pacewheel.job import Job, finite
 from pacewheel.metrics import Metrics
 from pacewheel.model import Enqueued, WaitingReason
 from pacewheel.ports import InvalidationReason
@@ -300,7 +300,7 @@ class Engine:
             domain=domain,
             domain_delay_ms=domain_delay_ms,
             handler=handler,
-            priority=_finite(priority),
+            priority=finite(priority),
             concurrency=concurrency,
             max_tasks=max_tasks,
             options=options or {},

@@ -111,7 +111,7 @@ class Job:
         Raises:
             JobFinal, JobUnknown: there is nothing to change.
         """
-        await self._engine.store.changes.reprioritise_job(self.id, _finite(priority))
+        await self._engine.store.changes.reprioritise_job(self.id, finite(priority))
 
     async def reprioritise_tasks(self, priorities: Mapping[str, float]) -> int:
         """Give live tasks other priorities, higher or lower, by key; return how many changed.
@@ -120,7 +120,7 @@ class Job:
             JobFinal, JobUnknown, TaskUnknown: nothing is changed.
         """
         for priority in priorities.values():
-            _finite(priority)
+            finite(priority)
         return await self._engine.store.changes.reprioritise_tasks(self.id, priorities)
 
     async def cancel_tasks(self, keys: Sequence[str]) -> int:
@@ -160,7 +160,12 @@ class Job:
         return await self._engine.store.jobs.get_job(self.id)
 
 
-def _finite(priority: float) -> float:
+def finite(priority: float) -> float:
+    """Return the priority.
+
+    Raises:
+        ConfigInvalid: it is infinite or not a number.
+    """
     if not math.isfinite(priority):
         raise ConfigInvalid(f"priority {priority} orders nothing: give a finite number")
     return priority

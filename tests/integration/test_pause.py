@@ -133,7 +133,7 @@ async def test_resumed_work_starts_within_milliseconds(dsn: str) -> None:
             await until(is_so)
             waited_s = 0.3
             paused_s = time.monotonic()
-            await until(lambda at=paused_s: time.monotonic() > at + waited_s)  # type: ignore[misc]  # at is bound
+            await until(lambda at=paused_s + waited_s: time.monotonic() > at)  # type: ignore[misc]  # at is bound
             before = engine.metrics.value("pacewheel_waiting_seconds_sum", reason="job_paused")
             resumed = time.monotonic()
             assert await job.resume()
