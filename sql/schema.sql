@@ -26,6 +26,38 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION pacewheel.share_connections(me bigint, wanted integer, in_use integer, reserve integer,
+        least_each integer) RETURNS TABLE(max_connections integer, superusers integer, processes integer,
+        fits boolean, share integer, granted integer, connections integer)
+    LANGUAGE plpgsql
+    SET lock_timeout TO '1s'
+    AS $$
+DECLARE
+    room integer;
+    earlier integer;
+    others integer;
+BEGIN
+    -- The lock: the row of the first migration, which is always there and which nobody else locks.
+    PERFORM FROM pacewheel.migrations m WHERE m.version = 1 FOR NO KEY UPDATE;
+    max_connections := current_setting('max_connections')::integer;
+    superusers := current_setting('superuser_reserved_connections')::integer
+        + coalesce(current_setting('reserved_connections', true), '0')::integer;
+    room := max_connections - superusers - reserve;
+    SELECT count(*), count(*) FILTER (WHERE w.id <= me), coalesce(sum(w.connections) FILTER (WHERE w.id <> me), 0)
+    INTO processes, earlier, others
+    FROM pacewheel.workers w
+    WHERE w.dead_at IS NULL;
+    fits := earlier * least_each <= room;
+    share := greatest(least_each, (room - least_each) / greatest(1, processes));
+    granted := greatest(least_each, least(wanted, share, room - others));
+    connections := greatest(granted, in_use);
+    UPDATE pacewheel.workers w
+    SET connections = share_connections.connections
+    WHERE w.id = me AND w.dead_at IS NULL AND w.connections <> share_connections.connections;
+    RETURN NEXT;
+END
+$$;
+
 CREATE TABLE pacewheel.documents (
     domain_id bigint NOT NULL,
     job_id bigint NOT NULL,
@@ -91,6 +123,7 @@ CREATE TABLE pacewheel.jobs (
     error text,
     resumed_at timestamp with time zone,
     retries_job_id bigint,
+    reconciled_at timestamp with time zone,
     weight double precision GENERATED ALWAYS AS (power((8)::double precision, LEAST(GREATEST(priority,
         ('-2'::integer)::double precision), (2)::double precision))) STORED NOT NULL,
     CONSTRAINT jobs_concurrency_check CHECK ((concurrency > 0)),
@@ -167,7 +200,8 @@ CREATE TABLE pacewheel.priority_updates (
     task_id bigint NOT NULL,
     job_id bigint NOT NULL,
     priority double precision NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT priority_updates_priority_check CHECK ((priority < 'NaN'::double precision))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
         autovacuum_vacuum_cost_delay='0');
@@ -232,7 +266,8 @@ CREATE VIEW pacewheel.task_states AS
     t.finished_at
    FROM (((pacewheel.tasks t
      JOIN pacewheel.domains d ON ((d.id = t.domain_id)))
-     CROSS JOIN LATERAL ( SELECT ((t.status = 0) AND (t.id = ANY (d.in_flight)) AND ((t.ready_at > d.claimed_at) IS NOT TRUE)) AS runs) r)
+     CROSS JOIN LATERAL ( SELECT ((t.status = 0) AND (t.id = ANY (d.in_flight)) AND
+        ((t.ready_at > d.claimed_at) IS NOT TRUE)) AS runs) r)
      LEFT JOIN pacewheel.job_states s ON (((s.job_id = t.job_id) AND (t.status = 0))));
 
 CREATE TABLE pacewheel.workers (
@@ -256,8 +291,12 @@ CREATE VIEW pacewheel.waiting AS
     w.reason,
     w.tasks,
         CASE
-            WHEN (w.reason = s.pending_reason) THEN w.expected_in_ms
-            WHEN (j.status < 2) THEN GREATEST((0)::double precision, w.expected_in_ms, s.pending_in_ms)
+            WHEN (w.code IS NULL) THEN s.pending_in_ms
+            WHEN (j.status < 2) THEN GREATEST((0)::double precision, s.pending_in_ms, ( SELECT ((EXTRACT(epoch FROM
+        (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
+               FROM pacewheel.tasks t
+              WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND
+        (t.waiting_reason = w.code))))
             ELSE NULL::double precision
         END AS expected_in_ms,
         CASE w.reason
@@ -269,28 +308,21 @@ CREATE VIEW pacewheel.waiting AS
             WHEN 'domain_delay'::text THEN format('domain %s permits a request every %s ms'::text, d.name, d.gap_ms)
             WHEN 'retry_backoff'::text THEN 'their own delay after a failed attempt'::text
             WHEN 'scheduled'::text THEN 'the time they are scheduled for'::text
-            ELSE COALESCE(( SELECT
-                    CASE
-                        WHEN (j.handler = ANY (o.handlers)) THEN format('worker %s on %s has no free slot'::text,
-        o.id, o.host)
-                        ELSE format('worker %s on %s holds domain %s and runs no handler %s'::text, o.id, o.host,
-        d.name, j.handler)
-                    END AS format
-               FROM pacewheel.workers o
-              WHERE ((o.id = d.owner) AND (o.dead_at IS NULL))),
-        format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name))
+            ELSE
+            CASE
+                WHEN (j.handler = ANY (o.handlers)) THEN format('worker %s on %s has no free slot'::text, o.id,
+        o.host)
+                WHEN (o.id IS NOT NULL) THEN format('worker %s on %s holds domain %s and runs no handler %s'::text,
+        o.id, o.host, d.name, j.handler)
+                ELSE format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name)
+            END
         END AS holder
-   FROM (((pacewheel.job_states s
+   FROM ((((pacewheel.job_states s
      JOIN pacewheel.jobs j ON ((j.id = s.job_id)))
      JOIN pacewheel.domains d ON ((d.id = s.domain_id)))
-     CROSS JOIN LATERAL ( VALUES (s.pending_reason,s.pending,s.pending_in_ms),
-        ('retry_backoff'::text,s.backoff,( SELECT ((EXTRACT(epoch FROM (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
-                   FROM pacewheel.tasks t
-                  WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND (t.waiting_reason = 0) AND (s.backoff > 0)))),
-        ('scheduled'::text,s.scheduled,( SELECT ((EXTRACT(epoch FROM (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
-                   FROM pacewheel.tasks t
-                  WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND (t.waiting_reason = 1) AND (s.scheduled > 0))))) w(reason,
-        tasks, expected_in_ms))
+     LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL))))
+     CROSS JOIN LATERAL ( VALUES (NULL::integer,s.pending_reason,s.pending), (0,'retry_backoff'::text,s.backoff),
+        (1,'scheduled'::text,s.scheduled)) w(code, reason, tasks))
   WHERE ((j.status < 3) AND (w.tasks > 0));
 
 ALTER TABLE pacewheel.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -329,6 +361,9 @@ ALTER TABLE ONLY pacewheel.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
 CREATE INDEX jobs_live ON pacewheel.jobs USING btree (domain_id) WHERE (status < 3);
+
+CREATE INDEX jobs_unreconciled ON pacewheel.jobs USING btree (domain_id) WHERE ((status >= 3) AND
+        ((reconciled_at IS NULL) OR (reconciled_at < finished_at)));
 
 CREATE INDEX results_by_task ON ONLY pacewheel.results USING btree (job_id, task_id);
 

@@ -12,6 +12,7 @@ from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
 from pacewheel.model import (
     Enqueued,
+    JobFacts,
     JobInfo,
     JobState,
     NewTask,
@@ -26,13 +27,15 @@ from pacewheel.model import (
 )
 
 if TYPE_CHECKING:
-    from pacewheel.engine import Engine, Job
+    from pacewheel.engine import Engine
+    from pacewheel.job import Job
 
 __all__ = [
     "Config",
     "Engine",
     "Enqueued",
     "Job",
+    "JobFacts",
     "JobInfo",
     "JobState",
     "NewTask",

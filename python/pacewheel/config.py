@@ -158,9 +158,35 @@ class Config:
     data_dir: Path | None = _setting(  # noqa: RUF009
         None, _directory(), "where the embedded server keeps its data"
     )
-    capacity: int = _setting(64, _number(1, 10_000, whole=True), "tasks this process runs at once")
-    pool_max: int = _setting(8, _number(2, 1_000, whole=True), "database connections for work")
+    capacity: int = _setting(
+        64, _number(1, 10_000, whole=True), "tasks this process runs at once, at most"
+    )
+    capacity_min: int = _setting(
+        8, _number(1, 10_000, whole=True), "slots an idle process keeps; never more than capacity"
+    )
+    scale_interval_s: float = _setting(
+        1.0, _number(0.01, 3_600), "time between two decisions about the number of slots"
+    )
+    memory_max_mb: int = _setting(
+        0,
+        _number(0, 100_000_000, whole=True),
+        "above 80 % of it no slot comes; 0: what the kernel allows",
+    )
+    pool_max: int = _setting(
+        70, _number(2, 1_000, whole=True), "most database connections for work; see Connections"
+    )
+    pool_idle_max: int = _setting(
+        20, _number(1, 1_000, whole=True), "most of them that stay open unused"
+    )
+    reserve_connections: int = _setting(
+        20,
+        _number(0, 10_000, whole=True),
+        "connections that all processes leave for administration",
+    )
     pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
+    direct_dsn: str | None = _setting(
+        None, _dsn(), "the database past the pooler, for hints and the heartbeat"
+    )
     lease_ttl_s: float = _setting(
         10.0, _number(1, 3_600), "how long a silent process keeps its domains"
     )
@@ -176,11 +202,12 @@ class Config:
     idle_release_s: float = _setting(
         5.0, _number(0, 3_600), "how long a domain without work is kept"
     )
-    horizon_s: float = _setting(
-        300.0, _number(1, 86_400), "how far ahead timers are kept in memory"
-    )
+    horizon_s: float = _setting(300.0, _number(1, 450), "how far ahead timers are kept in memory")
     sweep_s: float = _setting(
         60.0, _number(0.1, 3_600), "time between two sweeps for what no timer covers"
+    )
+    reconcile_interval_s: float = _setting(
+        300.0, _number(0.1, 86_400), "time between two comparisons of counters with tasks"
     )
     lead_ms: int = _setting(
         10, _number(0, 50, whole=True), "how long before its slot a task is claimed"
@@ -190,6 +217,15 @@ class Config:
     )
     settle_queue_max: int = _setting(
         1_000, _number(1, 1_000_000, whole=True), "outcomes kept before claiming slows down"
+    )
+    warm_raise_s: float = _setting(
+        10.0, _number(0, 3_600), "how long a raise to a priority of 0.4 or more waits for others"
+    )
+    cold_raise_s: float = _setting(
+        60.0, _number(0, 3_600), "how long a raise to a lower priority waits for others"
+    )
+    raises_max: int = _setting(
+        50_000, _number(1, 10_000_000, whole=True), "raises kept before they are written at once"
     )
     grace_s: float = _setting(10.0, _number(0, 3_600), "how long a drain lets running tasks finish")
     user_agent: str = _setting(
@@ -252,9 +288,16 @@ class Config:
                 f"lease_margin_s={self.lease_margin_s:g} and heartbeat_s={self.heartbeat_s:g} together "
                 f"must be less than lease_ttl_s={self.lease_ttl_s:g}; lower one of them"
             )
+        if self.warm_raise_s > self.cold_raise_s:
+            raise ConfigInvalid(
+                f"warm_raise_s={self.warm_raise_s:g} must not be more than "
+                f"cold_raise_s={self.cold_raise_s:g}; give both, such as 10 and 60"
+            )
+        if self.direct_dsn is not None and not self.pooler:
+            raise ConfigInvalid("direct_dsn is for a dsn that leads to a pooler; set pooler=true")
 
     def __repr__(self) -> str:
-        """Every setting, the password of the DSN left out."""
+        """Every setting, the passwords of DSNs left out."""
         shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self))
         return redact(f"Config({', '.join(shown)})")
 

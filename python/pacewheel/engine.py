@@ -17,24 +17,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import signal
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
+from pacewheel.job import Job, finite
 from pacewheel.metrics import Metrics
-from pacewheel.model import WaitingReason
+from pacewheel.model import Enqueued, WaitingReason
+from pacewheel.ports import InvalidationReason
 from pacewheel.registry import Handler, Registry
 from pacewheel.runtime import Runtime
-from pacewheel.states import JobVerb
+from pacewheel.services.job_cache import JobInfoCache
 from pacewheel.store import Store, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, StuckJob, TaskInfo, Waiting
+    from pacewheel.model import JobInfo, JobSummary, NewTask, StuckJob, Waiting
+    from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
@@ -43,125 +45,7 @@ ENQUEUE_ROWS_MAX = 1000
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 FAILED = 0
-
-
-class Job:
-    """A job by its id; everything it is lives in the database."""
-
-    def __init__(self, engine: Engine, job_id: int, domain: str) -> None:
-        self._engine = engine
-        self.id = job_id
-        self.domain = domain
-
-    def __repr__(self) -> str:
-        return f"Job(id={self.id}, domain={self.domain!r})"
-
-    async def enqueue(self, tasks: Sequence[NewTask]) -> Enqueued:
-        """Add tasks, thousands at once, each key once a job; return what became of them.
-
-        Each thousand is a transaction of its own: after an error those before it are in, and
-        offering all again is safe.
-
-        Raises:
-            JobFinal, JobUnknown: the job takes no tasks.
-        """
-        return await self._engine.enqueue(self.id, tasks)
-
-    async def finish_discovery(self) -> None:
-        """Say that no more tasks come from outside: the job ends when its last task does.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to finish.
-        """
-        await self._engine.store.jobs.finish_discovery(self.id)
-
-    async def cancel(self) -> int:
-        """Cancel the job and its live tasks, and stop their handlers; return how many those were.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to cancel.
-        """
-        return await self._engine.store.changes.end_job(self.id, JobVerb.CANCEL)
-
-    async def fail(self, error: str) -> int:
-        """End the job as failed, for the reason `error`, and cancel its live tasks; return how many.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to end.
-        """
-        return await self._engine.store.changes.end_job(self.id, JobVerb.FAIL, error)
-
-    async def pause(self) -> bool:
-        """Start nothing more of the job until it is resumed; what runs ends by itself.
-
-        It stays paused however often processes start anew. False: it was paused already.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to pause.
-        """
-        return await self._engine.store.changes.move_job(self.id, JobVerb.PAUSE)
-
-    async def resume(self) -> bool:
-        """Go on with a paused job; False: it was not paused.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to resume.
-        """
-        return await self._engine.store.changes.move_job(self.id, JobVerb.RESUME)
-
-    async def reprioritise(self, priority: float) -> None:
-        """Give the job another weight among the jobs of its domain; see `Engine.create_job`.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to change.
-        """
-        await self._engine.store.changes.reprioritise_job(self.id, _finite(priority))
-
-    async def reprioritise_tasks(self, priorities: Mapping[str, float]) -> int:
-        """Give live tasks other priorities, higher or lower, by key; return how many changed.
-
-        Raises:
-            JobFinal, JobUnknown, TaskUnknown: nothing is changed.
-        """
-        for priority in priorities.values():
-            _finite(priority)
-        return await self._engine.store.changes.reprioritise_tasks(self.id, priorities)
-
-    async def cancel_tasks(self, keys: Sequence[str]) -> int:
-        """Cancel tasks by key and stop their handlers; return how many were live.
-
-        Raises:
-            JobFinal, JobUnknown, TaskUnknown: nothing is cancelled.
-        """
-        return await self._engine.store.changes.cancel_tasks(self.id, keys)
-
-    async def retry_failed(self, keys: Sequence[str] | None = None) -> tuple[Job, int]:
-        """Run failed tasks again, all or those of these keys; return their job and their number.
-
-        A live job runs them itself, each with another round of its handler's attempts. A final job
-        changes no more, so a new one like it gets them.
-
-        Raises:
-            JobUnknown, TaskUnknown: nothing is retried.
-        """
-        job_id, retried = await self._engine.store.changes.retry_tasks(self.id, keys)
-        return Job(self._engine, job_id, self.domain), retried
-
-    async def explain(self) -> list[Waiting]:
-        """Return why its tasks wait: how many for which reason, and what holds them."""
-        return await self._engine.explain(job_ids=[self.id])
-
-    async def explain_task(self, key: str) -> TaskInfo:
-        """Return what one task is doing, or why it is not.
-
-        Raises:
-            JobUnknown, TaskUnknown: there is no such task.
-        """
-        return await self._engine.store.explanations.explain_task(self.id, key)
-
-    async def info(self) -> JobInfo:
-        """Return the job's row and counters now."""
-        return await self._engine.store.jobs.get_job(self.id)
+NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
 
 
 class Engine:
@@ -170,6 +54,10 @@ class Engine:
     def __init__(self, dsn: str | None = None, *, config: Config | None = None) -> None:
         self.config = config or Config()
         self.metrics = Metrics()
+        self.job_cache = JobInfoCache(
+            load=lambda job_ids: self.store.jobs.get_job_facts(job_ids),  # noqa: PLW0108 - there is no store yet
+            metrics=self.metrics,
+        )
         self._dsn = dsn or self.config.dsn
         self._registry = Registry()
         self._server: embedded.ServerUse | None = None
@@ -211,10 +99,9 @@ class Engine:
             ConfigInvalid: the name is taken, or the engine has started.
         """
         if self._runtime is not None:
-            message = (
+            raise ConfigInvalid(
                 f"handler {handler.name} comes too late: register handlers before the engine starts"
             )
-            raise ConfigInvalid(message)
         self._registry.add(handler)
 
     @property
@@ -227,20 +114,14 @@ class Engine:
         if self._failure is not None:
             raise self._failure
         if self._store is None:
-            message = (
-                "the engine is not connected: call connect(), start() or use 'async with engine'"
-            )
-            raise ConfigInvalid(message)
+            raise ConfigInvalid(NOT_CONNECTED)
         return self._store
 
     @property
     def dsn(self) -> str:
         """The DSN in use, once connected."""
         if self._dsn is None:
-            message = (
-                "the engine is not connected: call connect(), start() or use 'async with engine'"
-            )
-            raise ConfigInvalid(message)
+            raise ConfigInvalid(NOT_CONNECTED)
         return self._dsn
 
     async def connect(self) -> None:
@@ -258,9 +139,7 @@ class Engine:
             self._dsn = self._server.dsn
         try:
             await migrate(self._dsn, config.schema, pooler=config.pooler)
-            store = Store(
-                self._dsn, schema=config.schema, pool_max=config.pool_max, pooler=config.pooler
-            )
+            store = Store(self._dsn, config=config, metrics=self.metrics)
             await store.open()
         except BaseException:
             await self._let_server_go()
@@ -269,6 +148,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections and leave the embedded server."""
+        await self.job_cache.close()
         store, self._store = self._store, None
         if store is not None:
             await store.close()
@@ -294,6 +174,7 @@ class Engine:
         runtime = Runtime(
             config=self.config,
             store=self.store,
+            job_cache=self.job_cache,
             registry=self._registry,
             metrics=self.metrics,
             ensure_running=None if server is None else server.ensure_running,
@@ -397,29 +278,29 @@ class Engine:
         `domain` is the key that is paced: `domain_delay_ms` sets the least gap between two of its
         requests (None leaves it). The job runs at most `concurrency` tasks at once, and takes
         `max_tasks` at most. Jobs of one domain share its slots: one whose `priority` is one higher
-        gets eight times as many, and no job gets none. While `discovery_open` it does not end by itself; see
-        `Job.finish_discovery`. With `unless_live`, a live job of this domain and handler is
-        returned as it is, if there is one; of several callers at once, one creates.
+        gets eight times as many, and no job gets none. While `discovery_open` it does not end by
+        itself; see `Job.finish_discovery`. With `unless_live`, a live job of this domain and
+        handler is returned as it is, if there is one; of several callers at once, one creates.
 
         Raises:
             ConfigInvalid: a value can't work.
             StoreError: the database refused.
         """
         if not domain or not handler:
-            message = "a job needs a domain and a handler"
-            raise ConfigInvalid(message)
+            raise ConfigInvalid("a job needs a domain and a handler")
         if (
             concurrency < 1
             or (max_tasks is not None and max_tasks < 1)
             or (domain_delay_ms or 0) < 0
         ):
-            message = "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
-            raise ConfigInvalid(message)
+            raise ConfigInvalid(
+                "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
+            )
         job_id = await self.store.jobs.create_job(
             domain=domain,
             domain_delay_ms=domain_delay_ms,
             handler=handler,
-            priority=_finite(priority),
+            priority=finite(priority),
             concurrency=concurrency,
             max_tasks=max_tasks,
             options=options or {},
@@ -427,23 +308,45 @@ class Engine:
             discovery_open=discovery_open,
             unless_live=unless_live,
         )
+        self.job_cache.invalidate(job_id, InvalidationReason.CREATED)
         return Job(self, job_id, domain)
 
-    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+    async def enqueue(
+        self,
+        job_id: int,
+        tasks: Sequence[NewTask],
+        *,
+        connection: CallersConnection | None = None,
+    ) -> Enqueued:
         """Add tasks to a job; see `Job.enqueue`."""
-        total = await self.store.tasks.enqueue_tasks(job_id, tasks[:ENQUEUE_ROWS_MAX])
-        for start in range(ENQUEUE_ROWS_MAX, len(tasks), ENQUEUE_ROWS_MAX):
-            if total.refused:
-                break
+        self.job_cache.refuse_final(job_id)
+        if connection is not None:
+            return await self._enqueue_within(connection, job_id, tasks)
+        total = Enqueued()
+        for start in range(0, len(tasks), ENQUEUE_ROWS_MAX):
             part = await self.store.tasks.enqueue_tasks(
                 job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
             )
+            if part.refused:
+                await self.job_cache.refuse(job_id)
             total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-        if total.refused:
-            await self.store.jobs.refuse(job_id)
         delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
         self.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
         return total
+
+    async def _enqueue_within(
+        self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask]
+    ) -> Enqueued:
+        if not connection.is_in_transaction():
+            message = (
+                "the connection has no transaction open: enqueue inside 'async with "
+                "connection.transaction()', or without a connection"
+            )
+            raise ConfigInvalid(message)
+        inserted = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
+        if inserted.counts.refused:
+            await self.job_cache.refuse(job_id)
+        return inserted.counts
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.
@@ -479,9 +382,3 @@ class Engine:
     async def find_stuck_jobs(self, idle_s: float = STUCK_S) -> list[StuckJob]:
         """Return jobs without progress for so long although no gate asks them to wait so long."""
         return await self.store.explanations.find_stuck_jobs(idle_s)
-
-
-def _finite(priority: float) -> float:
-    if not math.isfinite(priority):
-        raise ConfigInvalid(f"priority {priority} orders nothing: give a finite number")
-    return priority

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from pacewheel.model import Outcome, OutcomeKind, TaskState
@@ -26,12 +27,17 @@ def check(outcome: Outcome) -> None:
     """Refuse an outcome whose meaning for the task can't be told.
 
     Raises:
-        ValueError, TypeError: the kind is unknown, or a duration is not one in seconds.
+        ValueError, TypeError: the kind is unknown, a duration is not one in seconds, or a raise is
+            no number.
     """
     OutcomeKind(outcome.kind)
     for seconds in (outcome.retry_in_s, outcome.block_domain_s):
         if seconds is not None and not seconds <= DURATION_MAX_S:
             message = f"{seconds} is no duration in seconds"
+            raise ValueError(message)
+    for key, priority in outcome.raises.items():
+        if math.isnan(priority):
+            message = f"{priority} is no priority for the task {key!r}"
             raise ValueError(message)
 
 

@@ -14,7 +14,8 @@ ALTER TABLE pacewheel.domains
         GENERATED ALWAYS AS (greatest(base_delay_ms, robots_delay_ms, adaptive_delay_ms)) STORED;
 
 -- `backoff` counts those of `waiting` that wait for a retry; the others are scheduled. `error` says why a job
--- failed; `retries_job_id` names the final job whose failed tasks this one runs again. `weight`: its part of the slots
+-- failed; `retries_job_id` names the final job whose failed tasks this one runs again. `reconciled_at`: the counters
+-- were compared with the rows after every transaction had ended that began before this. `weight`: its part of the slots
 -- of its domain, against the weights of the other jobs. It is bounded, so that the least of two jobs gets one slot in
 -- 4,096 at least.
 ALTER TABLE pacewheel.jobs
@@ -22,8 +23,12 @@ ALTER TABLE pacewheel.jobs
     ADD COLUMN error text,
     ADD COLUMN resumed_at timestamptz,
     ADD COLUMN retries_job_id bigint,
+    ADD COLUMN reconciled_at timestamptz,
     ADD COLUMN weight double precision NOT NULL
         GENERATED ALWAYS AS (power(8, least(greatest(priority, -2), 2))) STORED;
+-- Final jobs to be compared one last time; those are few, and their rows change no more.
+CREATE INDEX jobs_unreconciled ON pacewheel.jobs (domain_id)
+    WHERE status >= 3 AND (reconciled_at IS NULL OR reconciled_at < finished_at);
 UPDATE pacewheel.jobs j
 SET backoff = (SELECT count(*) FROM pacewheel.tasks t
                WHERE t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 1 AND t.waiting_reason = 0)
@@ -31,6 +36,46 @@ WHERE j.waiting > 0;
 
 -- Connections that the process may open at most, for the sum that the server must bear.
 ALTER TABLE pacewheel.workers ADD COLUMN connections integer NOT NULL DEFAULT 0;
+
+-- Gives out the server's connections, one process at a time. A function, because the sum must be read by a statement
+-- that begins after the lock is had, and no client may stop between the two. Each share leaves room for the least of
+-- one more process, so that a newcomer finds it.
+CREATE FUNCTION pacewheel.share_connections(
+    me bigint, wanted integer, in_use integer, reserve integer, least_each integer
+)
+RETURNS TABLE (
+    max_connections integer, superusers integer, processes integer, fits boolean, share integer, granted integer,
+    connections integer
+)
+LANGUAGE plpgsql
+-- It is asked after heartbeats, which must not wait for long.
+SET lock_timeout = '1s'
+AS $$
+DECLARE
+    room integer;
+    earlier integer;
+    others integer;
+BEGIN
+    -- The lock: the row of the first migration, which is always there and which nobody else locks.
+    PERFORM FROM pacewheel.migrations m WHERE m.version = 1 FOR NO KEY UPDATE;
+    max_connections := current_setting('max_connections')::integer;
+    superusers := current_setting('superuser_reserved_connections')::integer
+        + coalesce(current_setting('reserved_connections', true), '0')::integer;
+    room := max_connections - superusers - reserve;
+    SELECT count(*), count(*) FILTER (WHERE w.id <= me), coalesce(sum(w.connections) FILTER (WHERE w.id <> me), 0)
+    INTO processes, earlier, others
+    FROM pacewheel.workers w
+    WHERE w.dead_at IS NULL;
+    fits := earlier * least_each <= room;
+    share := greatest(least_each, (room - least_each) / greatest(1, processes));
+    granted := greatest(least_each, least(wanted, share, room - others));
+    connections := greatest(granted, in_use);
+    UPDATE pacewheel.workers w
+    SET connections = share_connections.connections
+    WHERE w.id = me AND w.dead_at IS NULL AND w.connections <> share_connections.connections;
+    RETURN NEXT;
+END
+$$;
 
 -- Dead letters: rare, so the index costs a completion nothing.
 CREATE INDEX tasks_failed ON pacewheel.tasks (domain_id, job_id, id) WHERE status = 4;
@@ -41,7 +86,7 @@ CREATE TABLE pacewheel.priority_updates (
     domain_id bigint NOT NULL,
     task_id bigint NOT NULL,
     job_id bigint NOT NULL,
-    priority double precision NOT NULL,
+    priority double precision NOT NULL CHECK (priority < 'NaN'),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (domain_id, task_id)
 ) WITH (
@@ -95,8 +140,13 @@ CREATE VIEW pacewheel.waiting AS
 SELECT
     s.job_id, s.domain_id, d.name AS domain, w.reason, w.tasks,
     CASE
-        WHEN w.reason = s.pending_reason THEN w.expected_in_ms
-        WHEN j.status < 2 THEN greatest(0, w.expected_in_ms, s.pending_in_ms)
+        WHEN w.code IS NULL THEN s.pending_in_ms
+        WHEN j.status < 2 THEN greatest(0, s.pending_in_ms, (
+            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
+            FROM pacewheel.tasks t
+            WHERE t.domain_id = s.domain_id AND t.status = 1 AND t.job_id = s.job_id
+                AND t.waiting_reason = w.code
+        ))
     END AS expected_in_ms,
     CASE w.reason
         WHEN 'job_paused' THEN format('job %s is paused', s.job_id)
@@ -105,39 +155,21 @@ SELECT
         WHEN 'domain_delay' THEN format('domain %s permits a request every %s ms', d.name, d.gap_ms)
         WHEN 'retry_backoff' THEN 'their own delay after a failed attempt'
         WHEN 'scheduled' THEN 'the time they are scheduled for'
-        ELSE coalesce(
-            (
-                SELECT CASE
-                    WHEN j.handler = ANY (o.handlers) THEN format('worker %s on %s has no free slot', o.id, o.host)
-                    ELSE format(
-                        'worker %s on %s holds domain %s and runs no handler %s', o.id, o.host, d.name, j.handler
-                    )
-                END
-                FROM pacewheel.workers o
-                WHERE o.id = d.owner AND o.dead_at IS NULL
-            ),
-            format('no worker that knows handler %s holds domain %s yet', j.handler, d.name)
-        )
+        ELSE CASE
+            WHEN j.handler = ANY (o.handlers) THEN format('worker %s on %s has no free slot', o.id, o.host)
+            WHEN o.id IS NOT NULL THEN format(
+                'worker %s on %s holds domain %s and runs no handler %s', o.id, o.host, d.name, j.handler
+            )
+            ELSE format('no worker that knows handler %s holds domain %s yet', j.handler, d.name)
+        END
     END AS holder
 FROM pacewheel.job_states s
 JOIN pacewheel.jobs j ON j.id = s.job_id
 JOIN pacewheel.domains d ON d.id = s.domain_id
+LEFT JOIN pacewheel.workers o ON o.id = d.owner AND o.dead_at IS NULL
 CROSS JOIN LATERAL (
-    VALUES
-        (s.pending_reason, s.pending, s.pending_in_ms),
-        ('retry_backoff', s.backoff, (
-            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
-            FROM pacewheel.tasks t
-            WHERE t.domain_id = s.domain_id AND t.status = 1 AND t.job_id = s.job_id AND t.waiting_reason = 0
-                AND s.backoff > 0
-        )),
-        ('scheduled', s.scheduled, (
-            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
-            FROM pacewheel.tasks t
-            WHERE t.domain_id = s.domain_id AND t.status = 1 AND t.job_id = s.job_id AND t.waiting_reason = 1
-                AND s.scheduled > 0
-        ))
-) AS w (reason, tasks, expected_in_ms)
+    VALUES (NULL, s.pending_reason, s.pending), (0, 'retry_backoff', s.backoff), (1, 'scheduled', s.scheduled)
+) AS w (code, reason, tasks)
 WHERE j.status < 3 AND w.tasks > 0;
 
 -- Every task with its true state, owner and reason, for people and reports; nothing hot reads it. A pending row keeps

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
 
-    from pacewheel.engine import Job
+    from pacewheel.job import Job
 
 ID_MAX = 2**63 - 1
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pacewheel.held import Held, HeldDomain
-    from pacewheel.ports import Settlement, TaskStore
+    from pacewheel.ports import Raises, Settlement, TaskStore
 
 log = logging.getLogger("pacewheel.settler")
 
@@ -44,6 +44,7 @@ class Settler(Service):
         held: Held,
         on_lost: Callable[[int], None],
         on_settled: Callable[[HeldDomain, Sequence[Settlement]], None],
+        on_raises: Callable[[Raises], None],
         on_room: Callable[[], None],
         rows_max: int,
         queue_max: int,
@@ -53,6 +54,7 @@ class Settler(Service):
         self._held = held
         self._on_lost = on_lost
         self._on_settled = on_settled
+        self._on_raises = on_raises
         self._on_room = on_room
         self._rows_max = rows_max
         self._queue_max = queue_max
@@ -132,6 +134,7 @@ class Settler(Service):
             if domain is not None and domain.epoch == epochs[domain_id]:
                 self._on_lost(domain_id)
         self._confirm([item for item in mine if item.domain_id in settled.held], epochs)
+        self._on_raises(settled.raises)
         return settled.rows
 
     async def _divide(self, batch: Sequence[Settlement], error: Exception) -> int:
