@@ -21,11 +21,13 @@ from pacewheel.model import (
     TaskState,
     WaitingReason,
 )
+from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
     from pacewheel.engine import Engine, Job
 
 __all__ = [
+    "Breaker",
     "Config",
     "Engine",
     "Enqueued",

@@ -24,14 +24,16 @@ from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.metrics import Metrics
-from pacewheel.registry import Handler, Registry
+from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
 from pacewheel.store import Store, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask
+    from pacewheel.pacing import Breaker
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
@@ -107,6 +109,8 @@ class Engine:
         backoff_s: float = 1.0,
         backoff_max_s: float = 300.0,
         own_departure: bool = False,
+        never_retry: AbstractSet[str] = frozenset(),
+        breaker: Breaker = NO_BREAKER,
     ) -> Callable[[HandlerFunction], HandlerFunction]:
         """Register the decorated coroutine function; see `Handler` for the options.
 
@@ -117,7 +121,15 @@ class Engine:
         def register(function: HandlerFunction) -> HandlerFunction:
             self.add_handler(
                 Handler(
-                    name, function, timeout_s, attempts, backoff_s, backoff_max_s, own_departure
+                    name,
+                    function,
+                    timeout_s,
+                    attempts,
+                    backoff_s,
+                    backoff_max_s,
+                    own_departure,
+                    never_retry,
+                    breaker,
                 )
             )
             return function

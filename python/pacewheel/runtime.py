@@ -9,10 +9,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+from pacewheel.clock import monotonic_ms
 from pacewheel.held import Held
 from pacewheel.model import TaskState
-from pacewheel.outcomes import settlement_of, settlement_of_lost
-from pacewheel.registry import Handler
+from pacewheel.outcomes import said_of, settlement_of, settlement_of_lost
+from pacewheel.pacing import CALM
+from pacewheel.registry import ATTEMPTS_MAX, Handler
 from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from pacewheel.held import HeldDomain
     from pacewheel.metrics import Metrics
     from pacewheel.model import Outcome, Task
+    from pacewheel.pacing import Lesson
     from pacewheel.ports import LeasedDomain, LostTask, Settlement
     from pacewheel.registry import Registry
     from pacewheel.service import Service
@@ -38,8 +41,6 @@ log = logging.getLogger("pacewheel.runtime")
 
 TIMERS_A_DOMAIN = 2
 SETTLE_GRACE_MIN_S = 1.0
-# A task of a handler that isn't registered here waits for a process that knows its policy.
-ATTEMPTS_MAX = 32_767
 
 
 class Runtime:
@@ -182,9 +183,23 @@ class Runtime:
         if domain is None or domain is not task.lease:
             self._dispatcher.slot_freed()
             return
-        self._dispatcher.end(domain, task, outcome)
         if outcome is not None:
-            self._settler.add(settlement_of(task, handler, outcome, duration_ms))
+            settlement = settlement_of(task, handler, outcome, duration_ms)
+            settlement.lesson = self._learn(domain, handler, outcome, duration_ms)
+            self._settler.add(settlement)
+        self._dispatcher.end(domain, task, outcome)
+
+    def _learn(
+        self, domain: HeldDomain, handler: Handler, outcome: Outcome, duration_ms: float
+    ) -> Lesson | None:
+        said, block_s = said_of(outcome, handler), outcome.block_domain_s
+        if domain.pace is CALM and not said.blocking and not said.failed and block_s is None:
+            return None
+        began_ms = monotonic_ms() - duration_ms
+        lesson = domain.learn(said, handler.breaker, began_ms=began_ms, block_s=block_s)
+        if lesson is not None and lesson.block_ms:
+            self._dispatcher.blocked(domain)
+        return lesson
 
     def _on_settled(self, domain: HeldDomain, batch: Sequence[Settlement]) -> None:
         for item in batch:
@@ -201,6 +216,7 @@ class Runtime:
         self._dispatcher.mark_due(domain.id)
 
     def _on_lost_task(self, task: LostTask) -> None:
+        # A task of a handler that isn't registered here waits for a process that knows its policy.
         handler = self._registry.get(task.handler) or Handler(
             task.handler, _never, attempts=ATTEMPTS_MAX
         )

@@ -183,7 +183,8 @@ class Leaser(Service):
         left_running = {domain.id: domain.in_flight for domain in leased if domain.in_flight}
         lost = await self._store.load_tasks(left_running) if left_running else []
         for domain in leased:
-            self._held.add(HeldDomain(domain.id, domain.name, domain.epoch, self._held))
+            held = HeldDomain(domain.id, domain.name, domain.epoch, self._held, pace=domain.pace)
+            self._held.add(held)
         for task in lost:
             domain_held = self._held.get(task.domain_id)
             if domain_held is not None:

@@ -12,6 +12,7 @@ import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
 from pacewheel.store.faults import DRIVER_ERRORS, translate
 from pacewheel.store.pool import connect
@@ -108,7 +109,14 @@ class PostgresLeases:
             [row["epoch"] for row in found],
         )
         return [
-            LeasedDomain(row["id"], row["name"], row["epoch"], row["in_flight"], row["wake_in_ms"])
+            LeasedDomain(
+                row["id"],
+                row["name"],
+                row["epoch"],
+                row["in_flight"],
+                row["wake_in_ms"],
+                Pace(row["adaptive_delay_ms"], row["failures"], row["successes"], row["is_open"]),
+            )
             for row in rows
         ]
 
