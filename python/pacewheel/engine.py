@@ -191,7 +191,11 @@ class Engine:
         try:
             await migrate(self._dsn, config.schema, pooler=config.pooler)
             store = Store(
-                self._dsn, schema=config.schema, pool_max=config.pool_max, pooler=config.pooler
+                self._dsn,
+                schema=config.schema,
+                pool_max=config.pool_max,
+                pooler=config.pooler,
+                on_error=lambda known: self.metrics.database_errors.labels(known).inc(),
             )
             await store.open()
         except BaseException:

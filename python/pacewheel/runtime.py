@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pacewheel.held import HeldDomain
     from pacewheel.metrics import Metrics
     from pacewheel.model import Outcome, Task
-    from pacewheel.pacing import Lesson
+    from pacewheel.pacing import Lesson, Pace
     from pacewheel.ports import LeasedDomain, LostTask, Settlement
     from pacewheel.registry import Registry
     from pacewheel.service import Service
@@ -67,6 +67,7 @@ class Runtime:
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
+            metrics=self._metrics,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
             on_room=self._on_room,
@@ -106,6 +107,7 @@ class Runtime:
             store=store.leases,
             held=self._held,
             registry=self._registry,
+            metrics=self._metrics,
             on_leased=self._on_leased,
             on_lost_task=self._on_lost_task,
             on_dropped=self._on_dropped,
@@ -187,6 +189,8 @@ class Runtime:
             settlement = settlement_of(task, handler, outcome, duration_ms)
             settlement.lesson = self._learn(domain, handler, outcome, duration_ms)
             self._settler.add(settlement)
+        else:
+            self._metrics.attempts.labels("interrupted").inc()
         self._dispatcher.end(domain, task, outcome)
 
     def _learn(
@@ -195,11 +199,30 @@ class Runtime:
         said, block_s = said_of(outcome, handler), outcome.block_domain_s
         if domain.pace is CALM and not said.blocking and not said.failed and block_s is None:
             return None
-        began_ms = monotonic_ms() - duration_ms
+        began_ms, before = monotonic_ms() - duration_ms, domain.pace
         lesson = domain.learn(said, handler.breaker, began_ms=began_ms, block_s=block_s)
-        if lesson is not None and lesson.block_ms:
+        if lesson is None:
+            return None
+        if lesson.block_ms:
             self._dispatcher.blocked(domain)
+        self._count(domain, before, lesson)
         return lesson
+
+    def _count(self, domain: HeldDomain, before: Pace, lesson: Lesson) -> None:
+        """Count and log what changed of a domain's pace."""
+        pace = lesson.pace
+        if pace.is_open and pace.failures > before.failures:
+            self._metrics.breaker_openings.inc()
+            log.info(
+                "%s failed %d times in a row: nothing of it starts for %g s",
+                domain.name,
+                pace.failures,
+                lesson.block_ms / 1000,
+            )
+        if pace.adaptive_delay_ms != before.adaptive_delay_ms:
+            is_slower = pace.adaptive_delay_ms > before.adaptive_delay_ms
+            self._metrics.pace_changes.labels("slower" if is_slower else "faster").inc()
+            log.debug("%s: adaptive delay is %d ms now", domain.name, pace.adaptive_delay_ms)
 
     def _on_settled(self, domain: HeldDomain, batch: Sequence[Settlement]) -> None:
         for item in batch:

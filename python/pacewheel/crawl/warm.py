@@ -50,9 +50,7 @@ ROBOTS_DOCUMENT = "robots"
 
 MAX_REDIRECTS = 5
 
-BREAKER = Breaker(
-    frozenset({"timeout", "dns", "connect", "tls", "http_5xx", "blocked"})
-)
+BREAKER = Breaker(frozenset({"timeout", "dns", "connect", "tls", "http_5xx", "blocked"}))
 """What, many times in a row, says that the site is down or refuses us; a 4xx is its page's own."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -6,6 +6,9 @@ with the statements of sql/ behind methods of the same names.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from pacewheel.store.faults import ignore
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
@@ -14,19 +17,31 @@ from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.tasks import PostgresTasks
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 __all__ = ["Store", "migrate", "pending"]
 
 
 class Store:
     """The database as the engine sees it."""
 
-    def __init__(self, dsn: str, *, schema: str, pool_max: int, pooler: bool) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str,
+        pool_max: int,
+        pooler: bool,
+        on_error: Callable[[str], None] = ignore,
+    ) -> None:
+        """`on_error` is called with the SQLSTATE class of each statement that failed."""
         queries = load_queries(schema)
-        self._pool = WorkPool(dsn, size_max=pool_max, pooler=pooler)
+        self._pool = WorkPool(dsn, size_max=pool_max, pooler=pooler, on_error=on_error)
         self._queries = queries
         self.tasks = PostgresTasks(self._pool, queries)
         self.jobs = PostgresJobs(self._pool, queries, self.tasks)
-        self.leases = PostgresLeases(dsn, queries, pooler=pooler)
+        self.leases = PostgresLeases(dsn, queries, pooler=pooler, on_error=on_error)
         self.listener = PostgresListener(dsn, schema, pooler=pooler)
 
     async def open(self) -> None:

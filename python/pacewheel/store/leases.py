@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
-from pacewheel.store.faults import DRIVER_ERRORS, translate
+from pacewheel.store.faults import DRIVER_ERRORS, sqlstate_class, translate
 from pacewheel.store.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import asyncpg
 
@@ -28,8 +28,16 @@ HEARTBEAT_TIMEOUT_S = 5.0
 class PostgresLeases:
     """`LeaseStore` on one reserved connection."""
 
-    def __init__(self, dsn: str, queries: Mapping[str, str], *, pooler: bool) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        queries: Mapping[str, str],
+        *,
+        pooler: bool,
+        on_error: Callable[[str], None],
+    ) -> None:
         self._dsn = dsn
+        self._on_error = on_error
         self._queries = queries
         self._pooler = pooler
         self._connection: asyncpg.Connection | None = None
@@ -50,6 +58,7 @@ class PostgresLeases:
                     self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
                 )
             except DRIVER_ERRORS as error:
+                self._on_error(sqlstate_class(error))
                 connection, self._connection = self._connection, None
                 connection.terminate()
                 raise translate(error, self._dsn) from error

@@ -16,7 +16,14 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 
-from pacewheel.store.faults import DRIVER_ERRORS, is_retryable, is_unavailable, translate
+from pacewheel.store.faults import (
+    DRIVER_ERRORS,
+    ignore,
+    is_retryable,
+    is_unavailable,
+    sqlstate_class,
+    translate,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -72,8 +79,16 @@ async def connect(dsn: str, *, pooler: bool = False) -> asyncpg.Connection:
 class WorkPool:
     """The connections that claim, settle and enqueue; at most `size_max`, opened as they are needed."""
 
-    def __init__(self, dsn: str, *, size_max: int, pooler: bool) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        size_max: int,
+        pooler: bool,
+        on_error: Callable[[str], None] = ignore,
+    ) -> None:
         self._dsn = dsn
+        self._on_error = on_error
         self._size_max = size_max
         self._pooler = pooler
         self._pool: asyncpg.Pool | None = None
@@ -127,6 +142,7 @@ class WorkPool:
                 async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
                     return await work(connection)
             except DRIVER_ERRORS as error:
+                self._on_error(sqlstate_class(error))
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
                     continue
