@@ -265,7 +265,7 @@ CREATE INDEX results_default_job_id_task_id_idx ON pacewheel.results_default USI
 CREATE INDEX tasks_claim ON pacewheel.tasks USING btree (domain_id, job_id, priority DESC,
         id DESC) WHERE (status = 0);
 
-CREATE INDEX tasks_failed ON pacewheel.tasks USING btree (domain_id, job_id) WHERE (status = 4);
+CREATE INDEX tasks_failed ON pacewheel.tasks USING btree (domain_id, job_id, id) WHERE (status = 4);
 
 CREATE INDEX tasks_wake ON pacewheel.tasks USING btree (domain_id, ready_at) WHERE (status = 1);
 

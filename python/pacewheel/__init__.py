@@ -12,6 +12,7 @@ from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
 from pacewheel.model import (
     Enqueued,
+    FailedTask,
     JobInfo,
     JobState,
     NewTask,
@@ -31,6 +32,7 @@ __all__ = [
     "Config",
     "Engine",
     "Enqueued",
+    "FailedTask",
     "Job",
     "JobInfo",
     "JobState",

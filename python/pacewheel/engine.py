@@ -16,13 +16,15 @@ the next.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import random
 import signal
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
-from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
+from pacewheel.errors import ConfigInvalid, EngineFailed, StoreRefused, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask
+    from pacewheel.model import Enqueued, FailedTask, JobInfo, JobSummary, NewTask
     from pacewheel.pacing import Breaker
     from pacewheel.registry import HandlerFunction
 
@@ -40,6 +42,7 @@ log = logging.getLogger("pacewheel.engine")
 
 ENQUEUE_ROWS_MAX = 1000
 IDLE_POLL_S = 0.05
+START_PAUSE_S = 1.0
 FAILED = 0
 
 
@@ -81,6 +84,16 @@ class Job:
         """
         return await self._engine.cancel_job(self.id)
 
+    async def failed_tasks(
+        self, *, limit: int = 1000, after: int | None = None
+    ) -> list[FailedTask]:
+        """Return tasks that failed for good, in the order of their ids; `after` is the last one seen.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+        return await self._engine.store.jobs.list_failed(self.id, limit=limit, after=after)
+
     async def info(self) -> JobInfo:
         """Return the job's row and counters now."""
         return await self._engine.store.jobs.get_job(self.id)
@@ -98,6 +111,8 @@ class Engine:
         self._store: Store | None = None
         self._runtime: Runtime | None = None
         self._failure: EngineFailed | None = None
+        self._was_away = False
+        """Whether the start had to wait for the database."""
         self._asked: asyncio.Queue[int] = asyncio.Queue()
 
     def handler(
@@ -235,6 +250,8 @@ class Engine:
             ensure_running=None if server is None else server.ensure_running,
             on_failure=self._on_failure,
         )
+        if self._was_away:
+            runtime.spare_others()
         try:
             await runtime.start()
         except BaseException:
@@ -269,14 +286,23 @@ class Engine:
         await self.stop()
 
     async def run(self) -> None:
-        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once."""
+        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once.
+
+        A database that is away is waited for, also at the start, however long: what supervises
+        this process need not start it again and again.
+
+        Raises:
+            StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
+            EngineFailed: a part of the engine gave up.
+        """
         loop = asyncio.get_running_loop()
         asked = self._asked
         signals = (signal.SIGTERM, signal.SIGINT)
         for number in signals:
             loop.add_signal_handler(number, asked.put_nowait, number)
         try:
-            await self.start()
+            if not await self._start_patiently():
+                return
             if await asked.get() == FAILED and self._failure is not None:
                 raise self._failure
             log.info("draining: no new tasks, %g s for those that run", self.config.grace_s)
@@ -292,6 +318,24 @@ class Engine:
             for number in signals:
                 loop.remove_signal_handler(number)
             await self.stop(0.0)
+
+    async def _start_patiently(self) -> bool:
+        """Start as soon as the database is there; return False when asked to stop meanwhile."""
+        while True:
+            try:
+                await self.start()
+                return True
+            except StoreRefused:
+                raise
+            except StoreUnavailable as error:
+                # Said once an outage, not once a try.
+                level = logging.DEBUG if self._was_away else logging.WARNING
+                log.log(level, "the start waits for the database: %s", error)
+                self._was_away = True
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(START_PAUSE_S * random.uniform(0.5, 1.5)):
+                    await self._asked.get()
+                    return False
 
     async def run_until_idle(self) -> None:
         """Start, return when no live task of the registered handlers is left, and stop.

@@ -238,6 +238,20 @@ class JobSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
+
+    id: int
+    target: str
+    key: str
+    attempt: int
+    error: str | None
+    http_status: int | None
+    message: str | None
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Enqueued:
     """What became of tasks: new, there already, over max_tasks, refused by a final job."""
 

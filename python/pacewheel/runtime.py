@@ -133,6 +133,10 @@ class Runtime:
             sweep_s=config.sweep_s,
         )
 
+    def spare_others(self) -> None:
+        """Declare nobody dead for a while; call before the start when the database was away."""
+        self._leaser.spare_others()
+
     async def start(self) -> None:
         """Register and lease, then start every service; tasks can run when it returns.
 

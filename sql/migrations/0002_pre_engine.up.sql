@@ -25,8 +25,8 @@ WHERE j.waiting > 0;
 -- Connections that the process may open at most, for the sum that the server must bear.
 ALTER TABLE pacewheel.workers ADD COLUMN connections integer NOT NULL DEFAULT 0;
 
--- Dead letters: rare, so the index costs a completion nothing.
-CREATE INDEX tasks_failed ON pacewheel.tasks (domain_id, job_id) WHERE status = 4;
+-- Dead letters: rare, so the index costs a completion nothing. Listed by id, page after page.
+CREATE INDEX tasks_failed ON pacewheel.tasks (domain_id, job_id, id) WHERE status = 4;
 
 -- Outbox of raises, one row a task, merged by maximum: the durable image of the debounce buffers. NOTIFY is only its
 -- bell.

@@ -82,6 +82,11 @@ async def list_jobs(explain: Explainer, _dsn: str) -> Any:
     return await explain.jobs.list_jobs(ids=None, domain=None, live_only=True, limit=1000)
 
 
+async def list_failed(explain: Explainer, _dsn: str) -> Any:
+    """Read a page of one job's failed tasks, from somewhere in the middle."""
+    return await explain.jobs.list_failed(1, limit=BATCH_ROWS, after=0)
+
+
 @dataclass(frozen=True)
 class Case:
     """A statement, a use of it, and what it may read of tasks, by which index."""
@@ -154,6 +159,13 @@ CASES = [
         100,
         1500,
         SMALL_JOB,
+    ),
+    Case(
+        "list_failed_tasks",
+        list_failed,
+        frozenset({"tasks_failed"}),
+        BATCH_ROWS,
+        16 * BATCH_ROWS,
     ),
     Case(
         "list_jobs", list_jobs, frozenset({"tasks_pkey", "tasks_wake"}), 6 * DOMAINS, 700, RUNNING

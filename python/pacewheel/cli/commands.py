@@ -108,11 +108,20 @@ def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     jobs.add_argument("--json", action="store_true", help="as one JSON object a line")
     options.add_settings(jobs, _LOOK_SETTINGS)
 
-    job = subparsers.add_parser("job", help="show or cancel one job", allow_abbrev=False)
+    job = subparsers.add_parser(
+        "job", help="show or cancel one job, list what failed of it", allow_abbrev=False
+    )
     actions = job.add_subparsers(metavar="ACTION", required=True)
     show = _add(actions, "show", "jobs:show_job", "show a job with the sums over its results")
     cancel = _add(actions, "cancel", "jobs:cancel_job", "end a job and its tasks")
-    for parser in (show, cancel):
+    failed = _add(
+        actions,
+        "failed",
+        "jobs:list_failed",
+        "list the tasks that failed for good, with their last error",
+    )
+    failed.add_argument("--limit", metavar="N", default="1000", help="at most so many")
+    for parser in (show, cancel, failed):
         parser.add_argument("id", metavar="ID", help="the job's number")
         parser.add_argument("--json", action="store_true", help="as one JSON object")
         options.add_settings(parser, _LOOK_SETTINGS)

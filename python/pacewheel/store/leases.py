@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
-from pacewheel.store.faults import DRIVER_ERRORS, sqlstate_class, translate
+from pacewheel.store.faults import DRIVER_ERRORS, ignore, sqlstate_class, translate
 from pacewheel.store.pool import connect
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PostgresLeases:
         queries: Mapping[str, str],
         *,
         pooler: bool,
-        on_error: Callable[[str], None],
+        on_error: Callable[[str], None] = ignore,
     ) -> None:
         self._dsn = dsn
         self._on_error = on_error
