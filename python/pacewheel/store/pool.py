@@ -100,9 +100,10 @@ class WorkPool:
             StoreUnavailable: the database can't be reached, or refuses.
         """
         try:
-            self._pool = await asyncpg.create_pool(
+            # Kept at none: the driver would fill a floor up by itself, and log each try of an outage.
+            pool = await asyncpg.create_pool(
                 self._dsn,
-                min_size=1,
+                min_size=0,
                 max_size=self._size_max,
                 init=_set_up,
                 reset=_keep,
@@ -112,6 +113,8 @@ class WorkPool:
                 statement_cache_size=0 if self._pooler else 100,
                 server_settings=None if self._pooler else _SETTINGS,
             )
+            async with pool.acquire(timeout=CONNECT_TIMEOUT_S):
+                self._pool = pool
         except (*DRIVER_ERRORS, ValueError) as error:
             raise translate(error, self._dsn) from error
 
