@@ -88,11 +88,62 @@ CREATE TABLE pacewheel.jobs (
     options jsonb DEFAULT '{}'::jsonb NOT NULL,
     backoff bigint DEFAULT 0 NOT NULL,
     error text,
+    resumed_at timestamp with time zone,
     retries_job_id bigint,
     CONSTRAINT jobs_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT jobs_max_tasks_check CHECK ((max_tasks > 0))
 )
 WITH (fillfactor='50');
+
+CREATE TABLE pacewheel.tasks (
+    domain_id bigint NOT NULL,
+    id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    priority double precision NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    ready_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    attempt smallint DEFAULT 0 NOT NULL,
+    status smallint NOT NULL,
+    waiting_reason smallint,
+    target text NOT NULL,
+    key text,
+    payload jsonb
+)
+WITH (fillfactor='85', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000',
+        autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0.05');
+
+CREATE VIEW pacewheel.job_states AS
+ SELECT j.id AS job_id,
+    j.domain_id,
+    (j.pending - r.running) AS pending,
+    j.backoff,
+    (j.waiting - j.backoff) AS scheduled,
+    r.running,
+        CASE
+            WHEN (j.status > 2) THEN NULL::text
+            WHEN (j.status = 2) THEN 'job_paused'::text
+            WHEN ((d.blocked_until > statement_timestamp()) OR (d.block_reason = 'circuit_open'::text)) THEN
+        'domain_blocked'::text
+            WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
+            WHEN ((d.gap_ms > 0) AND (d.next_slot_at > statement_timestamp())) THEN 'domain_delay'::text
+            ELSE 'worker_capacity'::text
+        END AS pending_reason,
+        CASE
+            WHEN ((j.status > 1) OR (r.running >= j.concurrency)) THEN NULL::double precision
+            ELSE ((GREATEST((0)::numeric, EXTRACT(epoch FROM (d.blocked_until - statement_timestamp())),
+            CASE
+                WHEN (d.gap_ms > 0) THEN EXTRACT(epoch FROM (d.next_slot_at - statement_timestamp()))
+                ELSE NULL::numeric
+            END))::double precision * (1000)::double precision)
+        END AS pending_in_ms
+   FROM ((pacewheel.jobs j
+     JOIN pacewheel.domains d ON ((d.id = j.domain_id)))
+     CROSS JOIN LATERAL ( SELECT count(*) AS running
+           FROM unnest(d.in_flight) f(id)
+          WHERE ( SELECT ((t.job_id = j.id) AND (t.status = 0))
+                   FROM pacewheel.tasks t
+                  WHERE ((t.domain_id = d.id) AND (t.id = f.id)))) r);
 
 ALTER TABLE pacewheel.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pacewheel.jobs_id_seq
@@ -152,24 +203,6 @@ CREATE TABLE pacewheel.results_default (
     detail jsonb
 );
 
-CREATE TABLE pacewheel.tasks (
-    domain_id bigint NOT NULL,
-    id bigint NOT NULL,
-    job_id bigint NOT NULL,
-    priority double precision NOT NULL,
-    created_at timestamp with time zone NOT NULL,
-    ready_at timestamp with time zone,
-    finished_at timestamp with time zone,
-    attempt smallint DEFAULT 0 NOT NULL,
-    status smallint NOT NULL,
-    waiting_reason smallint,
-    target text NOT NULL,
-    key text,
-    payload jsonb
-)
-WITH (fillfactor='85', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000',
-        autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0.05');
-
 CREATE VIEW pacewheel.task_states AS
  SELECT t.domain_id,
     t.id,
@@ -189,23 +222,15 @@ CREATE VIEW pacewheel.task_states AS
         END AS owner,
         CASE
             WHEN (t.status = 1) THEN (ARRAY['retry_backoff'::text, 'scheduled'::text])[(t.waiting_reason + 1)]
-            WHEN ((t.status <> 0) OR (t.id = ANY (d.in_flight))) THEN NULL::text
-            WHEN (j.status = 2) THEN 'job_paused'::text
-            WHEN (d.blocked_until > clock_timestamp()) THEN 'domain_blocked'::text
-            WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
-            WHEN ((d.gap_ms > 0) AND (d.next_slot_at > clock_timestamp())) THEN 'domain_delay'::text
-            ELSE 'worker_capacity'::text
+            WHEN ((t.status = 0) AND (t.id <> ALL (d.in_flight))) THEN s.pending_reason
+            ELSE NULL::text
         END AS waiting_reason,
     t.created_at,
     t.ready_at,
     t.finished_at
-   FROM (((pacewheel.tasks t
+   FROM ((pacewheel.tasks t
      JOIN pacewheel.domains d ON ((d.id = t.domain_id)))
-     JOIN pacewheel.jobs j ON ((j.id = t.job_id)))
-     LEFT JOIN LATERAL ( SELECT count(*) AS running
-           FROM (unnest(d.in_flight) f(id)
-             JOIN pacewheel.tasks ft ON (((ft.domain_id = d.id) AND (ft.id = f.id))))
-          WHERE ((ft.job_id = j.id) AND (ft.status = 0))) r ON ((t.status = 0)));
+     LEFT JOIN pacewheel.job_states s ON (((s.job_id = t.job_id) AND (t.status = 0))));
 
 CREATE TABLE pacewheel.workers (
     id bigint NOT NULL,
@@ -220,6 +245,43 @@ CREATE TABLE pacewheel.workers (
     handlers text[] DEFAULT '{}'::text[] NOT NULL,
     connections integer DEFAULT 0 NOT NULL
 );
+
+CREATE VIEW pacewheel.waiting AS
+ SELECT s.job_id,
+    s.domain_id,
+    d.name AS domain,
+    w.reason,
+    w.tasks,
+        CASE
+            WHEN (w.code IS NULL) THEN s.pending_in_ms
+            ELSE ( SELECT ((EXTRACT(epoch FROM
+        (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
+               FROM pacewheel.tasks t
+              WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND
+        (t.waiting_reason = w.code)))
+        END AS expected_in_ms,
+        CASE w.reason
+            WHEN 'job_paused'::text THEN format('job %s is paused'::text, s.job_id)
+            WHEN 'domain_blocked'::text THEN format('domain %s is blocked (%s)'::text, d.name,
+        COALESCE(d.block_reason, 'retry_after'::text))
+            WHEN 'concurrency_limit'::text THEN format('job %s runs %s of %s'::text, s.job_id, s.running,
+        j.concurrency)
+            WHEN 'domain_delay'::text THEN format('domain %s permits a request every %s ms'::text, d.name, d.gap_ms)
+            WHEN 'retry_backoff'::text THEN 'their own delay after a failed attempt'::text
+            WHEN 'scheduled'::text THEN 'the time they are scheduled for'::text
+            ELSE
+            CASE
+                WHEN (o.id IS NOT NULL) THEN format('worker %s on %s has no free slot'::text, o.id, o.host)
+                ELSE format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name)
+            END
+        END AS holder
+   FROM ((((pacewheel.job_states s
+     JOIN pacewheel.jobs j ON ((j.id = s.job_id)))
+     JOIN pacewheel.domains d ON ((d.id = s.domain_id)))
+     LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL))))
+     CROSS JOIN LATERAL ( VALUES (NULL::integer,s.pending_reason,s.pending), (0,'retry_backoff'::text,s.backoff),
+        (1,'scheduled'::text,s.scheduled)) w(code, reason, tasks))
+  WHERE ((j.status < 3) AND (w.tasks > 0));
 
 ALTER TABLE pacewheel.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pacewheel.workers_id_seq

@@ -28,7 +28,15 @@ def dump(dsn: str) -> str:
     done = subprocess.run(
         [program, *options, dsn], capture_output=True, text=True, check=True, timeout=60
     )
-    return HEADER + normalise(done.stdout)
+    return HEADER + normalise(_without_functions(done.stdout))
+
+
+def _without_functions(text: str) -> str:
+    """Drop the functions that have a file of their own in sql/functions."""
+    for file in (SCHEMA_FILE.parent / "functions").iterdir():
+        start = rf"CREATE FUNCTION pacewheel\.{file.stem}\("
+        text = re.sub(rf"{start}.*?\n +AS (\$\w*\$).*?\1;\n", "", text, flags=re.DOTALL)
+    return text
 
 
 def normalise(text: str) -> str:
@@ -42,8 +50,8 @@ def normalise(text: str) -> str:
 
 
 def _wrap(line: str) -> list[str]:
-    # Broken only behind a comma outside quotes, where a line break changes nothing.
-    parts = re.split(r"(?<=,) (?=(?:[^']*'[^']*')*[^']*$)", line)
+    # Broken only behind a comma or a keyword outside quotes, where a line break changes nothing.
+    parts = re.split(r"(?:(?<=,)|(?<= THEN)|(?<= AS)|(?<= AND)|(?<=FROM)) (?=(?:[^']*'[^']*')*[^']*$)", line)
     lines = [parts[0]]
     for part in parts[1:]:
         if len(lines[-1]) + 1 + len(part) <= COLUMNS_MAX:

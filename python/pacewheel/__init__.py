@@ -18,14 +18,18 @@ from pacewheel.model import (
     NewTask,
     Outcome,
     OutcomeKind,
+    StuckJob,
     Task,
+    TaskInfo,
     TaskState,
+    Waiting,
     WaitingReason,
 )
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
-    from pacewheel.engine import Engine, Job
+    from pacewheel.engine import Engine
+    from pacewheel.job import Job
 
 __all__ = [
     "Breaker",
@@ -40,8 +44,11 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "PacewheelError",
+    "StuckJob",
     "Task",
+    "TaskInfo",
     "TaskState",
+    "Waiting",
     "WaitingReason",
 ]
 

@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreRefused, StoreUnavailable
+from pacewheel.job import Job
 from pacewheel.metrics import Metrics
+from pacewheel.model import WaitingReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
 from pacewheel.store import Store, migrate
@@ -34,69 +36,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pacewheel.model import Enqueued, FailedTask, JobInfo, JobSummary, NewTask
+    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
+    from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
 
 ENQUEUE_ROWS_MAX = 1000
+STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 START_PAUSE_S = 1.0
 FAILED = 0
-
-
-class Job:
-    """A job by its id; everything it is lives in the database."""
-
-    def __init__(self, engine: Engine, job_id: int, domain: str) -> None:
-        self._engine = engine
-        self.id = job_id
-        self.domain = domain
-
-    def __repr__(self) -> str:
-        return f"Job(id={self.id}, domain={self.domain!r})"
-
-    async def enqueue(self, tasks: Sequence[NewTask]) -> Enqueued:
-        """Add tasks, thousands at once, each key once a job; return what became of them.
-
-        Each thousand is a transaction of its own: after an error those before it are in, and
-        offering all again is safe.
-
-        Raises:
-            JobFinal, JobUnknown: the job takes no tasks.
-        """
-        return await self._engine.enqueue(self.id, tasks)
-
-    async def finish_discovery(self) -> None:
-        """Say that no more tasks come from outside: the job ends when its last task does.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to finish.
-        """
-        await self._engine.store.jobs.finish_discovery(self.id)
-
-    async def cancel(self) -> int:
-        """Cancel the job and its live tasks; return how many those were.
-
-        Raises:
-            JobFinal, JobUnknown: there is nothing to cancel.
-        """
-        return await self._engine.cancel_job(self.id)
-
-    async def failed_tasks(
-        self, *, limit: int = 1000, after: int | None = None
-    ) -> list[FailedTask]:
-        """Return tasks that failed for good, in the order of their ids; `after` is the last one seen.
-
-        Raises:
-            JobUnknown: there is no such job.
-        """
-        return await self._engine.store.jobs.list_failed(self.id, limit=limit, after=after)
-
-    async def info(self) -> JobInfo:
-        """Return the job's row and counters now."""
-        return await self._engine.store.jobs.get_job(self.id)
 
 
 class Engine:
@@ -376,9 +327,10 @@ class Engine:
 
         `domain` is the key that is paced: `domain_delay_ms` sets the least gap between two of its
         requests (None leaves it). The job runs at most `concurrency` tasks at once, and takes
-        `max_tasks` at most. While `discovery_open` it does not end by itself; see
-        `Job.finish_discovery`. With `unless_live`, a live job of this domain and handler is
-        returned as it is, if there is one; of several callers at once, one creates.
+        `max_tasks` at most. Jobs of one domain share its slots: one whose `priority` is one higher
+        gets eight times as many, and no job gets none. While `discovery_open` it does not end by
+        itself; see `Job.finish_discovery`. With `unless_live`, a live job of this domain and
+        handler is returned as it is, if there is one; of several callers at once, one creates.
 
         Raises:
             ConfigInvalid: a value can't work.
@@ -408,8 +360,16 @@ class Engine:
         )
         return Job(self, job_id, domain)
 
-    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+    async def enqueue(
+        self,
+        job_id: int,
+        tasks: Sequence[NewTask],
+        *,
+        connection: CallersConnection | None = None,
+    ) -> Enqueued:
         """Add tasks to a job; see `Job.enqueue`."""
+        if connection is not None:
+            return await self._enqueue_within(connection, job_id, tasks)
         total = await self.store.tasks.enqueue_tasks(job_id, tasks[:ENQUEUE_ROWS_MAX])
         for start in range(ENQUEUE_ROWS_MAX, len(tasks), ENQUEUE_ROWS_MAX):
             if total.refused:
@@ -418,6 +378,22 @@ class Engine:
                 job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
             )
             total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
+        if total.refused:
+            await self.store.jobs.refuse(job_id)
+        delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
+        self.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
+        return total
+
+    async def _enqueue_within(
+        self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask]
+    ) -> Enqueued:
+        if not connection.is_in_transaction():
+            message = (
+                "the connection has no transaction open: enqueue inside 'async with "
+                "connection.transaction()', or without a connection"
+            )
+            raise ConfigInvalid(message)
+        total = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
         if total.refused:
             await self.store.jobs.refuse(job_id)
         return total
@@ -447,10 +423,12 @@ class Engine:
         """Sum up the last attempts of a job's tasks of one kind (their payload's `kind`)."""
         return await self.store.jobs.summarise_job(job_id, kind)
 
-    async def cancel_job(self, job_id: int) -> int:
-        """Cancel a job and its live tasks, stop their handlers; return how many tasks.
+    async def explain(
+        self, *, job_ids: Sequence[int] | None = None, domain: str | None = None
+    ) -> list[Waiting]:
+        """Return why live tasks wait, one entry a job and reason; none is left out."""
+        return await self.store.explanations.explain_waiting(job_ids, domain)
 
-        Raises:
-            JobFinal, JobUnknown: there is nothing to cancel.
-        """
-        return await self.store.jobs.cancel_job(job_id)
+    async def find_stuck_jobs(self, idle_s: float = STUCK_S) -> list[StuckJob]:
+        """Return jobs without progress for so long although no gate asks them to wait so long."""
+        return await self.store.explanations.find_stuck_jobs(idle_s)

@@ -73,6 +73,12 @@ class JobUnknown(StoreError):
     exit_code = 2
 
 
+class TaskUnknown(StoreError):
+    """The job has no task with this key."""
+
+    exit_code = 2
+
+
 class SchemaMismatch(PacewheelError):
     """The database's schema is missing, older or newer than this code, or the server is too old."""
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import DomainBlocked, LeaseLost
+from pacewheel.model import WaitingReason
 from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, learn
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class HeldDomain:
     __slots__ = (
         "_gate",
         "_held",
+        "ahead",
         "block_reason",
         "blocked_until_ms",
         "cursors",
@@ -50,6 +52,7 @@ class HeldDomain:
         "returned",
         "running",
         "unsettled",
+        "waiting_for",
         "wake_at_ms",
     )
 
@@ -74,6 +77,10 @@ class HeldDomain:
         """Handlers that run, by job id."""
         self.cursors: dict[int, Cursor] = {}
         """Where reading goes on, by job id; without one it starts from the top."""
+        self.ahead: dict[int, float] = {}
+        """By how much a job is ahead of its share of the domain; only while jobs share it."""
+        self.waiting_for = WaitingReason.WORKER_CAPACITY
+        """What held back, after the last claim, the tasks it left."""
         self.recheck = False
         """Ask for more tasks when a handler ends (the last claim met a limit)."""
         self.returned = 0
@@ -99,6 +106,19 @@ class HeldDomain:
         self.cursors[job_id] = (poke, priority, task_id)
         self.running[job_id] = self.running.get(job_id, 0) + 1
         self.idle_since_ms = None
+
+    def share(
+        self, job_ids: Sequence[int], tags: Sequence[float], strides: Sequence[float]
+    ) -> None:
+        """Note what a claim gave to jobs that share the domain, each task with its tag and stride.
+
+        Time is counted from the last tag served, so a job that had nothing to do gains no credit.
+        """
+        served = max(tags)
+        ahead = {job_id: at - served for job_id, at in self.ahead.items()}
+        for job_id, tag, stride in zip(job_ids, tags, strides, strict=True):
+            ahead[job_id] = tag + stride - served
+        self.ahead = {job_id: at for job_id, at in ahead.items() if at > 0}
 
     def ended(self, job_id: int) -> None:
         """Note that a handler of this job ended; its task stays unsettled."""

@@ -176,7 +176,8 @@ class Task:
 class JobInfo:
     """A job's row and counters at one instant; `running` is part of `pending` in the row, not here.
 
-    `gap_ms` is the gap its domain permits between two requests now.
+    `gap_ms` is the gap its domain permits between two requests now; `error` says why the job
+    failed; `retries_job_id` names the job whose failed tasks it runs again.
     """
 
     id: int
@@ -188,6 +189,8 @@ class JobInfo:
     max_tasks: int | None
     options: dict[str, Any]
     discovery_open: bool
+    error: str | None
+    retries_job_id: int | None
     total: int
     pending: int
     waiting: int
@@ -213,6 +216,55 @@ class JobInfo:
     def settled(self) -> int:
         """Tasks that are final."""
         return self.completed + self.failed + self.skipped + self.cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Tasks of one job that wait for one reason.
+
+    `expected_in_ms`: when the first of them may start as far as is known; None when it depends on
+    others. `holder` says in words what they wait for.
+    """
+
+    job_id: int
+    domain: str
+    reason: WaitingReason
+    tasks: int
+    expected_in_ms: float | None
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """A task at one instant; `reason`, `expected_in_ms` and `holder` as in `Waiting` while it waits.
+
+    `attempt` counts the attempts settled, `error` is the last one's, `owner` the worker that holds
+    its domain.
+    """
+
+    job_id: int
+    domain: str
+    target: str
+    state: TaskState
+    reason: WaitingReason | None
+    expected_in_ms: float | None
+    holder: str | None
+    priority: float
+    attempt: int
+    owner: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StuckJob:
+    """A job that has made no progress for `idle_s` although nothing asks it to wait so long."""
+
+    job_id: int
+    domain: str
+    tasks: int
+    reason: WaitingReason
+    holder: str
+    idle_s: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,9 @@ Cursor = tuple[int, float, int]
 class DomainClaim:
     """What a claim says of one domain: its tasks, best first, or why none and when to ask again.
 
-    `limited`: a job of it runs as many tasks as it may.
+    `limited`: a job of it runs as many tasks as it may. Beside the tasks: how long each was
+    claimable, whether a pause of its job is why (None: of none), and, when jobs share the domain,
+    each one's tag and stride.
     """
 
     domain_id: int
@@ -77,6 +79,10 @@ class DomainClaim:
     slot_in_ms: float
     limited: bool
     wake_in_ms: float | None
+    waits_ms: Sequence[int]
+    tags: Sequence[float] | None
+    strides: Sequence[float] | None
+    paused: Sequence[bool] | None
     tasks: list[ClaimedTask]
 
 
@@ -85,8 +91,8 @@ class ClaimRequest:
     """One claim over several domains.
 
     `unsettled` are the ids of all its tasks that the caller has not settled, `unsettled_domains`
-    the domain of each; `running` counts the tasks whose handler runs, by job, and `cursors` says
-    where each job is read on.
+    the domain of each; `running` counts the tasks whose handler runs, by job, `cursors` says
+    where each job is read on, and `ahead` how far a job is ahead of its share.
     """
 
     domain_ids: list[int]
@@ -95,6 +101,7 @@ class ClaimRequest:
     unsettled_domains: list[int]
     running: Mapping[int, int]
     cursors: Mapping[int, Cursor]
+    ahead: Mapping[int, float]
     tasks_max: int
     lead_ms: int
 
@@ -130,6 +137,16 @@ class Woken:
     domain_id: int
     woken: int
     wake_in_ms: float | None
+
+
+class CallersConnection(Protocol):
+    """What is used of an asyncpg connection that the caller brings, with a transaction open."""
+
+    def is_in_transaction(self) -> bool:
+        """Whether a transaction is open."""
+
+    async def fetchrow(self, query: str, *args: Any) -> Any:
+        """Run a statement and return its first row."""
 
 
 class LeaseStore(Protocol):

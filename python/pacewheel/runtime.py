@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from pacewheel.clock import monotonic_ms
 from pacewheel.held import Held
-from pacewheel.model import TaskState
+from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import said_of, settlement_of, settlement_of_lost
 from pacewheel.pacing import CALM
 from pacewheel.registry import ATTEMPTS_MAX, Handler
@@ -92,6 +92,7 @@ class Runtime:
             ready_in=self._waker.ready_in,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
+            waits=metrics.waits,
         )
         self._own(config, store, horizon_ms)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
@@ -232,6 +233,7 @@ class Runtime:
         for item in batch:
             if item.status is TaskState.WAITING and item.retry_in_ms is not None:
                 self._waker.ready_in(domain.id, item.retry_in_ms)
+                self._metrics.waits.observe_ms(WaitingReason.RETRY_BACKOFF, (item.retry_in_ms,))
             if item.outcome.discovered or item.outcome.robots_delay_ms is not None:
                 self._dispatcher.mark_due(domain.id)
         if domain.releasing and not domain.unsettled:

@@ -1,4 +1,5 @@
--- Undoes the second migration: the view of the first, then what was added.
+-- Undoes the second migration: the functions, the view of the first, then what was added.
+DROP FUNCTION pacewheel.enqueue, pacewheel.enqueue_tasks, pacewheel.explain_waiting;
 CREATE OR REPLACE VIEW pacewheel.task_states AS
 SELECT
     t.domain_id,
@@ -34,10 +35,12 @@ LEFT JOIN LATERAL (
     JOIN pacewheel.tasks ft ON ft.domain_id = d.id AND ft.id = f.id
     WHERE ft.job_id = j.id AND ft.status = 0
 ) r ON t.status = 0;
+DROP VIEW pacewheel.waiting, pacewheel.job_states;
 DROP TABLE pacewheel.priority_updates;
 DROP INDEX pacewheel.tasks_failed;
 ALTER TABLE pacewheel.workers DROP COLUMN connections;
-ALTER TABLE pacewheel.jobs DROP COLUMN backoff, DROP COLUMN error, DROP COLUMN retries_job_id;
+ALTER TABLE pacewheel.jobs DROP COLUMN backoff, DROP COLUMN error, DROP COLUMN resumed_at,
+    DROP COLUMN retries_job_id;
 ALTER TABLE pacewheel.domains
     DROP COLUMN gap_ms, DROP COLUMN adaptive_delay_ms, DROP COLUMN failures, DROP COLUMN successes,
     DROP COLUMN block_reason;

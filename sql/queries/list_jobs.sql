@@ -5,38 +5,25 @@
 -- rows: at most $4
 SELECT
     j.id, d.name AS domain, j.handler, j.status, j.priority, j.concurrency, j.max_tasks, j.options::text AS options,
-    j.discovery_open, j.total, j.pending - r.running AS pending, j.waiting, r.running, j.completed, j.failed,
+    j.discovery_open, j.error, j.retries_job_id, j.total, s.pending, j.waiting, s.running, j.completed, j.failed,
     j.skipped, j.cancelled, j.created_at, j.started_at, j.finished_at, d.owner,
     CASE
-        WHEN j.status >= 3 OR j.pending + j.waiting - r.running = 0 THEN NULL
-        WHEN j.status = 2 THEN 'job_paused'
-        WHEN d.blocked_until > c.now THEN 'domain_blocked'
-        WHEN j.pending - r.running = 0 THEN 'retry_backoff'
-        WHEN r.running >= j.concurrency THEN 'concurrency_limit'
-        WHEN d.gap_ms > 0 AND d.next_slot_at > c.now THEN 'domain_delay'
-        ELSE 'worker_capacity'
+        WHEN s.pending > 0 THEN s.pending_reason
+        WHEN s.backoff > 0 THEN 'retry_backoff'
+        WHEN s.scheduled > 0 THEN 'scheduled'
     END AS waiting_reason,
     CASE
-        WHEN j.status >= 3 OR j.pending + j.waiting - r.running = 0 THEN NULL
-        WHEN d.blocked_until > c.now THEN extract(epoch FROM d.blocked_until - c.now)::float8 * 1000
-        WHEN j.pending - r.running = 0 THEN (
-            SELECT extract(epoch FROM min(t.ready_at) - c.now)::float8 * 1000
+        WHEN s.pending > 0 THEN s.pending_in_ms
+        WHEN j.waiting > 0 THEN (
+            SELECT extract(epoch FROM min(t.ready_at) - statement_timestamp())::float8 * 1000
             FROM pacewheel.tasks t
-            WHERE t.domain_id = d.id AND t.status = 1
+            WHERE t.domain_id = d.id AND t.status = 1 AND t.job_id = j.id
         )
-        WHEN d.gap_ms > 0 AND d.next_slot_at > c.now THEN extract(epoch FROM d.next_slot_at - c.now)::float8 * 1000
-        ELSE 0
     END AS next_start_in_ms,
     d.gap_ms
 FROM pacewheel.jobs j
 JOIN pacewheel.domains d ON d.id = j.domain_id
-CROSS JOIN (SELECT clock_timestamp() AS now) c
-CROSS JOIN LATERAL (
-    SELECT count(*) AS running
-    FROM unnest(d.in_flight) AS f (id)
-    -- Looked up one by one: a join could read every pending task of the job.
-    WHERE (SELECT t.job_id = j.id AND t.status = 0 FROM pacewheel.tasks t WHERE t.domain_id = d.id AND t.id = f.id)
-) r
+JOIN pacewheel.job_states s ON s.job_id = j.id
 WHERE
     ($1::bigint[] IS NULL OR j.id = ANY ($1::bigint[]))
     AND ($2::text IS NULL OR d.name = $2)

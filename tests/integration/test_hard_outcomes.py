@@ -134,7 +134,7 @@ async def test_a_cancel_ends_tasks_that_were_enqueued_while_it_waited(dsn: str) 
     transaction = connection.transaction()
     await transaction.start()
     await store.tasks.insert_tasks(connection, job.id, [NewTask("late")], notify=False)
-    cancelling = asyncio.create_task(engine.cancel_job(job.id))
+    cancelling = asyncio.create_task(job.cancel())
 
     async def waits() -> bool:
         rows = await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted")

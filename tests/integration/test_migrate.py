@@ -238,7 +238,7 @@ async def test_a_user_without_create_is_told_so_and_can_use_a_schema_made_for_it
                 "GRANT USAGE ON SCHEMA pacewheel TO {user}",
                 "GRANT SELECT ON pacewheel.migrations TO {user}",
             ),
-            "permission denied for table jobs",
+            "permission denied for view job_states",
         ),
     ],
     ids=["no usage of the schema", "no table", "migrations alone"],
@@ -246,7 +246,7 @@ async def test_a_user_without_create_is_told_so_and_can_use_a_schema_made_for_it
 async def test_a_right_that_is_missing_at_run_time_is_named(
     empty_dsn: str, user: str, grants: tuple[str, ...], said: str
 ) -> None:
-    """One line with the table and what to do, whichever right is missing; exit code 3."""
+    """One line with the relation and what to do, whichever right is missing; exit code 3."""
     await migrate(empty_dsn, "pacewheel")
     await execute(empty_dsn, *(grant.format(user=user) for grant in grants))
     for words in (("jobs",), ("migrate", "--status")):

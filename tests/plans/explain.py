@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
@@ -133,6 +135,8 @@ class Explainer:
         self.connection = connection
         self.tasks = PostgresTasks(self, self.queries)  # type: ignore[arg-type]  # what it uses of a pool
         self.jobs = PostgresJobs(self, self.queries, self.tasks)  # type: ignore[arg-type]  # as above
+        self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks)  # type: ignore[arg-type]  # as above
+        self.explanations = PostgresExplanations(self, self.queries, self.jobs)  # type: ignore[arg-type]  # as above
         self.leases = PostgresLeases("", self.queries, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
@@ -176,7 +180,8 @@ class Explainer:
 
     async def fetchrow(self, query: str, *args: Any) -> Any:
         """Run or explain a statement; return its first row."""
-        return (await self.fetch(query, *args))[0]
+        rows = await self.fetch(query, *args)
+        return rows[0] if rows else None
 
     async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
         """Run `work` on this connection."""
@@ -195,7 +200,7 @@ def _literal(value: Any) -> str:
     if value is None:
         return "NULL"
     if isinstance(value, list | tuple):
-        items = ",".join("NULL" if item is None else str(item) for item in value)
+        items = ",".join("NULL" if item is None else f"{item}" for item in value)
         return f"'{{{items}}}'"
     return f"'{value}'"
 

@@ -14,6 +14,7 @@ import pytest
 
 from pacewheel import NewTask, Outcome, TaskState
 from pacewheel.ports import Settlement
+from pacewheel.states import JobVerb
 from tests.conftest import execute, fetch
 from tests.plans.explain import Explainer, Plan, explainer
 from tests.plans.shapes import DOMAINS, PREPARE, Shape, fill
@@ -75,7 +76,45 @@ async def lease(explain: Explainer, _dsn: str) -> Any:
 
 async def cancel(explain: Explainer, _dsn: str) -> Any:
     """Cancel a job of few tasks beside all the others; of its domain's waiting tasks it reads all."""
-    return await explain.jobs.cancel_job(DOMAINS + 1)
+    return await explain.changes.end_job(DOMAINS + 1, JobVerb.CANCEL)
+
+
+async def cancel_tasks(explain: Explainer, _dsn: str) -> Any:
+    """Cancel tasks by their keys."""
+    return await explain.changes.cancel_tasks(DOMAINS + 1, KEYS)
+
+
+async def reprioritise_tasks(explain: Explainer, _dsn: str) -> Any:
+    """Give tasks other priorities."""
+    return await explain.changes.reprioritise_tasks(DOMAINS + 1, dict.fromkeys(KEYS, 0.5))
+
+
+async def retry_tasks(explain: Explainer, _dsn: str) -> Any:
+    """Run all failed tasks of a job again."""
+    return await explain.changes.retry_tasks(DOMAINS + 1, None)
+
+
+async def retry_final(explain: Explainer, _dsn: str) -> Any:
+    """Run the failed tasks of a final job again, in a new one."""
+    await explain.connection.execute(
+        f"UPDATE pacewheel.jobs SET status = 3, failed = 1 WHERE id = {DOMAINS + 1}"
+    )
+    return await explain.changes.retry_tasks(DOMAINS + 1, None)
+
+
+async def explain_waiting(explain: Explainer, _dsn: str) -> Any:
+    """Say why the tasks of all jobs wait."""
+    return await explain.explanations.explain_waiting(None, None)
+
+
+async def explain_task(explain: Explainer, _dsn: str) -> Any:
+    """Say why one task waits."""
+    return await explain.explanations.explain_task(DOMAINS + 1, KEYS[0])
+
+
+async def find_stuck(explain: Explainer, _dsn: str) -> Any:
+    """Find jobs without progress."""
+    return await explain.explanations.find_stuck_jobs(0.0)
 
 
 async def list_jobs(explain: Explainer, _dsn: str) -> Any:
@@ -122,15 +161,20 @@ ORPHANS = (
 SMALL_JOB = (
     "INSERT INTO pacewheel.domains (name, owner, epoch) VALUES ('small', 1, 1) ON CONFLICT DO NOTHING",
     (
-        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency)"
-        f" SELECT {DOMAINS + 1}, 'h', 8 WHERE NOT EXISTS (SELECT FROM pacewheel.jobs WHERE id = {DOMAINS + 1})"
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, pending, waiting, failed)"
+        f" SELECT {DOMAINS + 1}, 'h', 8, 20, 10, 20"
+        f" WHERE NOT EXISTS (SELECT FROM pacewheel.jobs WHERE id = {DOMAINS + 1})"
     ),
     (
-        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at, target)"
-        f" SELECT {DOMAINS + 1}, n, {DOMAINS + 1}, 0, now(), n % 2, now() + interval '1 hour', 'small ' || n"
-        " FROM generate_series(1, 50) AS n ON CONFLICT DO NOTHING"
+        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at,"
+        " waiting_reason, target)"
+        f" SELECT {DOMAINS + 1}, hashtextextended('small ' || n, {DOMAINS + 1}), {DOMAINS + 1}, 0, now(),"
+        " s, CASE WHEN s = 1 THEN now() + interval '1 hour' END, CASE WHEN s = 1 THEN 1 END, 'small ' || n"
+        " FROM (SELECT n, (ARRAY[0, 0, 1, 4, 4])[1 + n % 5] AS s FROM generate_series(1, 50) AS n) x"
+        " ON CONFLICT DO NOTHING"
     ),
 )
+KEYS = [f"small {n}" for n in range(1, 21)]
 RUNNING = (
     (
         "UPDATE pacewheel.domains d SET in_flight = ARRAY(SELECT t.id FROM pacewheel.tasks t"
@@ -140,9 +184,10 @@ RUNNING = (
     "UPDATE pacewheel.jobs SET pending = 0 WHERE id = 1",
     "UPDATE pacewheel.domains SET in_flight = '{}' WHERE id = 1",
 )
+PKEY = frozenset({"tasks_pkey"})
 CASES = [
     Case("settle_tasks", settle, frozenset({"tasks_pkey"}), BATCH_ROWS, 24 * BATCH_ROWS),
-    Case("enqueue_tasks", enqueue, frozenset({"tasks_pkey"}), 0, 14 * BATCH_ROWS),
+    Case("enqueue_tasks", enqueue, frozenset({"tasks_pkey"}), 0, 16 * BATCH_ROWS),
     Case(
         "wake_tasks",
         wake,
@@ -154,13 +199,21 @@ CASES = [
     Case("find_leasable", lease, frozenset({"tasks_wake"}), DOMAINS, 300, ORPHANS),
     Case("lease_domains", lease, frozenset({"tasks_wake"}), DOMAINS, 600, ORPHANS),
     Case(
-        "cancel_job",
+        "end_job",
         cancel,
         frozenset({"tasks_claim", "tasks_wake", "tasks_pkey"}),
         100,
         1500,
         SMALL_JOB,
     ),
+    Case("find_tasks", cancel_tasks, PKEY, len(KEYS), 16 * 5 * len(KEYS), SMALL_JOB),
+    Case("cancel_tasks", cancel_tasks, PKEY, 2 * len(KEYS), 1500, SMALL_JOB),
+    Case("reprioritise_tasks", reprioritise_tasks, PKEY, 2 * len(KEYS), 1500, SMALL_JOB),
+    Case("retry_tasks", retry_tasks, PKEY | {"tasks_failed"}, 50, 1500, SMALL_JOB),
+    Case("read_failed_tasks", retry_final, frozenset({"tasks_failed"}), 25, 300, SMALL_JOB),
+    Case("explain_waiting", explain_waiting, PKEY | {"tasks_wake"}, 7 * DOMAINS, 900, RUNNING),
+    Case("explain_task", explain_task, PKEY | {"tasks_wake"}, 20, 300, SMALL_JOB),
+    Case("find_stuck_jobs", find_stuck, PKEY | {"tasks_wake"}, 7 * DOMAINS, 900, RUNNING),
     Case(
         "list_failed_tasks",
         list_failed,
@@ -200,7 +253,8 @@ async def test_a_statement_reads_no_more_than_its_work(dsn: str, case: Case) -> 
         await fill(dsn, MIXED, LARGE_ROWS - SMALL_ROWS, seed=2)
         await execute(dsn, *case.setup)
         large = await explained()
-        assert large.buffers() <= 1.3 * small.buffers() + 100, f"{small}\n{large}"
+        # Ten times the rows may add a level to each index, never a scan.
+        assert large.buffers() <= 1.6 * small.buffers() + 100, f"{small}\n{large}"
         await execute(dsn, "ANALYZE pacewheel.domains, pacewheel.jobs, pacewheel.tasks")
         await explained()
 

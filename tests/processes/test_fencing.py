@@ -67,6 +67,7 @@ async def claim(store: Store, worker: int, domain: LeasedDomain) -> list[DomainC
         unsettled_domains=[],
         running={},
         cursors={},
+        ahead={},
         tasks_max=1,
         lead_ms=5,
     )

@@ -34,6 +34,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_run(subparsers)
     _add_submit(subparsers)
     _add_jobs(subparsers)
+    _add_why(subparsers)
     _add_migrate(subparsers)
 
 
@@ -108,23 +109,41 @@ def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     jobs.add_argument("--json", action="store_true", help="as one JSON object a line")
     options.add_settings(jobs, _LOOK_SETTINGS)
 
-    job = subparsers.add_parser(
-        "job", help="show or cancel one job, list what failed of it", allow_abbrev=False
-    )
+    job = subparsers.add_parser("job", help="show or change one job", allow_abbrev=False)
     actions = job.add_subparsers(metavar="ACTION", required=True)
-    show = _add(actions, "show", "jobs:show_job", "show a job with the sums over its results")
-    cancel = _add(actions, "cancel", "jobs:cancel_job", "end a job and its tasks")
-    failed = _add(
-        actions,
-        "failed",
-        "jobs:list_failed",
-        "list the tasks that failed for good, with their last error",
-    )
-    failed.add_argument("--limit", metavar="N", default="1000", help="at most so many")
-    for parser in (show, cancel, failed):
+    changes = {
+        "show": ("jobs:show_job", "show a job with the sums over its results"),
+        "failed": (
+            "jobs:list_failed",
+            "list the tasks that failed for good, and their last errors",
+        ),
+        "pause": ("changes:pause", "start nothing more of a job until it is resumed"),
+        "resume": ("changes:resume", "go on with a paused job"),
+        "cancel": ("changes:cancel", "end a job and its tasks, or only tasks of it"),
+        "retry": ("changes:retry", "run failed tasks again, in a new job if the job is final"),
+        "reprioritise": ("changes:reprioritise", "change the weight of a job, or tasks of it"),
+    }
+    for name, (function, words) in changes.items():
+        parser = _add(actions, name, function, words)
         parser.add_argument("id", metavar="ID", help="the job's number")
+        if name == "failed":
+            parser.add_argument("--limit", metavar="N", default="1000", help="at most so many")
+        if name == "reprioritise":
+            parser.add_argument("priority", metavar="PRIORITY", help="a number; higher goes first")
+        if name in {"cancel", "retry", "reprioritise"}:
+            parser.add_argument("keys", metavar="KEY", nargs="*", help="only tasks with these keys")
         parser.add_argument("--json", action="store_true", help="as one JSON object")
         options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_why(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers, "why", "why:run", "say what a job, a task or a domain waits for, and until when"
+    )
+    parser.add_argument("what", metavar="JOB|DOMAIN", help="a job's number, or a domain")
+    parser.add_argument("key", metavar="KEY", nargs="?", help="a task of the job, by its key")
+    parser.add_argument("--json", action="store_true", help="as one JSON object a line")
+    options.add_settings(parser, _LOOK_SETTINGS)
 
 
 def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:

@@ -112,7 +112,7 @@ async def _cancel_leftovers(config: Config) -> None:
         for info in await engine.list_jobs(live_only=True):
             if info.handler == HANDLER and not _answers(info.domain):
                 try:
-                    await engine.cancel_job(info.id)
+                    await (await engine.get_job(info.id)).cancel()
                 except JobFinal:
                     continue
 

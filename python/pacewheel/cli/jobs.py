@@ -1,4 +1,4 @@
-"""`pacewheel jobs` and `pacewheel job show|failed|cancel`: look at jobs and end them.
+"""`pacewheel jobs` and `pacewheel job show|failed`: look at jobs.
 
 Read from the database at that instant, whoever works on them.
 """
@@ -57,18 +57,6 @@ def show_job(args: argparse.Namespace) -> int:
     for name, value in (*values.items(), *results.items()):
         shown = json.dumps(value) if isinstance(value, dict | list) else value
         print(f"{name:<17} {'-' if shown is None else shown}")
-    return 0
-
-
-def cancel_job(args: argparse.Namespace) -> int:
-    """Cancel one job; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
-    cancelled = run_async(_cancel(config, job_id))
-    if args.json:
-        print(json.dumps({"job_id": job_id, "tasks_cancelled": cancelled}))
-    else:
-        print(f"job {job_id} is cancelled, and {cancelled} tasks with it")
     return 0
 
 
@@ -143,8 +131,3 @@ async def _show(config: Config, job_id: int) -> tuple[JobInfo, JobSummary]:
 async def _list_failed(config: Config, job_id: int, limit: int) -> list[FailedTask]:
     async with connected(config) as engine:
         return await (await engine.get_job(job_id)).failed_tasks(limit=limit)
-
-
-async def _cancel(config: Config, job_id: int) -> int:
-    async with connected(config) as engine:
-        return await engine.cancel_job(job_id)

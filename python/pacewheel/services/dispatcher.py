@@ -14,7 +14,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.clock import monotonic_ms
-from pacewheel.model import Task
+from pacewheel.model import Task, WaitingReason
 from pacewheel.ports import ClaimRequest
 from pacewheel.service import Service
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pacewheel.held import Held, HeldDomain
+    from pacewheel.metrics import Waits
     from pacewheel.model import Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, TaskStore
     from pacewheel.registry import Handler, Registry
@@ -33,6 +34,17 @@ CLAIM_DOMAINS_MAX = 100
 JOBS_KNOWN_MAX = 10_000
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
+
+
+def _what_holds_back(claim: DomainClaim) -> WaitingReason:
+    """Return the reason of the tasks that a claim left."""
+    if claim.blocked_in_ms is not None:
+        return WaitingReason.DOMAIN_BLOCKED
+    if claim.limited:
+        return WaitingReason.CONCURRENCY_LIMIT
+    if claim.gap_ms > 0:
+        return WaitingReason.DOMAIN_DELAY
+    return WaitingReason.WORKER_CAPACITY
 
 
 class Dispatcher(Service):
@@ -51,6 +63,7 @@ class Dispatcher(Service):
         ready_in: Callable[[int, float], None],
         on_lost: Callable[[int], None],
         lead_ms: int,
+        waits: Waits,
     ) -> None:
         super().__init__()
         self._store = store
@@ -63,6 +76,7 @@ class Dispatcher(Service):
         self._ready_in = ready_in
         self._on_lost = on_lost
         self._lead_ms = lead_ms
+        self._waits = waits
         self._due: dict[int, None] = {}
         self._changed = asyncio.Event()
         self._jobs: dict[int, tuple[Handler, dict[str, Any]]] = {}
@@ -105,6 +119,7 @@ class Dispatcher(Service):
             unsettled_domains=[domain.id for domain in asked for _ in domain.unsettled],
             running={job_id: n for domain in asked for job_id, n in domain.running.items()},
             cursors={job_id: at for domain in asked for job_id, at in domain.cursors.items()},
+            ahead={job_id: at for domain in asked for job_id, at in domain.ahead.items()},
             tasks_max=tasks_max,
             lead_ms=self._lead_ms,
         )
@@ -146,11 +161,13 @@ class Dispatcher(Service):
             if domain is None or domain.releasing:
                 continue
             if domain.blocked_until_ms > monotonic_ms():
+                domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
             elif not domain.pace.is_open:
                 asked.append(domain)
             elif domain.running:
                 # One task at a time finds out whether the site answers again.
+                domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 domain.recheck = True
             elif asked:
                 self._due = {domain_id: None, **self._due}
@@ -163,8 +180,15 @@ class Dispatcher(Service):
         now_ms = monotonic_ms()
         # What was learned since may not have reached the row yet.
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms)
+        if claim.tasks:
+            self._observe(domain, claim)
         for claimed in claim.tasks:
             self._start(domain, claimed)
+        if claim.tags and claim.strides:
+            domain.share([task[1] for task in claim.tasks], claim.tags, claim.strides)
+        else:
+            domain.ahead = {}
+        domain.waiting_for = _what_holds_back(claim)
         if claim.wake_in_ms is not None:
             self._ready_in(domain.id, max(0.0, claim.wake_in_ms))
         domain.recheck = claim.limited or (bool(claim.tasks) and claim.gap_ms == 0)
@@ -178,6 +202,16 @@ class Dispatcher(Service):
             self.mark_due(domain.id)
         elif not claim.tasks and not claim.limited and domain.idle_since_ms is None:
             domain.idle_since_ms = now_ms
+
+    def _observe(self, domain: HeldDomain, claim: DomainClaim) -> None:
+        """Note how long the tasks were claimable, and what held them back."""
+        waits = self._waits
+        if claim.paused is None:
+            waits.observe_ms(domain.waiting_for, claim.waits_ms)
+            return
+        for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
+            reason = WaitingReason.JOB_PAUSED if paused else domain.waiting_for
+            waits.observe_ms(reason, (wait_ms,))
 
     def _start(self, domain: HeldDomain, claimed: ClaimedTask) -> None:
         task_id, job_id, priority, attempts_used, target, payload, poke = claimed

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.faults import ignore
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
@@ -41,6 +43,8 @@ class Store:
         self._queries = queries
         self.tasks = PostgresTasks(self._pool, queries)
         self.jobs = PostgresJobs(self._pool, queries, self.tasks)
+        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks)
+        self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
         self.leases = PostgresLeases(dsn, queries, pooler=pooler, on_error=on_error)
         self.listener = PostgresListener(dsn, schema, pooler=pooler)
 

@@ -1,7 +1,7 @@
-"""Jobs in SQL: create, read, end, cancel, sum up.
+"""Jobs in SQL: create, read, finish their discovery, sum up.
 
 Owns the rows of `jobs` as users see them; the counters in them are moved by the statements of
-tasks.py.
+tasks.py, their states by those of changes.py.
 """
 
 from __future__ import annotations
@@ -92,27 +92,6 @@ class PostgresJobs:
         """
         if not await self._pool.fetch(self._queries["finish_discovery"], [job_id]):
             await self.refuse(job_id)
-
-    async def cancel_job(self, job_id: int) -> int:
-        """Cancel a job and its live tasks; return how many those were.
-
-        Raises:
-            JobFinal: the job is completed, failed or cancelled already.
-            JobUnknown: there is no such job.
-        """
-
-        async def cancel(connection: asyncpg.Connection) -> asyncpg.Record | None:
-            # Two statements: the second one's snapshot holds what was enqueued while the first
-            # one waited for the lock.
-            async with connection.transaction():
-                await connection.fetchrow(self._queries["lock_job"], job_id)
-                return await connection.fetchrow(self._queries["cancel_job"], job_id)
-
-        row = await self._pool.run(cancel)
-        if row is None or JobState(row["status"]).is_final:
-            await self.refuse(job_id)
-        cancelled: int = row["cancelled"]
-        return cancelled
 
     async def get_job(self, job_id: int) -> JobInfo:
         """Return one job.

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SERVER_VERSION_MIN = 14
 PARTITIONS_AHEAD_DAYS = 3
+_INCLUDE = re.compile(r"^include queries/(\w+)\.sql$", re.MULTILINE)
 _NAME = re.compile(r"^(\d{4})_(?:pre|post)_([a-z0-9_]+)\.up\.sql$")
 
 
@@ -47,6 +48,19 @@ def shipped(schema: str) -> list[Migration]:
                 Migration(int(match[1]), match[2], for_schema(entry.read_text("utf-8"), schema))
             )
     return sorted(found, key=lambda migration: migration.version)
+
+
+def shipped_functions(schema: str) -> list[str]:
+    """Return what makes the functions for callers in SQL anew, each from its one file.
+
+    A line `include queries/<name>.sql` in a function's body stands for that statement.
+    """
+    queries = load_queries(schema)
+    files = sorted((sql_root() / "functions").iterdir(), key=lambda entry: entry.name)
+    return [
+        _INCLUDE.sub(lambda match: queries[match[1]], for_schema(entry.read_text("utf-8"), schema))
+        for entry in files
+    ]
 
 
 async def _applied(connection: asyncpg.Connection, schema: str) -> list[int]:
@@ -140,5 +154,7 @@ async def _apply(connection: asyncpg.Connection, schema: str, where: str) -> lis
     for step in missing:
         await connection.execute(step.sql)
         await connection.execute(queries["add_migration"], step.version, step.name)
+    for text in shipped_functions(schema):
+        await connection.execute(text)
     await connection.execute(queries["ensure_partitions"], PARTITIONS_AHEAD_DAYS)
     return missing

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from pacewheel.model import NewTask
     from pacewheel.pacing import Lesson
-    from pacewheel.ports import ClaimRequest, Settlement
+    from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.pool import WorkPool
 
 PROBES_MAX = 16
@@ -56,7 +56,7 @@ class PostgresTasks:
         self, worker_id: int, handlers: Sequence[str], request: ClaimRequest
     ) -> list[DomainClaim]:
         """Claim from the caller's domains; one missing from the answer is no longer its own."""
-        job_ids = list(request.running.keys() | request.cursors.keys())
+        job_ids = list(request.running.keys() | request.cursors.keys() | request.ahead.keys())
         cursors = [request.cursors.get(job_id, FROM_THE_TOP) for job_id in job_ids]
         rows = await self._pool.fetch(
             self._queries["claim_tasks"],
@@ -73,14 +73,39 @@ class PostgresTasks:
             [poke for poke, _, _ in cursors],
             [priority for _, priority, _ in cursors],
             [task_id for _, _, task_id in cursors],
+            [request.ahead.get(job_id, 0.0) for job_id in job_ids],
         )
         return [self._claim_of(row) for row in rows]
 
     @staticmethod
     def _claim_of(row: asyncpg.Record) -> DomainClaim:
-        domain_id, gap_ms, blocked_in_ms, slot_in_ms, limited, wake_in_ms, claimed, *columns = row
-        tasks = list(zip(*columns, strict=True)) if claimed else []
-        return DomainClaim(domain_id, gap_ms, blocked_in_ms, slot_in_ms, limited, wake_in_ms, tasks)
+        (
+            domain_id,
+            gap_ms,
+            blocked_in_ms,
+            slot_in_ms,
+            limited,
+            wake_in_ms,
+            claimed,
+            waits_ms,
+            tags,
+            strides,
+            paused,
+            *columns,
+        ) = row
+        return DomainClaim(
+            domain_id,
+            gap_ms,
+            blocked_in_ms,
+            slot_in_ms,
+            limited,
+            wake_in_ms,
+            waits_ms or (),
+            tags,
+            strides,
+            paused,
+            list(zip(*columns, strict=True)) if claimed else [],
+        )
 
     async def settle_tasks(
         self, worker_id: int, epochs: Mapping[int, int], batch: Sequence[Settlement]
@@ -214,13 +239,13 @@ class PostgresTasks:
         return counts
 
     async def insert_tasks(
-        self, connection: asyncpg.Connection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
+        self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
     ) -> Enqueued:
         """Insert tasks of one job inside the caller's transaction."""
         return await self._insert(connection, [(job_id, task) for task in tasks], notify=notify)
 
     async def _insert(
-        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+        self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
     ) -> Enqueued:
         """Insert what is offered, by statements of bounded length."""
         total = Enqueued()
@@ -232,7 +257,7 @@ class PostgresTasks:
         return total
 
     async def _insert_part(
-        self, connection: asyncpg.Connection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
+        self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
     ) -> Enqueued:
         """Insert a part; a key whose hash is taken by another goes under the next probe."""
         total = Enqueued()

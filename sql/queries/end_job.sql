@@ -1,5 +1,5 @@
--- purpose: cancel a job and, in the same transaction, all its live tasks; tell its owner
--- params: $1 job id
+-- purpose: fail or cancel a job and, in the same transaction, cancel all its live tasks; tell its owner
+-- params: $1 job id, $2 the states it may be in, $3 the state it gets, $4 error or null
 -- returns: status (before), cancelled (tasks); no row for an unknown job
 -- index: jobs_pkey, tasks_claim, tasks_wake
 -- rows: 0 or 1
@@ -12,12 +12,12 @@ WITH job AS MATERIALIZED (
     SELECT t.domain_id, t.id
     FROM job j
     JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 0
-    WHERE j.status < 3
+    WHERE j.status = ANY ($2::smallint[])
     UNION ALL
     SELECT t.domain_id, t.id
     FROM job j
     JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 1
-    WHERE j.status < 3
+    WHERE j.status = ANY ($2::smallint[])
 ), ended AS (
     UPDATE pacewheel.tasks t
     SET status = 6, finished_at = now(), ready_at = NULL, waiting_reason = NULL
@@ -27,11 +27,11 @@ WITH job AS MATERIALIZED (
 ), closed AS (
     UPDATE pacewheel.jobs j
     SET
-        status = 5, finished_at = now(), discovery_open = false, pending = 0, waiting = 0,
-        backoff = 0,
+        status = $3::smallint, error = $4::text, finished_at = now(), discovery_open = false,
+        pending = 0, waiting = 0, backoff = 0,
         cancelled = j.cancelled + (SELECT count(*) FROM ended)
     FROM job l
-    WHERE j.id = l.id AND l.status < 3
+    WHERE j.id = l.id AND l.status = ANY ($2::smallint[])
     RETURNING j.id
 )
 SELECT

@@ -1,0 +1,159 @@
+"""A job as its users see it: a number, and what can be done with it.
+
+Owns nothing; everything a job is lives in the database, and every call asks or changes it there.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pacewheel.errors import ConfigInvalid
+from pacewheel.states import JobVerb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pacewheel.engine import Engine
+    from pacewheel.model import Enqueued, FailedTask, JobInfo, NewTask, TaskInfo, Waiting
+    from pacewheel.ports import CallersConnection
+
+
+class Job:
+    """A job by its id; everything it is lives in the database."""
+
+    def __init__(self, engine: Engine, job_id: int, domain: str) -> None:
+        self._engine = engine
+        self.id = job_id
+        self.domain = domain
+
+    def __repr__(self) -> str:
+        return f"Job(id={self.id}, domain={self.domain!r})"
+
+    async def enqueue(
+        self, tasks: Sequence[NewTask], *, connection: CallersConnection | None = None
+    ) -> Enqueued:
+        """Add tasks, thousands at once, each key once a job; return what became of them.
+
+        Each thousand is a transaction of its own: after an error those before it are in, and
+        offering all again is safe. With `connection`, an asyncpg connection to the same database
+        with a transaction open, all of them are part of that transaction: they exist when it
+        commits, and the job's row is locked until then. Errors of that connection are the driver's.
+
+        Raises:
+            JobFinal, JobUnknown: the job takes no tasks.
+            ConfigInvalid: the connection has no transaction open.
+        """
+        return await self._engine.enqueue(self.id, tasks, connection=connection)
+
+    async def finish_discovery(self) -> None:
+        """Say that no more tasks come from outside: the job ends when its last task does.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to finish.
+        """
+        await self._engine.store.jobs.finish_discovery(self.id)
+
+    async def cancel(self) -> int:
+        """Cancel the job and its live tasks, and stop their handlers; return how many those were.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to cancel.
+        """
+        return await self._engine.store.changes.end_job(self.id, JobVerb.CANCEL)
+
+    async def fail(self, error: str) -> int:
+        """End the job as failed, for the reason `error`, and cancel its live tasks; return how many.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to end.
+        """
+        return await self._engine.store.changes.end_job(self.id, JobVerb.FAIL, error)
+
+    async def pause(self) -> bool:
+        """Start nothing more of the job until it is resumed; what runs ends by itself.
+
+        It stays paused however often processes start anew. False: it was paused already.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to pause.
+        """
+        return await self._engine.store.changes.move_job(self.id, JobVerb.PAUSE)
+
+    async def resume(self) -> bool:
+        """Go on with a paused job; False: it was not paused.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to resume.
+        """
+        return await self._engine.store.changes.move_job(self.id, JobVerb.RESUME)
+
+    async def reprioritise(self, priority: float) -> None:
+        """Give the job another weight among the jobs of its domain; see `Engine.create_job`.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to change.
+        """
+        await self._engine.store.changes.reprioritise_job(self.id, _finite(priority))
+
+    async def reprioritise_tasks(self, priorities: Mapping[str, float]) -> int:
+        """Give live tasks other priorities, higher or lower, by key; return how many changed.
+
+        Raises:
+            JobFinal, JobUnknown, TaskUnknown: nothing is changed.
+        """
+        for priority in priorities.values():
+            _finite(priority)
+        return await self._engine.store.changes.reprioritise_tasks(self.id, priorities)
+
+    async def cancel_tasks(self, keys: Sequence[str]) -> int:
+        """Cancel tasks by key and stop their handlers; return how many were live.
+
+        Raises:
+            JobFinal, JobUnknown, TaskUnknown: nothing is cancelled.
+        """
+        return await self._engine.store.changes.cancel_tasks(self.id, keys)
+
+    async def retry_failed(self, keys: Sequence[str] | None = None) -> tuple[Job, int]:
+        """Run failed tasks again, all or those of these keys; return their job and their number.
+
+        A live job runs them itself, each with another round of its handler's attempts. A final job
+        changes no more, so a new one like it gets them.
+
+        Raises:
+            JobUnknown, TaskUnknown: nothing is retried.
+        """
+        job_id, retried = await self._engine.store.changes.retry_tasks(self.id, keys)
+        return Job(self._engine, job_id, self.domain), retried
+
+    async def explain(self) -> list[Waiting]:
+        """Return why its tasks wait: how many for which reason, and what holds them."""
+        return await self._engine.explain(job_ids=[self.id])
+
+    async def explain_task(self, key: str) -> TaskInfo:
+        """Return what one task is doing, or why it is not.
+
+        Raises:
+            JobUnknown, TaskUnknown: there is no such task.
+        """
+        return await self._engine.store.explanations.explain_task(self.id, key)
+
+    async def failed_tasks(
+        self, *, limit: int = 1000, after: int | None = None
+    ) -> list[FailedTask]:
+        """Return tasks that failed for good, in the order of their ids; `after` is the last one seen.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+        return await self._engine.store.jobs.list_failed(self.id, limit=limit, after=after)
+
+    async def info(self) -> JobInfo:
+        """Return the job's row and counters now."""
+        return await self._engine.store.jobs.get_job(self.id)
+
+
+def _finite(priority: float) -> float:
+    if not math.isfinite(priority):
+        raise ConfigInvalid(f"priority {priority} orders nothing: give a finite number")
+    return priority

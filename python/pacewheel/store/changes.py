@@ -1,0 +1,183 @@
+"""What users change of jobs and tasks that exist: pause, end, cancel, reprioritise, retry.
+
+Owns the verbs on rows that somebody else may be working on. Each is one transaction under the
+job's lock; the table in states.py says from which states it may start.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from pacewheel.errors import TaskUnknown
+from pacewheel.model import JobState, NewTask
+from pacewheel.states import JOB_TRANSITIONS, JobVerb
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    import asyncpg
+
+    from pacewheel.store.jobs import PostgresJobs
+    from pacewheel.store.pool import WorkPool
+    from pacewheel.store.tasks import PostgresTasks
+
+ROWS_MAX = 1000
+
+
+class PostgresChanges:
+    """Everything done to rows that exist."""
+
+    def __init__(
+        self,
+        pool: WorkPool,
+        queries: Mapping[str, str],
+        jobs: PostgresJobs,
+        tasks: PostgresTasks,
+    ) -> None:
+        self._pool = pool
+        self._queries = queries
+        self._jobs = jobs
+        self._tasks = tasks
+
+    async def move_job(self, job_id: int, verb: JobVerb) -> bool:
+        """Pause or resume a job; False when it is in that state already.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to move.
+        """
+        allowed = JOB_TRANSITIONS[verb]
+        row = await self._pool.fetchrow(
+            self._queries["move_job"], job_id, list(allowed), next(iter(allowed.values()))
+        )
+        await self._refuse_final(job_id, row)
+        return row is not None and bool(row["moved"])
+
+    async def end_job(self, job_id: int, verb: JobVerb, error: str | None = None) -> int:
+        """Fail or cancel a job and cancel its live tasks; return how many those were.
+
+        Raises:
+            JobFinal, JobUnknown: there is nothing to end.
+        """
+        allowed = JOB_TRANSITIONS[verb]
+        state = next(iter(allowed.values()))
+
+        async def end(connection: asyncpg.Connection) -> asyncpg.Record | None:
+            # Two statements: the second one's snapshot holds what was enqueued while the first
+            # one waited for the lock.
+            async with connection.transaction():
+                await connection.fetchrow(self._queries["lock_job"], job_id)
+                return await connection.fetchrow(
+                    self._queries["end_job"], job_id, list(allowed), state, error
+                )
+
+        row = await self._pool.run(end)
+        await self._refuse_final(job_id, row)
+        cancelled: int = row["cancelled"]
+        return cancelled
+
+    async def cancel_tasks(self, job_id: int, keys: Sequence[str]) -> int:
+        """Cancel tasks by their keys, running ones too; return how many were live.
+
+        Raises:
+            TaskUnknown, JobFinal, JobUnknown: nothing is cancelled.
+        """
+        ids = await self._ids_of(job_id, keys)
+        row = await self._pool.fetchrow(self._queries["cancel_tasks"], job_id, ids)
+        await self._refuse_final(job_id, row)
+        return 0 if row is None else int(row["cancelled"])
+
+    async def reprioritise_tasks(self, job_id: int, priorities: Mapping[str, float]) -> int:
+        """Give live tasks other priorities, by key; return how many changed.
+
+        Raises:
+            TaskUnknown, JobFinal, JobUnknown: nothing is changed.
+        """
+        ids = await self._ids_of(job_id, list(priorities))
+        row = await self._pool.fetchrow(
+            self._queries["reprioritise_tasks"], job_id, ids, list(priorities.values())
+        )
+        await self._refuse_final(job_id, row)
+        return 0 if row is None else int(row["changed"])
+
+    async def reprioritise_job(self, job_id: int, priority: float) -> None:
+        """Give a job another weight among the jobs of its domain.
+
+        Raises:
+            JobFinal, JobUnknown: nothing is changed.
+        """
+        row = await self._pool.fetchrow(self._queries["reprioritise_job"], job_id, priority)
+        await self._refuse_final(job_id, row)
+
+    async def retry_tasks(self, job_id: int, keys: Sequence[str] | None) -> tuple[int, int]:
+        """Run failed tasks again, all or those of these keys; return job id and number of tasks.
+
+        A live job runs them itself. A final one changes no more: a new job like it gets them, in
+        one transaction. Nothing failed: the job itself, and 0.
+
+        Raises:
+            TaskUnknown, JobUnknown: nothing is retried.
+        """
+        ids = None if keys is None else await self._ids_of(job_id, keys)
+        retried = 0
+        while True:
+            row = await self._pool.fetchrow(self._queries["retry_tasks"], job_id, ids, ROWS_MAX)
+            if row is None:
+                await self._jobs.refuse(job_id)
+            retried += row["retried"]
+            if JobState(row["status"]).is_final and not retried:
+                return await self._retry_in_new_job(job_id, ids)
+            if row["retried"] < ROWS_MAX:
+                return job_id, retried
+
+    async def _retry_in_new_job(self, job_id: int, ids: Sequence[int] | None) -> tuple[int, int]:
+        async def create(connection: asyncpg.Connection) -> tuple[int, int]:
+            async with connection.transaction():
+                row = await connection.fetchrow(self._queries["create_retry_job"], job_id)
+                tasks = [] if row is None else await self._failed(connection, job_id, ids)
+                if not tasks:
+                    return job_id, 0
+                await self._tasks.insert_tasks(connection, row["id"], tasks, notify=True)
+                await connection.execute(self._queries["finish_discovery"], [row["id"]])
+                return row["id"], len(tasks)
+
+        answer: tuple[int, int] = await self._pool.run(create)
+        return answer
+
+    async def _failed(
+        self, connection: asyncpg.Connection, job_id: int, ids: Sequence[int] | None
+    ) -> list[NewTask]:
+        tasks: list[NewTask] = []
+        last: int | None = None
+        while True:
+            rows = await connection.fetch(
+                self._queries["read_failed_tasks"], job_id, ids, last, ROWS_MAX
+            )
+            tasks += [
+                NewTask(row["target"], row["key"], row["priority"], _payload(row)) for row in rows
+            ]
+            if len(rows) < ROWS_MAX:
+                return tasks
+            last = rows[-1]["id"]
+
+    async def _ids_of(self, job_id: int, keys: Sequence[str]) -> list[int]:
+        """Return the ids of tasks in the order of their keys."""
+        rows = await self._pool.fetch(self._queries["find_tasks"], job_id, keys)
+        ids = {row["position"]: row["id"] for row in rows}
+        for position, key in enumerate(keys, 1):
+            if position not in ids:
+                await self._jobs.get_job(job_id)
+                raise TaskUnknown(f"job {job_id} has no task with key {key!r}: check its spelling")
+        return [ids[position] for position in range(1, len(keys) + 1)]
+
+    async def _refuse_final(self, job_id: int, row: asyncpg.Record | None) -> None:
+        if row is None or JobState(row["status"]).is_final:
+            await self._jobs.refuse(job_id)
+
+
+def _payload(row: asyncpg.Record) -> dict[str, Any] | None:
+    payload: dict[str, Any] | None = (
+        None if row["payload"] is None else orjson.loads(row["payload"])
+    )
+    return payload

@@ -1,0 +1,10 @@
+-- The statement enqueue_tasks as a function, so that SQL enqueues by the very statement that the engine runs.
+DROP FUNCTION IF EXISTS pacewheel.enqueue_tasks;
+CREATE FUNCTION pacewheel.enqueue_tasks(
+    job_ids bigint[], targets text[], keys text[], priorities double precision[], payloads text[],
+    ready_in_ms bigint[], probe bigint, notify boolean,
+    OUT inserted integer, OUT known integer, OUT over_limit integer, OUT refused integer,
+    OUT collided integer[], OUT domain_ids bigint[], OUT hinted boolean
+) LANGUAGE sql AS $body$
+include queries/enqueue_tasks.sql
+$body$;

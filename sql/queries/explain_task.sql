@@ -1,0 +1,22 @@
+-- purpose: say what a task is doing, or why it is not, and what holds it
+-- params: $1 domain id, $2 task id
+-- returns: job_id, domain, target, state, reason, expected_in_ms, holder, priority, attempt, owner, error (of its last attempt)
+-- index: tasks_pkey, domains_pkey, jobs_pkey, results_by_task
+-- rows: 0 or 1
+SELECT
+    t.job_id, t.domain, t.target, t.state, t.waiting_reason AS reason,
+    CASE
+        WHEN t.state = 'waiting' THEN extract(epoch FROM t.ready_at - statement_timestamp())::float8 * 1000
+        ELSE w.expected_in_ms
+    END AS expected_in_ms,
+    w.holder, t.priority, t.attempt, t.owner,
+    (
+        SELECT r.error
+        FROM pacewheel.results r
+        WHERE r.job_id = t.job_id AND r.task_id = t.id
+        ORDER BY r.attempt DESC
+        LIMIT 1
+    ) AS error
+FROM pacewheel.task_states t
+LEFT JOIN pacewheel.waiting w ON w.job_id = t.job_id AND w.reason = t.waiting_reason
+WHERE t.domain_id = $1 AND t.id = $2

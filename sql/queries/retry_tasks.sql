@@ -1,0 +1,37 @@
+-- purpose: make failed tasks of a live job pending again
+-- params: $1 job id, $2 task ids or null (all that failed), $3 most tasks
+-- returns: status (of the job), retried (tasks); no row for an unknown job
+-- index: jobs_pkey, tasks_failed, tasks_pkey
+-- rows: 0 or 1
+-- Attempts go on counting, since they fence every write; the handler's policy grants another round of them.
+WITH job AS MATERIALIZED (
+    SELECT j.id, j.domain_id, j.status
+    FROM pacewheel.jobs j
+    WHERE j.id = $1
+    FOR NO KEY UPDATE
+), failed AS MATERIALIZED (
+    SELECT t.domain_id, t.id
+    FROM job j
+    JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 4
+    WHERE j.status < 3 AND ($2::bigint[] IS NULL OR t.id = ANY ($2::bigint[]))
+    ORDER BY t.id
+    LIMIT $3
+    FOR NO KEY UPDATE OF t
+), retried AS (
+    UPDATE pacewheel.tasks t
+    SET status = 0, ready_at = clock_timestamp(), finished_at = NULL
+    FROM failed f
+    WHERE t.domain_id = f.domain_id AND t.id = f.id
+    RETURNING t.id
+), counted AS (
+    UPDATE pacewheel.jobs j
+    SET failed = j.failed - r.retried, pending = j.pending + r.retried, poke = j.poke + 1
+    FROM (SELECT count(*) AS retried FROM retried) r
+    WHERE j.id = (SELECT l.id FROM job l) AND r.retried > 0
+    RETURNING j.domain_id
+)
+SELECT
+    j.status,
+    (SELECT count(*) FROM retried)::integer AS retried,
+    (SELECT pg_notify('pacewheel', 'enqueued ' || c.domain_id) FROM counted c) IS NOT NULL AS hinted
+FROM job j

@@ -1,0 +1,150 @@
+"""Enqueue inside the caller's own transaction, from Python and from plain SQL, with the engine's checks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from pacewheel import Config, Engine, NewTask, Task
+from pacewheel.engine import Job
+from pacewheel.errors import ConfigInvalid, JobFinal
+from tests.conftest import execute, fetch, until
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[Engine]:
+    """An engine that is connected and runs nothing."""
+    engine = Engine(dsn)
+    await engine.connect()
+    yield engine
+    await engine.close()
+
+
+@pytest.fixture
+async def job(engine: Engine) -> Job:
+    """A job without tasks."""
+    return await engine.create_job(domain="a.example", handler="note", max_tasks=3)
+
+
+@pytest.fixture
+async def connection(dsn: str) -> AsyncIterator[asyncpg.Connection]:
+    """The caller's own connection."""
+    connection = await asyncpg.connect(dsn)
+    yield connection
+    await connection.close()
+
+
+async def targets(dsn: str) -> list[str]:
+    """Return the targets of all tasks that are committed."""
+    rows = await fetch(dsn, "SELECT target FROM pacewheel.tasks ORDER BY target")
+    return [row["target"] for row in rows]
+
+
+async def test_tasks_exist_when_the_callers_transaction_commits(
+    dsn: str, job: Job, connection: asyncpg.Connection
+) -> None:
+    """Both the caller's row and the tasks, or neither."""
+    await execute(dsn, "CREATE TABLE orders (id integer)")
+    transaction = connection.transaction()
+    await transaction.start()
+    await connection.execute("INSERT INTO orders VALUES (1)")
+    counts = await job.enqueue([NewTask("a"), NewTask("b"), NewTask("a")], connection=connection)
+    assert (2, 1) == (counts.inserted, counts.known)
+    assert [] == await targets(dsn)
+    await transaction.rollback()
+    assert [] == await targets(dsn)
+    assert (0, 0) == ((await job.info()).total, (await job.info()).pending)
+    async with connection.transaction():
+        await connection.execute("INSERT INTO orders VALUES (2)")
+        await job.enqueue([NewTask("c")], connection=connection)
+    assert ["c"] == await targets(dsn)
+    assert 1 == (await job.info()).pending
+
+
+async def test_a_connection_without_a_transaction_is_refused(
+    job: Job, connection: asyncpg.Connection
+) -> None:
+    """It would commit the parts one by one, which nobody who passes a connection wants."""
+    with pytest.raises(ConfigInvalid, match="no transaction open"):
+        await job.enqueue([NewTask("a")], connection=connection)
+
+
+async def test_a_final_job_refuses_inside_the_callers_transaction(
+    dsn: str, job: Job, connection: asyncpg.Connection
+) -> None:
+    """The caller's transaction goes on: what to do is its decision."""
+    await job.cancel()
+    await execute(dsn, "CREATE TABLE orders (id integer)")
+    async with connection.transaction():
+        await connection.execute("INSERT INTO orders VALUES (1)")
+        with pytest.raises(JobFinal, match="cancelled"):
+            await job.enqueue([NewTask("a")], connection=connection)
+    assert 1 == len(await fetch(dsn, "SELECT FROM orders"))
+    assert [] == await targets(dsn)
+
+
+async def test_sql_enqueues_with_the_same_checks(dsn: str, job: Job) -> None:
+    """New, known, over the limit; a mistake is an error with its own SQLSTATE."""
+    call = "SELECT pacewheel.enqueue($1, $2)"
+    said = [(await fetch(dsn, call, job.id, target))[0][0] for target in "aabcd"]
+    assert ["inserted", "known", "inserted", "inserted", "over_limit"] == said
+    assert (3, 3) == ((await job.info()).total, (await job.info()).pending)
+    with pytest.raises(asyncpg.NoDataFoundError, match="there is no job 99"):
+        await fetch(dsn, call, 99, "a")
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await fetch(dsn, call, job.id, None)
+    await job.cancel()
+    with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="is final"):
+        await fetch(dsn, call, job.id, "late")
+
+
+async def test_sql_sets_everything_a_task_has(dsn: str, job: Job) -> None:
+    """Key, priority, payload and delay arrive as Python would set them."""
+    await execute(
+        dsn,
+        f"SELECT pacewheel.enqueue({job.id}, 'url', key => 'k', priority => 0.6561,"
+        " payload => '{\"a\": 1}', ready_in => '1 hour')",
+    )
+    assert 1 == (await job.enqueue([NewTask("other", key="k")])).known
+    row = (
+        await fetch(
+            dsn,
+            "SELECT target, key, priority, payload->>'a' AS a, status, waiting_reason,"
+            " ready_at - created_at BETWEEN '59 min' AND '61 min' AS delayed FROM pacewheel.tasks",
+        )
+    )[0]
+    assert ("url", "k", 0.6561, "1", 1, 1, True) == tuple(row)
+    assert {"scheduled": 1} == {each.reason.value: each.tasks for each in await job.explain()}
+    rows = await fetch(dsn, "SELECT reason, tasks FROM pacewheel.explain_waiting($1)", job.id)
+    assert [("scheduled", 1)] == [tuple(row) for row in rows]
+
+
+async def test_a_trigger_can_feed_the_engine(dsn: str) -> None:
+    """A row inserted by anybody starts a task of a running engine within moments of its commit."""
+    engine = Engine(dsn, config=Config(sweep_s=60.0))
+    started = asyncio.Event()
+
+    @engine.handler("note")
+    async def note(task: Task) -> None:
+        assert "order 7" == task.target
+        started.set()
+
+    async with engine:
+        job = await engine.create_job(domain="a.example", handler="note")
+        await execute(
+            dsn,
+            "CREATE TABLE orders (id integer)",
+            "CREATE FUNCTION feed() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            f" PERFORM pacewheel.enqueue({job.id}, 'order ' || NEW.id); RETURN NULL; END $$",
+            "CREATE TRIGGER feed AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION feed()",
+            "INSERT INTO orders VALUES (7)",
+        )
+        await asyncio.wait_for(started.wait(), 2.0)
+
+        async def settled() -> bool:
+            return (await job.info()).completed == 1
+
+        await until(settled)
