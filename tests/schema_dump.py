@@ -51,7 +51,9 @@ def normalise(text: str) -> str:
 
 def _wrap(line: str) -> list[str]:
     # Broken only behind a comma or a keyword outside quotes, where a line break changes nothing.
-    parts = re.split(r"(?:(?<=,)|(?<= THEN)|(?<= AS)|(?<= AND)|(?<=FROM)) (?=(?:[^']*'[^']*')*[^']*$)", line)
+    parts = re.split(
+        r"(?:(?<=,)|(?<= THEN)|(?<= AS)|(?<= AND)|(?<=FROM)) (?=(?:[^']*'[^']*')*[^']*$)", line
+    )
     lines = [parts[0]]
     for part in parts[1:]:
         if len(lines[-1]) + 1 + len(part) <= COLUMNS_MAX:

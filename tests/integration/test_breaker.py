@@ -151,14 +151,15 @@ async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(ds
     """Refused together counts once; the row follows; the next requests keep the new gap."""
     engine = Engine(dsn, config=Config(**FAST))
     departures: list[float] = []
+    all_are_under_way = asyncio.Barrier(4)
 
     @engine.handler("ask", backoff_s=0.01)
     async def ask(_task: Task) -> Outcome:
         departures.append(time.monotonic())
-        count = len(departures)
-        # Long enough for all four to be under way when the first is refused.
-        await asyncio.sleep(0.1)
-        return Outcome.retry("busy", http_status=429) if count <= 4 else Outcome.completed()
+        if len(departures) > 4:
+            return Outcome.completed()
+        await all_are_under_way.wait()
+        return Outcome.retry("busy", http_status=429)
 
     await engine.connect()
     await engine.create_job(
@@ -174,8 +175,6 @@ async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(ds
         return int((await fetch(dsn, "SELECT gap_ms FROM pacewheel.domains"))[0][0])
 
     async with engine:
-        await until(lambda: len(departures) == 4)
-        assert 20 == await gap_ms()
         await until(lambda: len(departures) >= 6)
         assert 500 == await gap_ms()
         assert 0.499 <= departures[5] - departures[4]
