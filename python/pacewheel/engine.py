@@ -16,15 +16,13 @@ the next.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
-import random
-import signal
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
-from pacewheel.errors import ConfigInvalid, EngineFailed, StoreRefused, StoreUnavailable
+from pacewheel.daemon import FAILED, run_until_asked
+from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.job import Job
 from pacewheel.metrics import Metrics
 from pacewheel.model import WaitingReason
@@ -46,8 +44,6 @@ log = logging.getLogger("pacewheel.engine")
 ENQUEUE_ROWS_MAX = 1000
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
-START_PAUSE_S = 1.0
-FAILED = 0
 
 
 class Engine:
@@ -61,9 +57,9 @@ class Engine:
         self._server: embedded.ServerUse | None = None
         self._store: Store | None = None
         self._runtime: Runtime | None = None
+        self._stopping: Runtime | None = None
         self._failure: EngineFailed | None = None
         self._was_away = False
-        """Whether the start had to wait for the database."""
         self._asked: asyncio.Queue[int] = asyncio.Queue()
 
     def handler(
@@ -83,21 +79,18 @@ class Engine:
         Raises:
             ConfigInvalid: the name is taken, or a value can't work.
         """
+        policy = (
+            timeout_s,
+            attempts,
+            backoff_s,
+            backoff_max_s,
+            own_departure,
+            never_retry,
+            breaker,
+        )
 
         def register(function: HandlerFunction) -> HandlerFunction:
-            self.add_handler(
-                Handler(
-                    name,
-                    function,
-                    timeout_s,
-                    attempts,
-                    backoff_s,
-                    backoff_max_s,
-                    own_departure,
-                    never_retry,
-                    breaker,
-                )
-            )
+            self.add_handler(Handler(name, function, *policy))
             return function
 
         return register
@@ -219,6 +212,7 @@ class Engine:
         failed attempt.
         """
         runtime, self._runtime = self._runtime, None
+        self._stopping = runtime
         if runtime is not None:
             await runtime.drain(self.config.grace_s if grace_s is None else grace_s)
         await self.close()
@@ -236,6 +230,15 @@ class Engine:
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
 
+    def note_outage(self) -> None:
+        """Say before the start that the database was away: others may not have renewed theirs."""
+        self._was_away = True
+
+    def interrupt(self) -> None:
+        """Stop the handlers that a drain waits for; their tasks are pending again."""
+        if self._stopping is not None:
+            self._stopping.interrupt()
+
     async def run(self) -> None:
         """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once.
 
@@ -246,47 +249,8 @@ class Engine:
             StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
             EngineFailed: a part of the engine gave up.
         """
-        loop = asyncio.get_running_loop()
-        asked = self._asked
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, asked.put_nowait, number)
-        try:
-            if not await self._start_patiently():
-                return
-            if await asked.get() == FAILED and self._failure is not None:
-                raise self._failure
-            log.info("draining: no new tasks, %g s for those that run", self.config.grace_s)
-            runtime = self._runtime
-            stopping = asyncio.create_task(self.stop())
-            again = asyncio.create_task(asked.get())
-            await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
-            if not stopping.done() and runtime is not None:
-                runtime.interrupt()
-            again.cancel()
-            await stopping
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-            await self.stop(0.0)
-
-    async def _start_patiently(self) -> bool:
-        """Start as soon as the database is there; return False when asked to stop meanwhile."""
-        while True:
-            try:
-                await self.start()
-                return True
-            except StoreRefused:
-                raise
-            except StoreUnavailable as error:
-                # Said once an outage, not once a try.
-                level = logging.DEBUG if self._was_away else logging.WARNING
-                log.log(level, "the start waits for the database: %s", error)
-                self._was_away = True
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(START_PAUSE_S * random.uniform(0.5, 1.5)):
-                    await self._asked.get()
-                    return False
+        if await run_until_asked(self, self._asked) == FAILED and self._failure:
+            raise self._failure
 
     async def run_until_idle(self) -> None:
         """Start, return when no live task of the registered handlers is left, and stop.

@@ -1,16 +1,18 @@
-"""Sites that block or break: the domain slows down or pauses, is probed, recovers, and its row knows all of it."""
+"""Sites that block or break: a domain slows down or pauses, is probed, and recovers."""
 
 from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pacewheel import Breaker, Config, Engine, NewTask, Outcome, Task
+from pacewheel.store.tasks import PostgresTasks
 from tests.conftest import FAST, fetch, until
 
 if TYPE_CHECKING:
     import asyncpg
+    import pytest
 
 BREAKER = Breaker({"connect"}, failures=4, pause_s=0.4, pause_max_s=2.0)
 
@@ -69,7 +71,7 @@ class Site:
 
     async def is_done(self) -> bool:
         """Tell whether every task is completed."""
-        rows = await fetch(self.dsn, "SELECT total = completed FROM pacewheel.jobs")
+        rows = await fetch(self.dsn, "SELECT bool_and(total = completed) FROM pacewheel.jobs")
         return bool(rows[0][0])
 
 
@@ -145,6 +147,33 @@ async def test_missing_pages_and_defects_leave_the_circuit_closed(dsn: str) -> N
         dsn, "SELECT failures, block_reason, blocked_until::text FROM pacewheel.domains"
     )
     assert [(0, None, "-infinity")] == [tuple(row) for row in rows]
+
+
+async def test_answers_of_a_calm_domain_cost_no_statement(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A failure and the answer after it are written; a hundred answers alone write nothing."""
+    written: list[int] = []
+    pace = PostgresTasks._pace
+
+    async def note(tasks: PostgresTasks, *args: Any) -> None:
+        written.append(len(args[-1]))
+        await pace(tasks, *args)
+
+    monkeypatch.setattr(PostgresTasks, "_pace", note)
+    site = Site(dsn, Breaker({"connect"}, failures=100))
+    site.is_up, site.hold_s = True, 0.0
+    await site.create(100)
+    await asyncio.wait_for(site.engine.run_until_idle(), 20)
+    assert (100, []) == (len(site.requests), written)
+    site.is_up = False
+    await site.create(1)
+    async with site.engine:
+        await until(lambda: len(written) >= 1)
+        site.is_up = True
+        await until(site.is_done)
+    row = await site.row()
+    assert (0, 0) == (row["failures"], row["successes"])
 
 
 async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(dsn: str) -> None:

@@ -1,4 +1,4 @@
-"""The database stands still or turns read-only under several processes: nobody is taken for dead, nothing is lost."""
+"""The database stands still or turns read-only under several processes: nobody is taken for dead."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.processes.fleet import Fleet, Run, count, create_jobs, send, wait_for
 DOMAINS = [f"d{number}" for number in range(6)]
 READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
 WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
+WAITS = "the start waits for the database"
 RELOAD = "SELECT pg_reload_conf()"
 
 
@@ -140,6 +141,8 @@ async def test_a_daemon_that_starts_before_its_database_waits(
     owners = await share_out(own_fleet, 2)
     server.kill()
     late = own_fleet.start()
+    path = own_fleet._directory / f"worker-{len(own_fleet._all) - 1}.err"
+    await until(lambda: WAITS in path.read_text(), timeout_s=20)
     await asyncio.sleep(FAST["lease_ttl_s"] * 1.5)
     await asyncio.to_thread(server.start)
 
@@ -149,8 +152,7 @@ async def test_a_daemon_that_starts_before_its_database_waits(
     await own_fleet.until_runs(the_late_one_works)
     owners["late"] = late.pid
     await check_that_nobody_died(own_fleet, owners, 150 * len(DOMAINS))
-    said = (own_fleet._directory / f"worker-{len(own_fleet._all) - 1}.err").read_text()
-    assert 1 == said.count("the start waits for the database")
+    assert 1 == path.read_text().count(WAITS)
 
 
 async def test_a_daemon_that_waits_for_its_database_can_be_stopped(
@@ -161,7 +163,7 @@ async def test_a_daemon_that_waits_for_its_database_can_be_stopped(
     try:
         waiting = own_fleet.start()
         path = own_fleet._directory / "worker-0.err"
-        await until(lambda: "the start waits for the database" in path.read_text())
+        await until(lambda: WAITS in path.read_text(), timeout_s=20)
         send(waiting, signal.SIGTERM)
         assert 0 == wait_for_exit(waiting)
     finally:

@@ -100,7 +100,7 @@ class WorkPool:
             StoreUnavailable: the database can't be reached, or refuses.
         """
         try:
-            # Kept at none: the driver would fill a floor up by itself, and log each try of an outage.
+            # The driver would fill a floor up by itself, and log each try of an outage.
             pool = await asyncpg.create_pool(
                 self._dsn,
                 min_size=0,
