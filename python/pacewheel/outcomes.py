@@ -89,6 +89,8 @@ def settlement_of_lost(task: LostTask, handler: Handler) -> Settlement:
 def said_of(outcome: Outcome, handler: Handler) -> Said:
     """Return what an outcome says of the site: nothing, if only of its task or of the handler."""
     status = outcome.http_status
+    if status is None and outcome.error is None:
+        return ANSWERED if outcome.kind is OutcomeKind.COMPLETED else NOTHING
     blocking = status in _BLOCKING_STATUSES or outcome.error == BLOCKED
     failed = outcome.error in handler.breaker.errors
     if blocking or failed:
