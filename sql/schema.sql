@@ -90,6 +90,7 @@ CREATE TABLE pacewheel.jobs (
     error text,
     resumed_at timestamp with time zone,
     retries_job_id bigint,
+    reconciled_at timestamp with time zone,
     CONSTRAINT jobs_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT jobs_max_tasks_check CHECK ((max_tasks > 0))
 )
@@ -165,7 +166,8 @@ CREATE TABLE pacewheel.priority_updates (
     task_id bigint NOT NULL,
     job_id bigint NOT NULL,
     priority double precision NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT priority_updates_priority_check CHECK ((priority < 'NaN'::double precision))
 )
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
         autovacuum_vacuum_cost_delay='0');
@@ -319,6 +321,9 @@ ALTER TABLE ONLY pacewheel.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
 CREATE INDEX jobs_live ON pacewheel.jobs USING btree (domain_id) WHERE (status < 3);
+
+CREATE INDEX jobs_unreconciled ON pacewheel.jobs USING btree (domain_id) WHERE ((status >= 3) AND
+        ((reconciled_at IS NULL) OR (reconciled_at < finished_at)));
 
 CREATE INDEX results_by_task ON ONLY pacewheel.results USING btree (job_id, task_id);
 

@@ -12,7 +12,7 @@ from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
 from pacewheel.model import (
     Enqueued,
-    FailedTask,
+    JobFacts,
     JobInfo,
     JobState,
     NewTask,
@@ -25,6 +25,7 @@ from pacewheel.model import (
     Waiting,
     WaitingReason,
 )
+from pacewheel.outcomes import FailedTask
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "Enqueued",
     "FailedTask",
     "Job",
+    "JobFacts",
     "JobInfo",
     "JobState",
     "NewTask",

@@ -158,7 +158,20 @@ class Config:
     data_dir: Path | None = _setting(  # noqa: RUF009
         None, _directory(), "where the embedded server keeps its data"
     )
-    capacity: int = _setting(64, _number(1, 10_000, whole=True), "tasks this process runs at once")
+    capacity: int = _setting(
+        64, _number(1, 10_000, whole=True), "tasks this process runs at once, at most"
+    )
+    capacity_min: int = _setting(
+        8, _number(1, 10_000, whole=True), "slots an idle process keeps; never more than capacity"
+    )
+    scale_interval_s: float = _setting(
+        1.0, _number(0.01, 3_600), "time between two decisions about the number of slots"
+    )
+    memory_max_mb: int = _setting(
+        0,
+        _number(0, 100_000_000, whole=True),
+        "above 80 % of it no slot comes; 0: what the kernel allows",
+    )
     pool_max: int = _setting(8, _number(2, 1_000, whole=True), "database connections for work")
     pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
     lease_ttl_s: float = _setting(
@@ -176,11 +189,12 @@ class Config:
     idle_release_s: float = _setting(
         5.0, _number(0, 3_600), "how long a domain without work is kept"
     )
-    horizon_s: float = _setting(
-        300.0, _number(1, 86_400), "how far ahead timers are kept in memory"
-    )
+    horizon_s: float = _setting(300.0, _number(1, 450), "how far ahead timers are kept in memory")
     sweep_s: float = _setting(
         60.0, _number(0.1, 3_600), "time between two sweeps for what no timer covers"
+    )
+    reconcile_interval_s: float = _setting(
+        300.0, _number(0.1, 86_400), "time between two comparisons of counters with tasks"
     )
     lead_ms: int = _setting(
         10, _number(0, 50, whole=True), "how long before its slot a task is claimed"
@@ -190,6 +204,15 @@ class Config:
     )
     settle_queue_max: int = _setting(
         1_000, _number(1, 1_000_000, whole=True), "outcomes kept before claiming slows down"
+    )
+    warm_raise_s: float = _setting(
+        10.0, _number(0, 3_600), "how long a raise to a priority of 0.4 or more waits for others"
+    )
+    cold_raise_s: float = _setting(
+        60.0, _number(0, 3_600), "how long a raise to a lower priority waits for others"
+    )
+    raises_max: int = _setting(
+        50_000, _number(1, 10_000_000, whole=True), "raises kept before they are written at once"
     )
     grace_s: float = _setting(10.0, _number(0, 3_600), "how long a drain lets running tasks finish")
     user_agent: str = _setting(
@@ -251,6 +274,11 @@ class Config:
             raise ConfigInvalid(
                 f"lease_margin_s={self.lease_margin_s:g} and heartbeat_s={self.heartbeat_s:g} together "
                 f"must be less than lease_ttl_s={self.lease_ttl_s:g}; lower one of them"
+            )
+        if self.warm_raise_s > self.cold_raise_s:
+            raise ConfigInvalid(
+                f"warm_raise_s={self.warm_raise_s:g} must not be more than "
+                f"cold_raise_s={self.cold_raise_s:g}; give both, such as 10 and 60"
             )
 
     def __repr__(self) -> str:

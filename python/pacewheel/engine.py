@@ -25,16 +25,18 @@ from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.job import Job
 from pacewheel.metrics import Metrics
-from pacewheel.model import WaitingReason
+from pacewheel.model import Enqueued, WaitingReason
+from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
+from pacewheel.services.job_cache import JobInfoCache
 from pacewheel.store import Store, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, StuckJob, Waiting
+    from pacewheel.model import JobInfo, JobSummary, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
@@ -44,6 +46,7 @@ log = logging.getLogger("pacewheel.engine")
 ENQUEUE_ROWS_MAX = 1000
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
+NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
 
 
 class Engine:
@@ -52,6 +55,10 @@ class Engine:
     def __init__(self, dsn: str | None = None, *, config: Config | None = None) -> None:
         self.config = config or Config()
         self.metrics = Metrics()
+        self.job_cache = JobInfoCache(
+            load=lambda job_ids: self.store.jobs.get_job_facts(job_ids),  # noqa: PLW0108 - there is no store yet
+            metrics=self.metrics,
+        )
         self._dsn = dsn or self.config.dsn
         self._registry = Registry()
         self._server: embedded.ServerUse | None = None
@@ -102,10 +109,9 @@ class Engine:
             ConfigInvalid: the name is taken, or the engine has started.
         """
         if self._runtime is not None:
-            message = (
+            raise ConfigInvalid(
                 f"handler {handler.name} comes too late: register handlers before the engine starts"
             )
-            raise ConfigInvalid(message)
         self._registry.add(handler)
 
     @property
@@ -118,20 +124,14 @@ class Engine:
         if self._failure is not None:
             raise self._failure
         if self._store is None:
-            message = (
-                "the engine is not connected: call connect(), start() or use 'async with engine'"
-            )
-            raise ConfigInvalid(message)
+            raise ConfigInvalid(NOT_CONNECTED)
         return self._store
 
     @property
     def dsn(self) -> str:
         """The DSN in use, once connected."""
         if self._dsn is None:
-            message = (
-                "the engine is not connected: call connect(), start() or use 'async with engine'"
-            )
-            raise ConfigInvalid(message)
+            raise ConfigInvalid(NOT_CONNECTED)
         return self._dsn
 
     async def connect(self) -> None:
@@ -154,7 +154,7 @@ class Engine:
                 schema=config.schema,
                 pool_max=config.pool_max,
                 pooler=config.pooler,
-                on_error=lambda known: self.metrics.database_errors.labels(known).inc(),
+                metrics=self.metrics,
             )
             await store.open()
         except BaseException:
@@ -164,6 +164,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections and leave the embedded server."""
+        await self.job_cache.close()
         store, self._store = self._store, None
         if store is not None:
             await store.close()
@@ -189,6 +190,7 @@ class Engine:
         runtime = Runtime(
             config=self.config,
             store=self.store,
+            job_cache=self.job_cache,
             registry=self._registry,
             metrics=self.metrics,
             ensure_running=None if server is None else server.ensure_running,
@@ -301,15 +303,15 @@ class Engine:
             StoreError: the database refused.
         """
         if not domain or not handler:
-            message = "a job needs a domain and a handler"
-            raise ConfigInvalid(message)
+            raise ConfigInvalid("a job needs a domain and a handler")
         if (
             concurrency < 1
             or (max_tasks is not None and max_tasks < 1)
             or (domain_delay_ms or 0) < 0
         ):
-            message = "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
-            raise ConfigInvalid(message)
+            raise ConfigInvalid(
+                "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
+            )
         job_id = await self.store.jobs.create_job(
             domain=domain,
             domain_delay_ms=domain_delay_ms,
@@ -322,6 +324,7 @@ class Engine:
             discovery_open=discovery_open,
             unless_live=unless_live,
         )
+        self.job_cache.invalidate(job_id, InvalidationReason.CREATED)
         return Job(self, job_id, domain)
 
     async def enqueue(
@@ -332,18 +335,17 @@ class Engine:
         connection: CallersConnection | None = None,
     ) -> Enqueued:
         """Add tasks to a job; see `Job.enqueue`."""
+        self.job_cache.refuse_final(job_id)
         if connection is not None:
             return await self._enqueue_within(connection, job_id, tasks)
-        total = await self.store.tasks.enqueue_tasks(job_id, tasks[:ENQUEUE_ROWS_MAX])
-        for start in range(ENQUEUE_ROWS_MAX, len(tasks), ENQUEUE_ROWS_MAX):
-            if total.refused:
-                break
+        total = Enqueued()
+        for start in range(0, len(tasks), ENQUEUE_ROWS_MAX):
             part = await self.store.tasks.enqueue_tasks(
                 job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
             )
+            if part.refused:
+                await self.job_cache.refuse(job_id)
             total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-        if total.refused:
-            await self.store.jobs.refuse(job_id)
         delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
         self.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
         return total
@@ -357,10 +359,10 @@ class Engine:
                 "connection.transaction()', or without a connection"
             )
             raise ConfigInvalid(message)
-        total = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
-        if total.refused:
-            await self.store.jobs.refuse(job_id)
-        return total
+        inserted = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
+        if inserted.counts.refused:
+            await self.job_cache.refuse(job_id)
+        return inserted.counts
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.

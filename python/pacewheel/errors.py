@@ -8,7 +8,7 @@ as one.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 class PacewheelError(Exception):
@@ -47,6 +47,12 @@ class DataRefused(StoreError):
     """A value can't be stored: the same statement would fail again, however often."""
 
 
+class LoadFailed(PacewheelError):
+    """What a cache was asked for could not be loaded; its cause is attached. Nothing was kept."""
+
+    exit_code = 3
+
+
 class LeaseLost(StoreError):
     """This process no longer owns the domain: nothing of it may be started or settled here."""
 
@@ -66,11 +72,21 @@ class JobFinal(StoreError):
 
     exit_code = 2
 
+    @classmethod
+    def of(cls, job_id: int, state: str) -> Self:
+        """Return the error that says so of this job."""
+        return cls(f"job {job_id} is {state.lower()} and takes no more changes: create a new one")
+
 
 class JobUnknown(StoreError):
     """No job has this id."""
 
     exit_code = 2
+
+    @classmethod
+    def of(cls, job_id: int) -> Self:
+        """Return the error that says so of this id."""
+        return cls(f"there is no job {job_id}: see 'pacewheel jobs --all'")
 
 
 class TaskUnknown(StoreError):

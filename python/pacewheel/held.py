@@ -21,6 +21,7 @@ from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, lea
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
+    from pacewheel.model import JobFacts
     from pacewheel.pacing import Breaker, Pace, Said
     from pacewheel.ports import Cursor
 
@@ -54,6 +55,7 @@ class HeldDomain:
         "unsettled",
         "waiting_for",
         "wake_at_ms",
+        "wake_told_ms",
     )
 
     def __init__(
@@ -91,6 +93,8 @@ class HeldDomain:
         """Since when a claim has found nothing to do here, or None."""
         self.wake_at_ms: float | None = None
         """When the timer for its next waiting task is set, or None."""
+        self.wake_told_ms = float("-inf")
+        """When something was last said of a waiting task of it."""
         self._gate: asyncio.Lock | None = None
 
     @property
@@ -202,6 +206,10 @@ class HeldDomain:
         """Return a text that an earlier task of the job left."""
         return await self._held.read_document(self.id, job_id, name)
 
+    async def job(self, job_id: int) -> JobFacts | None:
+        """Return what is known of the job."""
+        return await self._held.read_job(job_id)
+
     def _refuse_unless_free(self) -> None:
         if not self._held.lease_valid() or self._held.get(self.id) is not self:
             raise LeaseLost(f"the lease of {self.name} has run out here: the request was not sent")
@@ -212,17 +220,19 @@ class HeldDomain:
 class Held:
     """All domains of this process, and the process's lease.
 
-    `read_document` is the store's; `on_departed` is called after each departure of a domain with a
-    gap.
+    `read_document` is the store's, `read_job` the cache's; `on_departed` is called after each
+    departure of a domain with a gap.
     """
 
     def __init__(
         self,
         *,
         read_document: Callable[[int, int, str], Awaitable[str | None]],
+        read_job: Callable[[int], Awaitable[JobFacts | None]],
         on_departed: Callable[[HeldDomain], None],
     ) -> None:
         self.read_document = read_document
+        self.read_job = read_job
         self.on_departed = on_departed
         self.worker_id: int | None = None
         self._domains: dict[int, HeldDomain] = {}

@@ -9,13 +9,15 @@ import math
 from typing import TYPE_CHECKING
 
 from pacewheel.errors import ConfigInvalid
+from pacewheel.ports import InvalidationReason
 from pacewheel.states import JobVerb
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pacewheel.engine import Engine
-    from pacewheel.model import Enqueued, FailedTask, JobInfo, NewTask, TaskInfo, Waiting
+    from pacewheel.model import Enqueued, JobInfo, NewTask, Raised, TaskInfo, Waiting
+    from pacewheel.outcomes import FailedTask
     from pacewheel.ports import CallersConnection
 
 
@@ -46,6 +48,21 @@ class Job:
         """
         return await self._engine.enqueue(self.id, tasks, connection=connection)
 
+    async def raise_priorities(self, priorities: Mapping[str, float]) -> Raised:
+        """Raise live tasks, by key, to at least these priorities; return what became of that.
+
+        Asked for in one transaction, done by the domain's owner: at once from 0.8 on, lower ones in
+        batches within seconds (`warm_raise_s`, `cold_raise_s`). Keys that the job doesn't know are
+        counted and ignored.
+
+        Raises:
+            JobFinal, JobUnknown: the job has no live tasks.
+            DataRefused: a priority is not a number.
+        """
+        store = self._engine.store
+        raised = await store.raises.offer_raises(self.id, priorities)
+        return raised or await store.jobs.refuse(self.id)
+
     async def finish_discovery(self) -> None:
         """Say that no more tasks come from outside: the job ends when its last task does.
 
@@ -53,6 +70,7 @@ class Job:
             JobFinal, JobUnknown: there is nothing to finish.
         """
         await self._engine.store.jobs.finish_discovery(self.id)
+        self._engine.job_cache.invalidate(self.id, InvalidationReason.ENDED)
 
     async def cancel(self) -> int:
         """Cancel the job and its live tasks, and stop their handlers; return how many those were.

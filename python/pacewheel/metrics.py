@@ -7,56 +7,19 @@ takes its values from a closed set, never from data, so the number of series is 
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter
-from prometheus_client.core import HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pacewheel.model import WaitingReason
+from pacewheel.model import COUNTERS, OrphanKind, WaitingReason
+from pacewheel.waits import Waits
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
-WAIT_BUCKETS_S = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0]
-WAIT_BUCKETS_S += [60.0, 300.0, 600.0, 1800.0, 3600.0, 14_400.0, 86_400.0]
-_WAIT_BUCKETS_MS = [bound_s * 1000 for bound_s in WAIT_BUCKETS_S]
-
-
-class Waits(Collector):
-    """`pacewheel_waiting_seconds{reason}`: how long tasks were claimable before they were claimed.
-
-    A histogram that takes whole batches: tens of thousands a second go through it.
-    """
-
-    def __init__(self, reasons: Iterable[WaitingReason]) -> None:
-        self._counts = {reason: [0] * (len(WAIT_BUCKETS_S) + 1) for reason in reasons}
-        self._sums_ms = dict.fromkeys(self._counts, 0.0)
-
-    def observe_ms(self, reason: WaitingReason, waits_ms: Sequence[float]) -> None:
-        """Count waits, in milliseconds."""
-        counts = self._counts[reason]
-        for wait_ms in waits_ms:
-            counts[bisect_left(_WAIT_BUCKETS_MS, wait_ms)] += 1
-        self._sums_ms[reason] += sum(waits_ms)
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """Yield the histogram as it is now."""
-        family = HistogramMetricFamily(
-            "pacewheel_waiting_seconds",
-            "Time from the moment a task could have been claimed, or from its retry's decision or"
-            " its enqueue, by what held it back",
-            labels=["reason"],
-        )
-        for reason, counts in self._counts.items():
-            total = 0
-            buckets = []
-            for bound, count in zip((*map(str, WAIT_BUCKETS_S), "+Inf"), counts, strict=True):
-                total += count
-                buckets.append((bound, total))
-            family.add_metric([reason.value], buckets, self._sums_ms[reason] / 1000)
-        yield family
+    from prometheus_client import Metric
 
 
 class Metrics:
@@ -80,6 +43,62 @@ class Metrics:
 
     def _count_wake_ups(self) -> None:
         """Timers and hints."""
+        self.timers = Gauge(
+            "pacewheel_timers",
+            "Timers set, by kind: a domain's next slot, a domain's next waiting task.",
+            ["kind"],
+            registry=self.registry,
+        )
+        self.timers_refused = Counter(
+            "pacewheel_timers_refused_total",
+            "Timers not set and left to the sweep: beyond the horizon, or the wheel full.",
+            ["kind", "reason"],
+            registry=self.registry,
+        )
+        self.wake_up_lag = Histogram(
+            "pacewheel_wake_up_lag_seconds",
+            "From the time at which a domain's next waiting task was ready to its commit as pending.",
+            buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+            registry=self.registry,
+        )
+        self.tasks_woken = Counter(
+            "pacewheel_tasks_woken_total",
+            "Waiting tasks made pending.",
+            registry=self.registry,
+        )
+        self.sweeps = Counter(
+            "pacewheel_sweeps_total",
+            "Looks at everything, for what timers and hints have missed.",
+            registry=self.registry,
+        )
+        self.hints_sent = Counter(
+            "pacewheel_hints_sent_total",
+            "Hints sent, by verb; those of ten milliseconds go together.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.hints_lost = Counter(
+            "pacewheel_hints_lost_total",
+            "Hints that could not be sent, by verb; the sweep finds the same.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.hints_received = Counter(
+            "pacewheel_hints_received_total",
+            "Hints heard, by verb.",
+            ["verb"],
+            registry=self.registry,
+        )
+        self.listener_up = Gauge(
+            "pacewheel_listener_up",
+            "1 while hints arrive: the listening connection has heard its own probe.",
+            registry=self.registry,
+        )
+        self.listener_reconnects = Counter(
+            "pacewheel_listener_reconnects_total",
+            "Times the listening connection was tried again.",
+            registry=self.registry,
+        )
 
     def _count_failures(self) -> None:
         """Attempts that failed, breakers, processes that died."""
@@ -124,18 +143,106 @@ class Metrics:
 
     def _count_counters(self) -> None:
         """Drift of the jobs' counters."""
+        self.jobs_reconciled = Counter(
+            "pacewheel_jobs_reconciled",
+            "Jobs whose counters were compared with their tasks.",
+            registry=self.registry,
+        )
+        self.drift = Counter(
+            "pacewheel_counter_drift",
+            "What counters were wrong by when they were repaired; anything but 0 is a defect.",
+            ["counter"],
+            registry=self.registry,
+        )
+        self.orphans = Counter(
+            "pacewheel_orphans",
+            "What was found left behind and seen to; anything but 0 is a defect.",
+            ["kind"],
+            registry=self.registry,
+        )
+        for counter in COUNTERS:
+            self.drift.labels(counter)
+        for kind in OrphanKind:
+            self.orphans.labels(kind)
 
     def _count_priorities(self) -> None:
         """Raises on their way."""
+        self.raises = Counter(
+            "pacewheel_raises",
+            "Raises taken into the debounce buffer, by the tier (hot, warm, cold) of their priority",
+            ["tier"],
+            registry=self.registry,
+        )
+        self.raise_outcomes = Counter(
+            "pacewheel_raise_outcomes",
+            "What became of raises: merged, suppressed_buffer or suppressed_database (no-ops),"
+            " written, running (left in the outbox), restored (their flush failed)",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.raise_flushes = Counter(
+            "pacewheel_raise_flushes",
+            "Statements that wrote raises, by cause: mandatory, soft, drain, hard (write-through)",
+            ["cause"],
+            registry=self.registry,
+        )
+        self.raise_age_seconds = Histogram(
+            "pacewheel_raise_age_seconds",
+            "How long the oldest raise of a tier had waited in a flush",
+            ["tier"],
+            buckets=(0.005, 0.05, 0.5, 2.5, 5, 7.5, 10, 15, 30, 45, 60, 75, 120, 300),
+            registry=self.registry,
+        )
+        self.raise_entries = Gauge(
+            "pacewheel_raise_entries",
+            "Tasks in the debounce buffer, by tier",
+            ["tier"],
+            registry=self.registry,
+        )
 
     def _count_cache(self) -> None:
         """The cache of job infos."""
+        self.job_cache = JobCacheCollector()
+        """Reads the flight table's own counters at each scrape, so a hit costs no Python."""
+        self.registry.register(self.job_cache)
+        self.job_cache_invalidations = Counter(
+            "pacewheel_job_cache_invalidations_total",
+            "Jobs forgotten by the cache, or all of them at once, by reason",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.job_cache_load_seconds = Histogram(
+            "pacewheel_job_cache_load_seconds",
+            "Time of one load of the cache of jobs, whatever came of it",
+            buckets=(0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5, 10),
+            registry=self.registry,
+        )
 
     def _count_pool(self) -> None:
         """Connections to the database."""
 
     def _count_scaling(self) -> None:
         """Decisions about the number of slots."""
+        self.scaling_evaluations = Counter(
+            "pacewheel_scaling_evaluations",
+            "Evaluations of the scaler, by what was decided and why",
+            ["decision", "reason"],
+            registry=self.registry,
+        )
+        self.slots = Gauge(
+            "pacewheel_slots", "Tasks this process may run at once now", registry=self.registry
+        )
+        self.slots_busy = Gauge(
+            "pacewheel_slots_busy",
+            "Most slots in use at once between the last two evaluations",
+            registry=self.registry,
+        )
+        self.slots_min = Gauge(
+            "pacewheel_slots_min", "Slots an idle process keeps", registry=self.registry
+        )
+        self.slots_max = Gauge(
+            "pacewheel_slots_max", "Slots the process may have at most", registry=self.registry
+        )
 
     def value(self, name: str, **labels: str) -> float:
         """Return the value of a series now, 0 while it does not exist.
@@ -144,3 +251,53 @@ class Metrics:
         """
         found = self.registry.get_sample_value(name, labels)
         return 0.0 if found is None else found
+
+
+class JobCacheCollector(Collector):
+    """The counters that the cache of jobs keeps in Rust, as metrics.
+
+    `read` returns them; none are shown before there is a cache.
+    """
+
+    COUNTERS = (
+        ("hits", "Questions answered by a fresh value"),
+        ("stale_hits", "Questions answered by a value past its time"),
+        ("joins", "Questions that joined a load under way"),
+        ("evictions", "Jobs dropped for space"),
+    )
+    BY_LABEL = (
+        (
+            "misses",
+            "Questions that led a load, by what had become of the value",
+            "reason",
+            ("absent", "expired", "invalidated", "evicted"),
+        ),
+        (
+            "loads",
+            "Loads by result; superseded: not stored, as the job was invalidated meanwhile",
+            "result",
+            ("ok", "absent", "error", "timeout", "superseded"),
+        ),
+    )
+    GAUGES = (
+        ("entries", "Jobs that have a place in the cache"),
+        ("in_flight", "Jobs being loaded"),
+    )
+
+    def __init__(self) -> None:
+        self.read: Callable[[], Mapping[str, int]] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Return all of them as they are now."""
+        if self.read is None:
+            return
+        stats = self.read()
+        for name, text in self.COUNTERS:
+            yield CounterMetricFamily(f"pacewheel_job_cache_{name}", text, value=stats[name])
+        for name, text, label, values in self.BY_LABEL:
+            family = CounterMetricFamily(f"pacewheel_job_cache_{name}", text, labels=[label])
+            for value in values:
+                family.add_metric([value], stats[f"{name}_{value}"])
+            yield family
+        for name, text in self.GAUGES:
+            yield GaugeMetricFamily(f"pacewheel_job_cache_{name}", text, value=stats[name])

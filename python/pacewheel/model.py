@@ -44,6 +44,28 @@ class JobState(IntEnum):
         return self >= JobState.COMPLETED
 
 
+COUNTERS = (
+    "total",
+    "pending",
+    "waiting",
+    "backoff",
+    "completed",
+    "failed",
+    "skipped",
+    "cancelled",
+)
+"""The counters of a job's row, in the order in which SQL compares them with its tasks."""
+
+
+class OrphanKind(StrEnum):
+    """What a crash or a defect may leave behind (the closed set): each is counted when it is found."""
+
+    TASK_OF_FINAL_JOB = "task_of_final_job"
+    TASK_WITHOUT_JOB = "task_without_job"
+    JOB_NOT_ENDED = "job_not_ended"
+    IN_FLIGHT_WITHOUT_OWNER = "in_flight_without_owner"
+
+
 class WaitingReason(StrEnum):
     """Why a live task is not running (the closed set)."""
 
@@ -85,9 +107,10 @@ class Outcome:
     """What became of one attempt; built by the classmethods, committed as a whole or not at all.
 
     `error` is a short class word (`timeout`, `http_5xx`). `retry_in_s` overrides the handler's
-    backoff. `discovered` tasks join the task's job in the same transaction. `documents` are small
-    texts kept for the job's later tasks. `robots_delay_ms` sets the domain's Crawl-delay;
-    `block_domain_s` lets nothing of the domain start before (Retry-After).
+    backoff. `discovered` tasks join the task's job in the same transaction; one that is known and
+    now has a higher priority is raised. `raises` does the same for tasks of the job by key.
+    `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's
+    Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
     """
 
     kind: OutcomeKind = OutcomeKind.COMPLETED
@@ -98,6 +121,7 @@ class Outcome:
     cache: str | None = None
     detail: dict[str, Any] | None = None
     discovered: Sequence[NewTask] = ()
+    raises: Mapping[str, float] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
     robots_delay_ms: int | None = None
     block_domain_s: float | None = None
@@ -123,6 +147,22 @@ class Outcome:
         return cls(OutcomeKind.RETRY, error, retry_in_s, **values)
 
 
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """What a process must know of a job to take, run and refuse its tasks.
+
+    From the cache: `status` may be seconds old, unless it is final, for that never changes.
+    """
+
+    id: int
+    domain_id: int
+    handler: str
+    status: JobState
+    concurrency: int
+    max_tasks: int | None
+    options: dict[str, Any]
+
+
 class Lease(Protocol):
     """What a task needs of its domain's lease."""
 
@@ -132,13 +172,16 @@ class Lease(Protocol):
     async def document(self, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
 
+    async def job(self, job_id: int) -> JobFacts | None:
+        """Return what is known of the job."""
+
 
 @dataclass(slots=True)
 class Task:
     """One claimed task as its handler sees it.
 
     `attempt` counts from 1. `target` is what to work on, as it was enqueued. Without a `lease` (a
-    test of a handler, say) it departs at once and finds no documents.
+    test of a handler, say) it departs at once and finds neither documents nor job.
     """
 
     id: int
@@ -170,6 +213,14 @@ class Task:
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
         return None if self.lease is None else await self.lease.document(self.job_id, name)
+
+    async def job(self) -> JobFacts | None:
+        """Return what is known of this task's job, as a rule without a query.
+
+        Raises:
+            LoadFailed: it is not known, and could not be loaded.
+        """
+        return None if self.lease is None else await self.lease.job(self.job_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,20 +341,6 @@ class JobSummary:
 
 
 @dataclass(frozen=True, slots=True)
-class FailedTask:
-    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
-
-    id: int
-    target: str
-    key: str
-    attempt: int
-    error: str | None
-    http_status: int | None
-    message: str | None
-    finished_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Enqueued:
     """What became of tasks: new, there already, over max_tasks, refused by a final job."""
 
@@ -320,3 +357,34 @@ class Enqueued:
             self.over_limit + over_limit,
             self.refused + refused,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What became of raises: on their way, not needed (as high already, or final), of no known key."""
+
+    raised: int = 0
+    suppressed: int = 0
+    unknown: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A job whose counters differed from its tasks: kept and found, by counter."""
+
+    job_id: int
+    counters: dict[str, tuple[int, int]]
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What reconciling found: jobs compared, drift by job, orphans by kind."""
+
+    jobs: int = 0
+    drifts: list[Drift] = field(default_factory=list)
+    orphans: dict[OrphanKind, int] = field(default_factory=dict)
+
+    @property
+    def is_clean(self) -> bool:
+        """True when counters and rows agree and nothing was left behind."""
+        return not self.drifts and not any(self.orphans.values())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pacewheel.model import Outcome, OutcomeKind, TaskState
@@ -10,6 +12,8 @@ from pacewheel.ports import Settlement
 from pacewheel.registry import ATTEMPTS_MAX
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pacewheel.model import Task
     from pacewheel.ports import LostTask
     from pacewheel.registry import Handler
@@ -28,16 +32,35 @@ _FINAL = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
+
+    id: int
+    target: str
+    key: str
+    attempt: int
+    error: str | None
+    http_status: int | None
+    message: str | None
+    finished_at: datetime
+
+
 def check(outcome: Outcome) -> None:
     """Refuse an outcome whose meaning for the task can't be told.
 
     Raises:
-        ValueError, TypeError: the kind is unknown, or a duration is not one in seconds.
+        ValueError, TypeError: the kind is unknown, a duration is not one in seconds, or a raise is
+            no number.
     """
     OutcomeKind(outcome.kind)
     for seconds in (outcome.retry_in_s, outcome.block_domain_s):
         if seconds is not None and not seconds <= DURATION_MAX_S:
             message = f"{seconds} is no duration in seconds"
+            raise ValueError(message)
+    for key, priority in outcome.raises.items():
+        if math.isnan(priority):
+            message = f"{priority} is no priority for the task {key!r}"
             raise ValueError(message)
 
 

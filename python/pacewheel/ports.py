@@ -7,11 +7,12 @@ two machines' clocks are compared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Protocol
 
-from pacewheel.model import Outcome, TaskState
+from pacewheel.model import COUNTERS, JobFacts, JobState, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 
 
@@ -121,13 +122,49 @@ class Settlement:
     lesson: Lesson | None = None
 
 
+@dataclass(slots=True)
+class Raises:
+    """Raises side by side, one a task; `suppressed` counts offers that came to none."""
+
+    domain_ids: list[int] = field(default_factory=list)
+    task_ids: list[int] = field(default_factory=list)
+    job_ids: list[int] = field(default_factory=list)
+    priorities: list[float] = field(default_factory=list)
+    suppressed: int = 0
+
+    def __len__(self) -> int:
+        return len(self.task_ids)
+
+    def extend(self, more: Raises) -> None:
+        """Append others."""
+        self.domain_ids += more.domain_ids
+        self.task_ids += more.task_ids
+        self.job_ids += more.job_ids
+        self.priorities += more.priorities
+        self.suppressed += more.suppressed
+
+
+@dataclass(frozen=True, slots=True)
+class Propagated:
+    """What became of raises: written, suppressed, left in the outbox because the task is running.
+
+    `domain_ids` are those whose next task may be another one now.
+    """
+
+    written: int
+    suppressed: int
+    running: int
+    domain_ids: Sequence[int]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a settle did: domains still owned, rows changed, tasks that were discovered."""
+    """What a settle did: domains still owned, rows changed, tasks discovered, priorities to raise."""
 
     held: frozenset[int]
     rows: int
     discovered: int
+    raises: Raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +176,48 @@ class Woken:
     wake_in_ms: float | None
 
 
+CountedJob = tuple[int, int, int]
+"""A job to be compared: id, domain id, and its total, which says how much there is to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A job's counters as they are kept and as its rows say, in the order of `COUNTERS`.
+
+    `status` is None, and `kept` empty, when there is no such job.
+    """
+
+    job_id: int
+    domain_id: int
+    status: JobState | None
+    discovery_open: bool
+    kept: tuple[int, ...]
+    found: tuple[int, ...]
+
+    @property
+    def drift(self) -> dict[str, tuple[int, int]]:
+        """The counters that are wrong: kept and found, by name."""
+        if not self.kept:
+            return {}
+        pairs = zip(COUNTERS, self.kept, self.found, strict=True)
+        return {name: (kept, found) for name, kept, found in pairs if kept != found}
+
+    @property
+    def live(self) -> int:
+        """Live tasks by the rows."""
+        return self.found[1] + self.found[2]
+
+    @property
+    def orphans(self) -> int:
+        """Live tasks of a job that is final or missing."""
+        return self.live if self.status is None or self.status.is_final else 0
+
+    @property
+    def is_unended(self) -> bool:
+        """True for a job that should have ended, its last task being final."""
+        return not (self.status is None or self.status.is_final or self.discovery_open or self.live)
+
+
 class CallersConnection(Protocol):
     """What is used of an asyncpg connection that the caller brings, with a transaction open."""
 
@@ -147,6 +226,31 @@ class CallersConnection(Protocol):
 
     async def fetchrow(self, query: str, *args: Any) -> Any:
         """Run a statement and return its first row."""
+
+
+class InvalidationReason(StrEnum):
+    """Why something known of jobs is forgotten (the closed set)."""
+
+    CHANGED = "changed"
+    CANCELLED = "cancelled"
+    CREATED = "created"
+    """It was not there before."""
+    ENDED = "ended"
+    RECONNECTED = "reconnected"
+    """Hints may have been missed."""
+
+
+class JobCache(Protocol):
+    """What is known of jobs, loaded when it is missing."""
+
+    def peek_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return the facts of those that are known without asking the database."""
+
+    async def get_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
+        """Return the facts of those that exist, by one query for all that are missing."""
+
+    def invalidate(self, job_id: int, reason: InvalidationReason) -> None:
+        """Forget the job."""
 
 
 class LeaseStore(Protocol):
@@ -204,12 +308,62 @@ class TaskStore(Protocol):
         """Record a batch of attempts, all or nothing, fenced by the epochs of its domains."""
 
     async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
-        """Make pending what has become ready in these domains."""
+        """Make pending what has become ready in these domains, so many in each at most."""
 
-    async def get_job_options(
-        self, job_ids: Sequence[int]
-    ) -> dict[int, tuple[str, dict[str, Any]]]:
-        """Return handler and options of each job."""
+    async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the ids of those tasks, by domain and id, that are live no more."""
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+
+class RaiseStore(Protocol):
+    """Priorities on their way from the outbox to the tasks."""
+
+    async def raise_priorities(self, raises: Raises) -> Propagated:
+        """Write raises to their tasks and take them out of the outbox."""
+
+    async def load_raises(
+        self, domain_ids: Sequence[int], after: tuple[int, int], limit: int
+    ) -> Raises:
+        """Read the outbox of these domains on behind (domain id, task id)."""
+
+    async def prune_raises(self, limit: int) -> int:
+        """Take raises of final jobs out of the outbox; return how many."""
+
+
+class CounterStore(Protocol):
+    """Compare counters with rows, repair them, and find what was left behind."""
+
+    async def find_unreconciled(
+        self, worker_id: int, age_ms: int, after_domain: int, limit: int
+    ) -> list[CountedJob]:
+        """Name the jobs that are due in the caller's domains and in those of nobody."""
+
+    async def find_jobs(
+        self, ids: Sequence[int] | None, after: int, limit: int
+    ) -> list[CountedJob]:
+        """Name jobs, all or those asked for, in the order of their ids."""
+
+    async def compare_counters(
+        self, domain_ids: Sequence[int], job_ids: Sequence[int], *, mark: bool
+    ) -> list[Compared]:
+        """Compare the jobs of these domains; return what is not in order."""
+
+    async def recount_job(self, job_id: int) -> Compared | None:
+        """Repair a job's counters under its lock; return what they were and are."""
+
+    async def find_orphans(self, limit: int) -> list[tuple[int, int]]:
+        """Name domain and id of jobs, final or missing, that have live tasks."""
+
+    async def cancel_orphans(self, domain_id: int, job_id: int, limit: int) -> int:
+        """Cancel live tasks of a job that is final or missing; return how many."""
+
+    async def finish_jobs(self, job_ids: Sequence[int]) -> list[int]:
+        """End those of the jobs that have nothing left to do; return which."""
+
+    async def find_stranded(self, after: int, limit: int) -> list[tuple[int, int]]:
+        """Name domains without an owner that say tasks are in flight, and how many."""
+
+    async def clear_in_flight(self, domain_ids: Sequence[int]) -> int:
+        """Say that nothing is in flight where nobody owns the domain; return how many tasks were."""

@@ -6,19 +6,26 @@ another. Each callback here is one arrow of the picture in ARCHITECTURE.md.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
-from pacewheel.clock import monotonic_ms
+from pacewheel import memory
 from pacewheel.held import Held
+from pacewheel.lessons import Lessons
 from pacewheel.model import TaskState, WaitingReason
-from pacewheel.outcomes import said_of, settlement_of, settlement_of_lost
-from pacewheel.pacing import CALM
+from pacewheel.outcomes import settlement_of, settlement_of_lost
+from pacewheel.ports import InvalidationReason
 from pacewheel.registry import ATTEMPTS_MAX, Handler
+from pacewheel.services.canceller import Canceller
 from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
+from pacewheel.services.propagator import Propagator
+from pacewheel.services.reconciler import Reconciler
+from pacewheel.services.scaler import Scaler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
 from pacewheel.services.waker import Waker
@@ -31,16 +38,17 @@ if TYPE_CHECKING:
     from pacewheel.held import HeldDomain
     from pacewheel.metrics import Metrics
     from pacewheel.model import Outcome, Task
-    from pacewheel.pacing import Lesson, Pace
     from pacewheel.ports import LeasedDomain, LostTask, Settlement
     from pacewheel.registry import Registry
     from pacewheel.service import Service
+    from pacewheel.services.job_cache import JobInfoCache
     from pacewheel.store import Store
 
 log = logging.getLogger("pacewheel.runtime")
 
 TIMERS_A_DOMAIN = 2
 SETTLE_GRACE_MIN_S = 1.0
+MB = 2**20
 
 
 class Runtime:
@@ -51,6 +59,7 @@ class Runtime:
         *,
         config: Config,
         store: Store,
+        job_cache: JobInfoCache,
         registry: Registry,
         metrics: Metrics,
         ensure_running: Callable[[], None] | None,
@@ -58,18 +67,32 @@ class Runtime:
     ) -> None:
         self._registry = registry
         self._metrics = metrics
+        self._lessons = Lessons(metrics)
+        self._job_cache = job_cache
         self._held = Held(
             read_document=store.tasks.get_document,
+            read_job=job_cache.get,
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
-        self._pool = WorkerPool(capacity=config.capacity, on_end=self._on_end)
+        self._propagator = Propagator(
+            store=store.raises,
+            mark_due=self._on_due,
+            metrics=metrics,
+            entries_max=config.raises_max,
+            warm_ms=int(config.warm_raise_s * 1000),
+            cold_ms=int(config.cold_raise_s * 1000),
+        )
+        self._pool = WorkerPool(
+            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
+        )
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
             metrics=self._metrics,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
+            on_raises=self._propagator.add,
             on_room=self._on_room,
             rows_max=config.settle_rows_max,
             queue_max=config.settle_queue_max,
@@ -80,23 +103,36 @@ class Runtime:
             mark_due=self._on_due,
             timers_max=config.domains_max * TIMERS_A_DOMAIN,
             horizon_ms=horizon_ms,
+            metrics=metrics,
         )
         self._dispatcher = Dispatcher(
             store=store.tasks,
+            jobs=job_cache,
             held=self._held,
             registry=self._registry,
             free=lambda: min(self._pool.free(), self._settler.room()),
+            is_full=self._pool.is_full,
             submit=self._pool.submit,
             wake_workers=self._pool.wake,
             slot_at=self._waker.slot_at,
             ready_in=self._waker.ready_in,
+            nothing_waits=self._waker.nothing_waits,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
             waits=metrics.waits,
         )
         self._own(config, store, horizon_ms)
+        self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
-        self._services += [self._dispatcher, self._notifier, self._sweeper]
+        self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
+        self._reconciler = Reconciler(
+            store=store.counters,
+            metrics=metrics,
+            worker_id=lambda: self._held.worker_id,
+            interval_s=config.reconcile_interval_s,
+        )
+        self._services += [self._propagator, self._scaler, self._reconciler]
+        store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         for service in self._services:
@@ -121,17 +157,53 @@ class Runtime:
             idle_release_s=config.idle_release_s,
             domains_max=config.domains_max,
         )
+        self._canceller = Canceller(
+            running_for=self._pool.running_for,
+            find_ended=store.tasks.find_ended,
+            stop_tasks=self._on_stopped,
+        )
         self._notifier = Notifier(
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
+            on_raised=self._on_raised,
             on_released=self._leaser.lease_soon,
-            on_cancelled=lambda job_id: self._pool.stop_tasks(CANCELLED, job_id=job_id),
-            on_listening=self._look_at_all,
+            on_due=self._on_due_again,
+            on_changed=self._on_changed,
+            on_cancelled=self._on_cancelled,
+            on_stopped=self._on_stopped,
+            on_missed=self._on_missed,
+            metrics=self._metrics,
         )
         self._sweeper = Sweeper(
             look_at_all=self._look_at_all,
             ensure_partitions=store.ensure_partitions,
+            hears=self._notifier.hears,
             sweep_s=config.sweep_s,
+            metrics=self._metrics,
+        )
+
+    def _scale(self, config: Config, store: Store) -> None:
+        """Build the service that sizes the worker pool."""
+
+        def set_capacity(slots: int) -> None:
+            self._pool.set_capacity(slots)
+            self._dispatcher.slot_freed()
+
+        self._scaler = Scaler(
+            set_capacity=set_capacity,
+            take_busy_max=self._pool.take_busy_max,
+            take_shortage_ms=self._dispatcher.take_shortage_ms,
+            has_due=self._dispatcher.has_due,
+            look_ahead=self._dispatcher.look_ahead,
+            headroom=lambda: min(
+                store.pool_headroom(), self._settler.room() / config.settle_queue_max
+            ),
+            memory_used=memory.used_bytes,
+            memory_limit=config.memory_max_mb * MB or memory.limit_bytes(),
+            slots_min=config.capacity_min,
+            slots_max=config.capacity,
+            interval_s=config.scale_interval_s,
+            metrics=self._metrics,
         )
 
     def spare_others(self) -> None:
@@ -151,16 +223,23 @@ class Runtime:
     async def drain(self, grace_s: float) -> None:
         """End in order.
 
-        No new claims, running tasks get `grace_s`, outcomes are settled, domains are given back.
+        No new claims, running tasks get `grace_s`, outcomes are settled, raises are written,
+        domains are given back.
         """
+        self._propagator.hurry()
         await self._leaser.drain()
         await self._notifier.stop()
         await self._sweeper.stop()
+        await self._scaler.stop()
+        await self._reconciler.stop()
         await self._dispatcher.stop()
         interrupted = await self._pool.drain(grace_s)
         if interrupted:
             log.info("%d tasks were interrupted and are pending again", interrupted)
-        await self._settler.drain(max(grace_s, SETTLE_GRACE_MIN_S))
+        loop = asyncio.get_running_loop()
+        end_s = loop.time() + max(grace_s, SETTLE_GRACE_MIN_S)
+        await self._settler.drain(end_s - loop.time())
+        await self._propagator.drain(max(0.0, end_s - loop.time()))
         for service in reversed(self._services):
             await service.stop()
         await self._leaser.leave()
@@ -192,42 +271,13 @@ class Runtime:
             return
         if outcome is not None:
             settlement = settlement_of(task, handler, outcome, duration_ms)
-            settlement.lesson = self._learn(domain, handler, outcome, duration_ms)
+            settlement.lesson = self._lessons.learn(domain, handler, outcome, duration_ms)
+            if settlement.lesson is not None and settlement.lesson.block_ms:
+                self._dispatcher.blocked(domain)
             self._settler.add(settlement)
         else:
             self._metrics.attempts.labels("interrupted").inc()
         self._dispatcher.end(domain, task, outcome)
-
-    def _learn(
-        self, domain: HeldDomain, handler: Handler, outcome: Outcome, duration_ms: float
-    ) -> Lesson | None:
-        said, block_s = said_of(outcome, handler), outcome.block_domain_s
-        if domain.pace is CALM and not said.blocking and not said.failed and block_s is None:
-            return None
-        began_ms, before = monotonic_ms() - duration_ms, domain.pace
-        lesson = domain.learn(said, handler.breaker, began_ms=began_ms, block_s=block_s)
-        if lesson is None:
-            return None
-        if lesson.block_ms:
-            self._dispatcher.blocked(domain)
-        self._count(domain, before, lesson)
-        return lesson
-
-    def _count(self, domain: HeldDomain, before: Pace, lesson: Lesson) -> None:
-        """Count and log what changed of a domain's pace."""
-        pace = lesson.pace
-        if pace.is_open and pace.failures > before.failures:
-            self._metrics.breaker_openings.inc()
-            log.info(
-                "%s failed %d times in a row: nothing of it starts for %g s",
-                domain.name,
-                pace.failures,
-                lesson.block_ms / 1000,
-            )
-        if pace.adaptive_delay_ms != before.adaptive_delay_ms:
-            is_slower = pace.adaptive_delay_ms > before.adaptive_delay_ms
-            self._metrics.pace_changes.labels("slower" if is_slower else "faster").inc()
-            log.debug("%s: adaptive delay is %d ms now", domain.name, pace.adaptive_delay_ms)
 
     def _on_settled(self, domain: HeldDomain, batch: Sequence[Settlement]) -> None:
         for item in batch:
@@ -241,8 +291,9 @@ class Runtime:
 
     def _on_leased(self, domain: LeasedDomain) -> None:
         if domain.wake_in_ms is not None:
-            self._waker.ready_in(domain.id, max(0.0, domain.wake_in_ms))
+            self._waker.ready_in(domain.id, domain.wake_in_ms)
         self._dispatcher.mark_due(domain.id)
+        self._propagator.load([domain.id])
 
     def _on_lost_task(self, task: LostTask) -> None:
         # A task of a handler that isn't registered here waits for a process that knows its policy.
@@ -262,6 +313,7 @@ class Runtime:
         self._waker.forget(domain.id)
         self._dispatcher.forget(domain.id)
         self._settler.forget(domain.id)
+        self._propagator.forget(domain.id)
         self._pool.stop_tasks(LEASE_LOST, domain_id=domain.id)
 
     def _on_enqueued(self, domain_ids: Sequence[int]) -> None:
@@ -271,9 +323,57 @@ class Runtime:
             else:
                 self._leaser.lease_soon()
 
+    def _on_due_again(self, domain_ids: Sequence[int]) -> None:
+        """Look again, at what waits too: tasks may have gone, and their timer with them."""
+        for domain_id in domain_ids:
+            if self._held.get(domain_id):
+                self._waker.look(domain_id)
+        self._on_enqueued(domain_ids)
+
+    def _on_raised(self, domain_ids: Sequence[int]) -> None:
+        self._propagator.load([one for one in domain_ids if self._held.get(one)])
+
+    def _on_changed(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            self._job_cache.invalidate(job_id, InvalidationReason.CHANGED)
+
+    def _on_cancelled(self, job_ids: Sequence[int]) -> None:
+        for job_id in job_ids:
+            self._job_cache.invalidate(job_id, InvalidationReason.CANCELLED)
+            self._propagator.forget_job(job_id)
+        self._stop_now_and_after_claim(partial(self._pool.stop_tasks, CANCELLED, job_ids=job_ids))
+
+    def _on_stopped(self, task_ids: Sequence[int]) -> None:
+        self._stop_now_and_after_claim(
+            partial(self._pool.stop_tasks, CANCELLED, task_ids=frozenset(task_ids))
+        )
+
+    def _stop_now_and_after_claim(self, stop: Callable[[], int]) -> None:
+        stop()
+        self._dispatcher.after_claim(stop)
+
+    def _on_missed(self) -> None:
+        """Hints may have been missed."""
+        self._job_cache.invalidate_all(InvalidationReason.RECONNECTED)
+        self._look_at_all()
+        self._canceller.look_soon()
+
+    def _on_own_hint(self, verb: str, ids: list[int]) -> list[int]:
+        """Take in what this process has done itself; return what is others' business too."""
+        match verb:
+            case "released":
+                return ids
+            case "enqueued" if self._held.lease_valid():
+                self._on_enqueued(ids)
+                return [domain_id for domain_id in ids if not self._held.get(domain_id)]
+            case _:
+                self._notifier.deliver(verb, ids)
+                return ids
+
     def _look_at_all(self) -> None:
         for domain in self._held:
             self._dispatcher.mark_due(domain.id)
+        self._propagator.look_at_all([domain.id for domain in self._held])
         self._leaser.lease_soon()
 
 

@@ -40,7 +40,7 @@ DROP TABLE pacewheel.priority_updates;
 DROP INDEX pacewheel.tasks_failed;
 ALTER TABLE pacewheel.workers DROP COLUMN connections;
 ALTER TABLE pacewheel.jobs DROP COLUMN backoff, DROP COLUMN error, DROP COLUMN resumed_at,
-    DROP COLUMN retries_job_id;
+    DROP COLUMN retries_job_id, DROP COLUMN reconciled_at;
 ALTER TABLE pacewheel.domains
     DROP COLUMN gap_ms, DROP COLUMN adaptive_delay_ms, DROP COLUMN failures, DROP COLUMN successes,
     DROP COLUMN block_reason;

@@ -12,12 +12,17 @@ ALTER TABLE pacewheel.domains
         GENERATED ALWAYS AS (greatest(base_delay_ms, robots_delay_ms, adaptive_delay_ms)) STORED;
 
 -- `backoff` counts those of `waiting` that wait for a retry; the others are scheduled. `error` says why a job
--- failed; `retries_job_id` names the final job whose failed tasks this one runs again.
+-- failed; `retries_job_id` names the final job whose failed tasks this one runs again. `reconciled_at`: the counters
+-- were compared with the rows after every transaction had ended that began before this.
 ALTER TABLE pacewheel.jobs
     ADD COLUMN backoff bigint NOT NULL DEFAULT 0,
     ADD COLUMN error text,
     ADD COLUMN resumed_at timestamptz,
-    ADD COLUMN retries_job_id bigint;
+    ADD COLUMN retries_job_id bigint,
+    ADD COLUMN reconciled_at timestamptz;
+-- Final jobs to be compared one last time; those are few, and their rows change no more.
+CREATE INDEX jobs_unreconciled ON pacewheel.jobs (domain_id)
+    WHERE status >= 3 AND (reconciled_at IS NULL OR reconciled_at < finished_at);
 UPDATE pacewheel.jobs j
 SET backoff = (SELECT count(*) FROM pacewheel.tasks t
                WHERE t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 1 AND t.waiting_reason = 0)
@@ -35,7 +40,7 @@ CREATE TABLE pacewheel.priority_updates (
     domain_id bigint NOT NULL,
     task_id bigint NOT NULL,
     job_id bigint NOT NULL,
-    priority double precision NOT NULL,
+    priority double precision NOT NULL CHECK (priority < 'NaN'),
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (domain_id, task_id)
 ) WITH (

@@ -1,6 +1,6 @@
--- purpose: cancel live tasks of a job, running ones too; tell their owner, and end the job if they were its last
+-- purpose: cancel live tasks of a job, running ones too, and end the job if they were its last
 -- params: $1 job id, $2 task ids
--- returns: status (of the job before), cancelled (tasks); no row for an unknown job
+-- returns: status (of the job before), domain_id, cancelled (ids of tasks); no row for an unknown job
 -- index: jobs_pkey, tasks_pkey
 -- rows: 0 or 1
 -- A running task is a pending row: its handler's outcome finds it final and changes nothing.
@@ -42,15 +42,6 @@ WITH job AS MATERIALIZED (
         finished_at = CASE WHEN j.pending + j.waiting = s.cancelled AND NOT j.discovery_open THEN now() END
     FROM summed s
     WHERE j.id = (SELECT l.id FROM job l) AND s.cancelled > 0
-    RETURNING j.domain_id
 )
-SELECT
-    j.status,
-    (SELECT s.cancelled FROM summed s)::integer AS cancelled,
-    (
-        SELECT pg_notify('pacewheel', 'stopped ' || string_agg(e.id::text, ' '))
-        FROM (SELECT e.id FROM ended e WHERE e.status = 0 LIMIT 300) e
-        HAVING count(*) > 0
-    ) IS NOT NULL AS hinted,
-    (SELECT count(*) FROM counted) AS counted
+SELECT j.status, j.domain_id, ARRAY(SELECT e.id FROM ended e) AS cancelled
 FROM job j

@@ -1,7 +1,7 @@
--- purpose: fail or cancel a job and, in the same transaction, cancel all its live tasks; tell its owner
+-- purpose: fail or cancel a job and, in the same transaction, cancel all its live tasks and their raises
 -- params: $1 job id, $2 the states it may be in, $3 the state it gets, $4 error or null
--- returns: status (before), cancelled (tasks); no row for an unknown job
--- index: jobs_pkey, tasks_claim, tasks_wake
+-- returns: status (before), domain_id, cancelled (tasks); no row for an unknown job
+-- index: jobs_pkey, tasks_claim, tasks_wake, priority_updates_pkey
 -- rows: 0 or 1
 WITH job AS MATERIALIZED (
     SELECT j.id, j.domain_id, j.status
@@ -32,10 +32,10 @@ WITH job AS MATERIALIZED (
         cancelled = j.cancelled + (SELECT count(*) FROM ended)
     FROM job l
     WHERE j.id = l.id AND l.status = ANY ($2::smallint[])
-    RETURNING j.id
+), discarded AS (
+    DELETE FROM pacewheel.priority_updates p
+    USING job l
+    WHERE p.domain_id = l.domain_id AND p.job_id = l.id AND l.status < 3
 )
-SELECT
-    j.status,
-    (SELECT count(*) FROM ended) AS cancelled,
-    (SELECT pg_notify('pacewheel', 'cancelled ' || c.id) FROM closed c) IS NOT NULL AS hinted
+SELECT j.status, j.domain_id, (SELECT count(*) FROM ended) AS cancelled
 FROM job j

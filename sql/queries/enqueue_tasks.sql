@@ -1,9 +1,13 @@
 -- purpose: insert new tasks of one or several jobs, each (job, key) once, within the jobs' max_tasks, counters moved, owners hinted
 -- params: a row each: $1 job id, $2 target, $3 key or null, $4 priority, $5 payload (JSON text) or null, $6 ready in ms or null; then $7 probe (0, then up for hash collisions), $8 whether to notify
--- returns: inserted, known (there already), over_limit, refused (their job is final or unknown), collided (positions to be offered again under the next probe), domain_ids that got tasks
--- index: jobs_pkey, tasks_pkey
+-- returns: inserted, known (there already), over_limit, refused (their job is final or unknown), collided (positions to be offered again under the next probe), domain_ids that got tasks, and the raises that count, a row each: raised_domain_ids, raised_task_ids, raised_job_ids, raised_priorities
+-- index: jobs_pkey, tasks_pkey, priority_updates_pkey
 -- rows: 1
--- Locks the jobs in id order. Refuses nothing by exception: the caller reads the counts.
+-- Locks the jobs in id order. Refuses nothing by exception: the caller reads the counts. A known task offered with a
+-- higher priority is a raise: it goes to the outbox in this transaction, unless the row or the outbox has as high a
+-- one, or the task is final. Of several offers of a new key the highest priority counts (of two keys with one hash in
+-- one batch, once in 2^64, the first gets the other's). What a concurrent transaction inserted after this snapshot is
+-- no row to be read yet: it is raised unseen, and raise_priorities decides.
 WITH locked AS MATERIALIZED (
     SELECT j.id, j.domain_id, j.total, j.max_tasks
     FROM pacewheel.jobs j
@@ -14,6 +18,7 @@ WITH locked AS MATERIALIZED (
     SELECT
         o.*,
         row_number() OVER same_id AS nth,
+        max(o.priority) OVER (same_id ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING) AS highest,
         first_value(o.key) OVER same_id = o.key AS same_key
     FROM (
         SELECT
@@ -26,28 +31,33 @@ WITH locked AS MATERIALIZED (
     ) o
     WINDOW same_id AS (PARTITION BY o.domain_id, o.id ORDER BY o.position)
 ), looked_up AS MATERIALIZED (
-    SELECT o.*, t.id IS NULL AS is_new, t.job_id = o.job_id AND coalesce(t.key, t.target) = o.key AS is_known
+    SELECT
+        o.*, t.id IS NULL AS is_new, t.job_id = o.job_id AND coalesce(t.key, t.target) = o.key AS is_known,
+        t.status < 2 AND t.priority < o.priority AND o.priority < 'NaN' AS is_raise
     FROM offered o
     LEFT JOIN pacewheel.tasks t ON t.domain_id = o.domain_id AND t.id = o.id
 ), fresh AS MATERIALIZED (
     SELECT u.*, row_number() OVER (PARTITION BY u.job_id ORDER BY u.position) AS nth_fresh
     FROM looked_up u
     WHERE u.is_new AND u.nth = 1
+), fitting AS MATERIALIZED (
+    SELECT f.*
+    FROM fresh f
+    JOIN locked l ON l.id = f.job_id
+    WHERE l.max_tasks IS NULL OR l.total + f.nth_fresh <= l.max_tasks
 ), inserted AS (
     INSERT INTO pacewheel.tasks (
         domain_id, id, job_id, priority, created_at, ready_at, status, waiting_reason, target, key, payload
     )
     SELECT
-        f.domain_id, f.id, f.job_id, f.priority, now(),
+        f.domain_id, f.id, f.job_id, f.highest, now(),
         CASE WHEN f.ready_in_ms > 0 THEN now() + f.ready_in_ms * interval '1 ms' END,
         CASE WHEN f.ready_in_ms > 0 THEN 1 ELSE 0 END,
         CASE WHEN f.ready_in_ms > 0 THEN 1 END,
         f.target, nullif(f.key, f.target), f.payload::jsonb
-    FROM fresh f
-    JOIN locked l ON l.id = f.job_id
-    WHERE l.max_tasks IS NULL OR l.total + f.nth_fresh <= l.max_tasks
+    FROM fitting f
     ON CONFLICT DO NOTHING
-    RETURNING job_id, domain_id, status
+    RETURNING job_id, domain_id, id, status
 ), counted AS (
     UPDATE pacewheel.jobs j
     SET
@@ -61,10 +71,31 @@ WITH locked AS MATERIALIZED (
         GROUP BY i.job_id
     ) c
     WHERE j.id = c.job_id
+), unseen AS MATERIALIZED (
+    SELECT f.domain_id, f.id, f.job_id, f.highest
+    FROM fitting f
+    WHERE
+        (SELECT count(*) FROM fitting) > (SELECT count(*) FROM inserted)
+        AND (f.domain_id, f.id) NOT IN (SELECT i.domain_id, i.id FROM inserted i)
+), raised AS (
+    INSERT INTO pacewheel.priority_updates AS p (domain_id, task_id, job_id, priority)
+    SELECT r.domain_id, r.id, r.job_id, max(r.priority)
+    FROM (
+        SELECT u.domain_id, u.id, u.job_id, u.priority FROM looked_up u WHERE u.is_known AND u.is_raise
+        UNION ALL
+        SELECT n.domain_id, n.id, n.job_id, n.highest FROM unseen n WHERE n.highest < 'NaN'
+    ) r
+    GROUP BY r.domain_id, r.id, r.job_id
+    ORDER BY r.domain_id, r.id
+    ON CONFLICT (domain_id, task_id) DO UPDATE SET priority = excluded.priority WHERE p.priority < excluded.priority
+    RETURNING p.domain_id, p.task_id, p.job_id, p.priority
 )
 SELECT
     (SELECT count(*) FROM inserted)::integer AS inserted,
-    (SELECT count(*) FROM looked_up u WHERE u.is_known OR (u.is_new AND u.nth > 1 AND u.same_key))::integer AS known,
+    (
+        (SELECT count(*) FROM looked_up u WHERE u.is_known OR (u.is_new AND u.nth > 1 AND u.same_key))
+        + (SELECT count(*) FROM unseen)
+    )::integer AS known,
     (
         SELECT count(*)
         FROM fresh f
@@ -84,4 +115,19 @@ SELECT
         FROM (SELECT DISTINCT i.domain_id FROM inserted i LIMIT 300) i
         WHERE $8::boolean
         HAVING count(*) > 0
-    ) IS NOT NULL AS hinted
+    ) IS NOT NULL AS hinted,
+    (
+        SELECT pg_notify('pacewheel', 'raised ' || string_agg(r.domain_id::text, ' '))
+        FROM (SELECT DISTINCT r.domain_id FROM raised r LIMIT 300) r
+        WHERE $8::boolean
+        HAVING count(*) > 0
+    ) IS NOT NULL AS rung,
+    r.*
+FROM (
+    SELECT
+        coalesce(array_agg(r.domain_id), '{}') AS raised_domain_ids,
+        coalesce(array_agg(r.task_id), '{}') AS raised_task_ids,
+        coalesce(array_agg(r.job_id), '{}') AS raised_job_ids,
+        coalesce(array_agg(r.priority), '{}') AS raised_priorities
+    FROM raised r
+) r

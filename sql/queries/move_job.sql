@@ -1,6 +1,6 @@
--- purpose: pause or resume a job; tell its domain's owner and whoever has the job cached
+-- purpose: pause or resume a job
 -- params: $1 job id, $2 the states it may be in, $3 the state it gets
--- returns: status (before), moved; no row for an unknown job
+-- returns: status (before), domain_id, moved; no row for an unknown job
 -- index: jobs_pkey
 -- rows: 0 or 1
 -- The states come from the table of transitions. A pause stops no handler: what runs ends by itself.
@@ -16,16 +16,7 @@ WITH job AS MATERIALIZED (
         resumed_at = CASE WHEN $3::smallint = 0 THEN clock_timestamp() ELSE j.resumed_at END
     FROM job l
     WHERE j.id = l.id AND l.status = ANY ($2::smallint[])
-    RETURNING j.id, j.domain_id
+    RETURNING j.id
 )
-SELECT
-    j.status,
-    (SELECT count(*) FROM moved) = 1 AS moved,
-    (
-        SELECT (
-            pg_notify('pacewheel', 'changed ' || m.id),
-            CASE WHEN $3::smallint = 0 THEN pg_notify('pacewheel', 'enqueued ' || m.domain_id) END
-        )
-        FROM moved m
-    ) IS NOT NULL AS hinted
+SELECT j.status, j.domain_id, (SELECT count(*) FROM moved) = 1 AS moved
 FROM job j

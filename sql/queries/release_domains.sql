@@ -1,5 +1,5 @@
 -- purpose: give domains back: what was interrupted is pending again, the pace is kept, other processes are told
--- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ms until the next request of each may start
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ms until the next request of each may start, $5 whether to notify
 -- returns: id of each domain given back
 -- index: domains_pkey
 -- rows: at most those asked for
@@ -21,6 +21,12 @@ WITH held AS MATERIALIZED (
     WHERE d.id = h.id
     RETURNING d.id
 )
-SELECT r.id, pg_notify('pacewheel', 'released ' || r.id) IS NOT NULL AS hinted
+SELECT
+    r.id,
+    (
+        SELECT pg_notify('pacewheel', 'released ' || string_agg(f.id::text, ' '))
+        FROM (SELECT id FROM released LIMIT 300) f
+        WHERE $5::boolean
+    ) IS NOT NULL AS hinted
 FROM released r
 ORDER BY r.id

@@ -13,9 +13,6 @@ WITH job AS MATERIALIZED (
     SET priority = $2::float8
     FROM job l
     WHERE j.id = l.id AND l.status < 3
-    RETURNING j.id
 )
-SELECT
-    j.status,
-    (SELECT pg_notify('pacewheel', 'changed ' || c.id) FROM changed c) IS NOT NULL AS hinted
+SELECT j.status
 FROM job j

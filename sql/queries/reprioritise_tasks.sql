@@ -1,6 +1,6 @@
 -- purpose: give live tasks of a job another priority, higher or lower; what was to raise them is void
 -- params: $1 job id, $2 task ids, $3 their priorities
--- returns: status (of the job), changed (tasks); no row for an unknown job
+-- returns: status (of the job), domain_id, changed (tasks); no row for an unknown job
 -- index: jobs_pkey, tasks_pkey, priority_updates_pkey
 -- rows: 0 or 1
 -- A task that runs keeps its slot; the priority counts if it is claimed again.
@@ -37,8 +37,5 @@ WITH job AS MATERIALIZED (
     SET poke = j.poke + 1
     WHERE j.id = (SELECT l.id FROM job l) AND (SELECT count(*) FROM changed) > 0
 )
-SELECT
-    j.status,
-    (SELECT count(*) FROM changed)::integer AS changed,
-    pg_notify('pacewheel', 'enqueued ' || j.domain_id) IS NOT NULL AS hinted
+SELECT j.status, j.domain_id, (SELECT count(*) FROM changed)::integer AS changed
 FROM job j

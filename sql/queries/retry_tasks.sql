@@ -1,6 +1,6 @@
 -- purpose: make failed tasks of a live job pending again
 -- params: $1 job id, $2 task ids or null (all that failed), $3 most tasks
--- returns: status (of the job), retried (tasks); no row for an unknown job
+-- returns: status (of the job), domain_id, retried (tasks); no row for an unknown job
 -- index: jobs_pkey, tasks_failed, tasks_pkey
 -- rows: 0 or 1
 -- Attempts go on counting, since they fence every write; the handler's policy grants another round of them.
@@ -28,10 +28,6 @@ WITH job AS MATERIALIZED (
     SET failed = j.failed - r.retried, pending = j.pending + r.retried, poke = j.poke + 1
     FROM (SELECT count(*) AS retried FROM retried) r
     WHERE j.id = (SELECT l.id FROM job l) AND r.retried > 0
-    RETURNING j.domain_id
 )
-SELECT
-    j.status,
-    (SELECT count(*) FROM retried)::integer AS retried,
-    (SELECT pg_notify('pacewheel', 'enqueued ' || c.domain_id) FROM counted c) IS NOT NULL AS hinted
+SELECT j.status, j.domain_id, (SELECT count(*) FROM retried)::integer AS retried
 FROM job j

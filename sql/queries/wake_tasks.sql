@@ -3,16 +3,16 @@
 -- returns: one row a domain: domain_id, woken, wake_in_ms (its next waiting task; 0 when $2 cut the batch)
 -- index: tasks_wake, jobs_pkey, tasks_pkey
 -- rows: one a domain
--- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update says `waiting_reason IS
--- NOT NULL`, true of waiting tasks only, since `status = 1` would offer the planner a join with all of tasks_wake. The
--- row keeps `ready_at`: since then it is claimable.
+-- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update asks for the row
+-- as it was seen, for while this waited for the job another may have woken and retried it; it does not say `status = 1`,
+-- which would offer the planner a join with all of tasks_wake. The row keeps `ready_at`: since then it is claimable.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), due AS MATERIALIZED (
-    SELECT d.id AS domain_id, t.id, t.job_id, t.waiting_reason
+    SELECT d.id AS domain_id, t.id, t.job_id, t.waiting_reason, t.ready_at
     FROM clock, unnest($1::bigint[]) AS d (id)
     CROSS JOIN LATERAL (
-        SELECT t.id, t.job_id, t.waiting_reason
+        SELECT t.id, t.job_id, t.waiting_reason, t.ready_at
         FROM pacewheel.tasks t
         WHERE t.domain_id = d.id AND t.status = 1 AND t.ready_at <= clock.now
         ORDER BY t.ready_at
@@ -28,7 +28,8 @@ WITH clock AS MATERIALIZED (
     UPDATE pacewheel.tasks t
     SET status = 0, waiting_reason = NULL
     FROM (SELECT u.* FROM due u WHERE u.job_id = ANY (ARRAY(SELECT l.id FROM locked l))) u
-    WHERE t.domain_id = u.domain_id AND t.id = u.id AND t.waiting_reason IS NOT NULL
+    WHERE t.domain_id = u.domain_id AND t.id = u.id AND t.waiting_reason = u.waiting_reason
+        AND t.ready_at = u.ready_at
     RETURNING t.domain_id, t.job_id, u.waiting_reason
 ), counted AS (
     UPDATE pacewheel.jobs j

@@ -14,6 +14,7 @@ from pacewheel.errors import JobFinal
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries, sql_root
 from tests.conftest import execute, fetch, until, with_database
+from tests.integration.counted_jobs import reconciled
 
 if TYPE_CHECKING:
     import asyncpg
@@ -66,6 +67,20 @@ async def leave_a_dead_worker(dsn: str) -> None:
     )
 
 
+async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
+    """Have a live task in a cancelled job, a wrong counter and a stranded task, and reconcile them."""
+    await execute(
+        dsn,
+        f"UPDATE {SCHEMA}.tasks SET status = 0 WHERE job_id = {cancelled}",
+        f"UPDATE {SCHEMA}.jobs SET failed = failed + 1",
+        f"INSERT INTO {SCHEMA}.domains (name, in_flight) VALUES ('stranded', '{{1}}')",
+    )
+    await engine.store.counters.find_unreconciled(1, 0, 0, 10)
+    found = await reconciled(engine)
+    assert 2 == len(found.drifts)
+    assert {"task_of_final_job": 1, "in_flight_without_owner": 1} == found.orphans
+
+
 async def test_an_engine_runs_every_statement_under_another_schema(
     empty_dsn: str, executed: set[str]
 ) -> None:
@@ -81,7 +96,10 @@ async def test_an_engine_runs_every_statement_under_another_schema(
                 return Outcome.retry("busy", retry_in_s=0.05)
             case "first":
                 return Outcome.completed(
-                    discovered=[NewTask("found")], documents={"note": "kept"}, robots_delay_ms=1
+                    discovered=[NewTask("found")],
+                    raises={"found": 1.0},
+                    documents={"note": "kept"},
+                    robots_delay_ms=1,
                 )
             case "found":
                 assert await task.document("note") == "kept"
@@ -115,6 +133,8 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
+        assert [7] == await engine.store.tasks.find_ended([(1, 7)])
+        await reconcile_damage(engine, empty_dsn, held.id)
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
         (True,)

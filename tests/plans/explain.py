@@ -12,12 +12,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.metrics import Metrics
 from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
+from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries
+from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
@@ -133,11 +137,14 @@ class Explainer:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.queries = load_queries()
         self.connection = connection
-        self.tasks = PostgresTasks(self, self.queries)  # type: ignore[arg-type]  # what it uses of a pool
-        self.jobs = PostgresJobs(self, self.queries, self.tasks)  # type: ignore[arg-type]  # as above
-        self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks)  # type: ignore[arg-type]  # as above
+        hinter = Hinter(self, self.queries, Metrics())  # type: ignore[arg-type]  # as below
+        self.tasks = PostgresTasks(self, self.queries, hinter)  # type: ignore[arg-type]  # what it uses of a pool
+        self.jobs = PostgresJobs(self, self.queries, self.tasks, hinter)  # type: ignore[arg-type]  # as above
+        self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks, hinter)  # type: ignore[arg-type]  # as above
         self.explanations = PostgresExplanations(self, self.queries, self.jobs)  # type: ignore[arg-type]  # as above
-        self.leases = PostgresLeases("", self.queries, pooler=False)
+        self.raises = PostgresRaises(self, self.queries, hinter)  # type: ignore[arg-type]  # as above
+        self.counters = PostgresCounters(self, self.queries)  # type: ignore[arg-type]  # as above
+        self.leases = PostgresLeases("", self.queries, hinter, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}
         self._wanted = ""
@@ -178,9 +185,9 @@ class Explainer:
             await rollback.rollback()
         raise Explained(Plan(json.loads(text)[0]))
 
-    async def fetchrow(self, query: str, *args: Any) -> Any:
+    async def fetchrow(self, query: str, *args: Any, timeout: float | None = None) -> Any:
         """Run or explain a statement; return its first row."""
-        rows = await self.fetch(query, *args)
+        rows = await self.fetch(query, *args, timeout=timeout)
         return rows[0] if rows else None
 
     async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:

@@ -7,7 +7,7 @@ processes.
 
 What a task does stands in its payload: `hold_ms` (how long it runs), `before_ms` (handler `slow`:
 time until its request leaves), each a number or a list of one for each attempt; `die` (the attempt
-kills the process).
+kills the process); `raises` (handler `work`: priorities of other tasks, by key).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import sys
 import time
 from typing import Any
 
-from pacewheel import Config, Engine, Task
+from pacewheel import Config, Engine, Outcome, Task
 from pacewheel.cli.engines import run_async
 
 ATTEMPTS = 3
@@ -69,8 +69,9 @@ async def main(spec: dict[str, Any]) -> None:
         notes.note("end", task)
 
     @engine.handler("work", attempts=ATTEMPTS, backoff_s=spec["backoff_s"])
-    async def work(task: Task) -> None:
+    async def work(task: Task) -> Outcome:
         await hold(task)
+        return Outcome.completed(raises=(task.payload or {}).get("raises", {}))
 
     @engine.handler("slow", attempts=ATTEMPTS, backoff_s=spec["backoff_s"], own_departure=True)
     async def slow(task: Task) -> None:

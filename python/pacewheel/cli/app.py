@@ -28,7 +28,8 @@ EXIT_USAGE = 2
 _EPILOG = """\
 exit codes:
   0        fine
-  1        the work ended, but a site could not be warmed at all or its job failed
+  1        the work ended, but a site could not be warmed at all or its job failed; reconcile
+           found something
   2        bad input or configuration
   3        the database can't be reached or refuses
   4        the database's schema or the server has the wrong version

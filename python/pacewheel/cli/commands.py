@@ -34,6 +34,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_run(subparsers)
     _add_submit(subparsers)
     _add_jobs(subparsers)
+    _add_reconcile(subparsers)
     _add_why(subparsers)
     _add_migrate(subparsers)
 
@@ -134,6 +135,20 @@ def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
             parser.add_argument("keys", metavar="KEY", nargs="*", help="only tasks with these keys")
         parser.add_argument("--json", action="store_true", help="as one JSON object")
         options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_reconcile(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "reconcile",
+        "reconcile:run",
+        "compare the jobs' counters with their tasks, and repair what differs",
+        "Running processes do it by themselves; ends with 1 when it found something.",
+    )
+    parser.add_argument("--job", metavar="ID", help="only this job (default: all, final ones too)")
+    parser.add_argument("--dry-run", action="store_true", help="change nothing, only say it")
+    parser.add_argument("--json", action="store_true", help="as one JSON object")
+    options.add_settings(parser, _LOOK_SETTINGS)
 
 
 def _add_why(subparsers: _SubParsersAction[ArgumentParser]) -> None:

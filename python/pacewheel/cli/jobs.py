@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pacewheel.config import Config
-    from pacewheel.model import FailedTask, JobInfo, JobSummary
+    from pacewheel.model import JobInfo, JobSummary
+    from pacewheel.outcomes import FailedTask
 
 JOBS_MAX = 100_000
 ID_MAX = 2**63 - 1

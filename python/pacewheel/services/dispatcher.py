@@ -11,27 +11,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pacewheel.clock import monotonic_ms
+from pacewheel.errors import LoadFailed, StoreUnavailable
 from pacewheel.model import Task, WaitingReason
-from pacewheel.ports import ClaimRequest
+from pacewheel.ports import ClaimRequest, InvalidationReason
+from pacewheel.scaling import Shortage
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from pacewheel.held import Held, HeldDomain
-    from pacewheel.metrics import Waits
-    from pacewheel.model import Outcome
-    from pacewheel.ports import ClaimedTask, DomainClaim, TaskStore
+    from pacewheel.model import JobFacts, Outcome
+    from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
+    from pacewheel.waits import Waits
 
 log = logging.getLogger("pacewheel.dispatcher")
 
 # Joins within the statement are nested loops over so many domains; more would cost their square.
 CLAIM_DOMAINS_MAX = 100
-JOBS_KNOWN_MAX = 10_000
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
 
@@ -54,32 +55,41 @@ class Dispatcher(Service):
         self,
         *,
         store: TaskStore,
+        jobs: JobCache,
         held: Held,
         registry: Registry,
         free: Callable[[], int],
+        is_full: Callable[[], bool],
         submit: Callable[[Task, Handler], None],
         wake_workers: Callable[[], None],
         slot_at: Callable[[int, float], None],
         ready_in: Callable[[int, float], None],
+        nothing_waits: Callable[[int, float], None],
         on_lost: Callable[[int], None],
         lead_ms: int,
         waits: Waits,
     ) -> None:
         super().__init__()
         self._store = store
+        self._jobs = jobs
         self._held = held
         self._registry = registry
         self._free = free
+        self._is_full = is_full
         self._submit = submit
         self._wake_workers = wake_workers
         self._slot_at = slot_at
         self._ready_in = ready_in
+        self._nothing_waits = nothing_waits
         self._on_lost = on_lost
         self._lead_ms = lead_ms
         self._waits = waits
         self._due: dict[int, None] = {}
         self._changed = asyncio.Event()
-        self._jobs: dict[int, tuple[Handler, dict[str, Any]]] = {}
+        self._shortage = Shortage()
+        self._ahead = False
+        self._claiming = False
+        self._after_claim: list[Callable[[], object]] = []
 
     def mark_due(self, domain_id: int) -> None:
         """Ask for the domain's tasks as soon as a slot is free."""
@@ -91,23 +101,56 @@ class Dispatcher(Service):
         if self._due:
             self._changed.set()
 
+    def has_due(self) -> bool:
+        """True while a domain is due, as far as hints and timers know."""
+        return bool(self._due)
+
+    def take_shortage_ms(self) -> float:
+        """Return for how long due domains with tasks waited for a slot, since the last call."""
+        return self._shortage.take_ms()
+
+    def look_ahead(self) -> None:
+        """Claim one task without a free slot, if a due domain has one.
+
+        Without it, handlers that run long would hide for as long whether anything waits for them.
+        """
+        if self._due and self._is_full():
+            self._ahead = True
+            self._changed.set()
+
     def forget(self, domain_id: int) -> None:
         """Ask for the domain no more."""
         self._due.pop(domain_id, None)
+        if not self._due:
+            self._shortage.cancel()
+
+    def after_claim(self, call: Callable[[], object]) -> None:
+        """Call when the claim under way, if there is one, is taken in.
+
+        It may bring tasks of which something was said after it had been sent.
+        """
+        if self._claiming:
+            self._after_claim.append(call)
 
     async def _loop(self) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            while self._due and self._free() > 0:
-                if self._held.lease_valid():
-                    await self.run_once()
-                else:
+            while self._due and (self._free() > 0 or self._ahead):
+                self._shortage.end(monotonic_ms())
+                if not self._held.lease_valid():
                     await asyncio.sleep(LAPSE_PAUSE_S)
+                elif await self.run_once() > 0:
+                    self._ahead = False
+                    self._shortage.prove()
+            self._ahead = False
+            self._shortage.drop_unproven()
+            if self._due and self._is_full():
+                self._shortage.begin(monotonic_ms())
 
     async def run_once(self) -> int:
         """Claim once for the domains that have waited longest; return how many tasks that gave."""
-        free = self._free()
+        free = max(self._free(), int(self._ahead))
         asked = self._ask_for(min(free, CLAIM_DOMAINS_MAX))
         if not asked or self._held.worker_id is None:
             return 0
@@ -124,6 +167,8 @@ class Dispatcher(Service):
             lead_ms=self._lead_ms,
         )
         returned = [domain.returned for domain in asked]
+        sent_ms = monotonic_ms()
+        self._claiming = True
         for domain in asked:
             # A handler that ends while the claim is under way would not see what the claim says of
             # limits.
@@ -132,11 +177,14 @@ class Dispatcher(Service):
             claims = await self._store.claim_tasks(
                 self._held.worker_id, self._registry.names(), request
             )
-            await self._know_jobs(claims)
+            jobs = await self._know_jobs(claims)
         except BaseException:
             self._due = {**{domain.id: None for domain in asked}, **self._due}
             self._changed.set()
+            self._claiming = False
+            self._after_claim.clear()
             raise
+        self._claiming = False
         answered = {claim.domain_id: claim for claim in claims}
         for domain, before in zip(asked, returned, strict=True):
             claim = answered.get(domain.id)
@@ -145,9 +193,12 @@ class Dispatcher(Service):
             if claim is None:
                 self._on_lost(domain.id)
             else:
-                self._take(domain, claim, tasks_max)
+                self._take(domain, claim, jobs, tasks_max, sent_ms)
                 if domain.returned != before:
                     domain.cursors.clear()
+        calls, self._after_claim = self._after_claim, []
+        for call in calls:
+            call()
         self._wake_workers()
         return sum(len(claim.tasks) for claim in claims)
 
@@ -176,21 +227,30 @@ class Dispatcher(Service):
                 return [domain]
         return asked
 
-    def _take(self, domain: HeldDomain, claim: DomainClaim, tasks_max: int) -> None:
+    def _take(
+        self,
+        domain: HeldDomain,
+        claim: DomainClaim,
+        jobs: Mapping[int, tuple[Handler, JobFacts]],
+        tasks_max: int,
+        sent_ms: float,
+    ) -> None:
         now_ms = monotonic_ms()
         # What was learned since may not have reached the row yet.
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms)
         if claim.tasks:
             self._observe(domain, claim)
         for claimed in claim.tasks:
-            self._start(domain, claimed)
+            self._start(domain, claimed, *jobs[claimed[1]])
         if claim.tags and claim.strides:
             domain.share([task[1] for task in claim.tasks], claim.tags, claim.strides)
         else:
             domain.ahead = {}
         domain.waiting_for = _what_holds_back(claim)
         if claim.wake_in_ms is not None:
-            self._ready_in(domain.id, max(0.0, claim.wake_in_ms))
+            self._ready_in(domain.id, claim.wake_in_ms)
+        else:
+            self._nothing_waits(domain.id, sent_ms)
         domain.recheck = claim.limited or (bool(claim.tasks) and claim.gap_ms == 0)
         if claim.blocked_in_ms is not None:
             self._slot_at(domain.id, now_ms + claim.blocked_in_ms)
@@ -213,9 +273,10 @@ class Dispatcher(Service):
             reason = WaitingReason.JOB_PAUSED if paused else domain.waiting_for
             waits.observe_ms(reason, (wait_ms,))
 
-    def _start(self, domain: HeldDomain, claimed: ClaimedTask) -> None:
+    def _start(
+        self, domain: HeldDomain, claimed: ClaimedTask, handler: Handler, facts: JobFacts
+    ) -> None:
         task_id, job_id, priority, attempts_used, target, payload, poke = claimed
-        handler, options = self._jobs[job_id]
         domain.started(task_id, job_id, priority, poke)
         task = Task(
             task_id,
@@ -227,7 +288,7 @@ class Dispatcher(Service):
             priority,
             attempts_used + 1,
             payload,
-            options,
+            facts.options,
             domain,
         )
         self._submit(task, handler)
@@ -240,18 +301,33 @@ class Dispatcher(Service):
         """Ask again when the domain's pause is over."""
         self._slot_at(domain.id, domain.blocked_until_ms)
 
-    async def _know_jobs(self, claims: list[DomainClaim]) -> None:
-        missing = {task[1] for claim in claims for task in claim.tasks} - self._jobs.keys()
-        if not missing:
-            return
-        if len(self._jobs) + len(missing) > JOBS_KNOWN_MAX:
-            self._jobs.clear()
-            missing = {task[1] for claim in claims for task in claim.tasks}
-        for job_id, (name, options) in (await self._store.get_job_options(sorted(missing))).items():
-            handler = self._registry.get(name)
+    async def _know_jobs(self, claims: list[DomainClaim]) -> dict[int, tuple[Handler, JobFacts]]:
+        """Return handler and facts of each job claimed from; as a rule they are known already."""
+        job_ids = {task[1] for claim in claims for task in claim.tasks}
+        known = self._jobs.peek_many(job_ids)
+        if len(known) < len(job_ids):
+            known |= await self._load_jobs(sorted(job_ids - known.keys()))
+        jobs = {}
+        for job_id, facts in known.items():
+            handler = self._registry.get(facts.handler)
             if handler is None:
-                raise AssertionError(name)
-            self._jobs[job_id] = (handler, options)
+                raise AssertionError(facts.handler)
+            jobs[job_id] = (handler, facts)
+        return jobs
+
+    async def _load_jobs(self, job_ids: list[int]) -> dict[int, JobFacts]:
+        try:
+            loaded = await self._jobs.get_many(job_ids)
+            unknown = [job_id for job_id in job_ids if job_id not in loaded]
+            for job_id in unknown:
+                # Tasks of it were claimed, so what says that it does not exist is older than it.
+                self._jobs.invalidate(job_id, InvalidationReason.CREATED)
+            return loaded | await self._jobs.get_many(unknown) if unknown else loaded
+        except LoadFailed as failed:
+            if isinstance(failed.__cause__, StoreUnavailable | TimeoutError):
+                # To be waited for, as when the claim itself had met it.
+                raise StoreUnavailable(str(failed)) from failed
+            raise
 
     def end(self, domain: HeldDomain, task: Task, outcome: Outcome | None) -> None:
         """Take back the slot of a handler that ended; an interrupted task can be claimed again."""

@@ -118,7 +118,8 @@ class Leaser(Service):
                 self._metrics.workers_declared_dead.inc(len(dead))
                 log.warning("declared dead, their leases having run out: workers %s", dead)
         # Before anything is given back, or what is shed for others would be taken again at once.
-        await self._lease(self._share)
+        if beat.active:
+            await self._lease(self._share)
         if beat.missing:
             surplus = self._working() - self._share
             # Where shares can't be equal, those with one more give it, one each and no more than is

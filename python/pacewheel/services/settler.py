@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from pacewheel.held import Held, HeldDomain
     from pacewheel.metrics import Metrics
-    from pacewheel.ports import Settlement, TaskStore
+    from pacewheel.ports import Raises, Settlement, TaskStore
 
 log = logging.getLogger("pacewheel.settler")
 
@@ -52,6 +52,7 @@ class Settler(Service):
         metrics: Metrics,
         on_lost: Callable[[int], None],
         on_settled: Callable[[HeldDomain, Sequence[Settlement]], None],
+        on_raises: Callable[[Raises], None],
         on_room: Callable[[], None],
         rows_max: int,
         queue_max: int,
@@ -62,6 +63,7 @@ class Settler(Service):
         self._metrics = metrics
         self._on_lost = on_lost
         self._on_settled = on_settled
+        self._on_raises = on_raises
         self._on_room = on_room
         self._rows_max = rows_max
         self._queue_max = queue_max
@@ -145,6 +147,7 @@ class Settler(Service):
         for status, number in Counter(item.status for item in confirmed).items():
             self._metrics.attempts.labels(OUTCOMES[status]).inc(number)
         self._confirm(confirmed, epochs)
+        self._on_raises(settled.raises)
         return settled.rows
 
     async def _divide(self, batch: Sequence[Settlement], error: Exception) -> int:

@@ -1,7 +1,8 @@
 """WorkerPool: runs handlers, each under its deadline, on a bounded number of coroutines.
 
 Owns the claimed tasks from their claim to their outcome. Workers are long-lived coroutines fed from
-one queue: an asyncio task a pacewheel task would cost several times as much. A worker that takes a
+one queue: an asyncio task a pacewheel task would cost several times as much. The bound may change
+at any time; workers beyond it end when they have nothing to run. A worker that takes a
 task wakes the next one first, so a burst of handlers that never wait is run by a few workers, and
 handlers that do wait spread over all.
 
@@ -25,7 +26,7 @@ from pacewheel.outcomes import check
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from pacewheel.model import Task
     from pacewheel.registry import Handler
@@ -68,15 +69,21 @@ class WorkerPool(Service):
     """At most `capacity` handlers at once."""
 
     def __init__(
-        self, *, capacity: int, on_end: Callable[[Task, Handler, Outcome | None, float], None]
+        self,
+        *,
+        capacity: int,
+        on_end: Callable[[Task, Handler, Outcome | None, float], None],
+        on_room: Callable[[], None],
     ) -> None:
         super().__init__()
         self._capacity = capacity
         self._on_end = on_end
+        self._on_room = on_room
         self._queue: deque[tuple[Task, Handler]] = deque()
         self._active: set[Running] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
+        self._busy_max = 0
         self._all_ended = asyncio.Event()
         self._all_ended.set()
 
@@ -86,9 +93,32 @@ class WorkerPool(Service):
         Many is a quarter of the capacity. So a process whose handlers end as fast as they start
         claims by the hundred, not one by one.
         """
-        if len(self._queue) > self._capacity // 4:
+        if len(self._queue) > self._queue_max():
             return 0
-        return self._capacity - len(self._queue) - len(self._active)
+        return self._capacity - self._busy()
+
+    def is_full(self) -> bool:
+        """Return whether every slot is in use."""
+        return self._busy() >= self._capacity
+
+    def _queue_max(self) -> int:
+        return self._capacity // 4
+
+    def _busy(self) -> int:
+        return len(self._queue) + len(self._active)
+
+    def take_busy_max(self) -> int:
+        """Return the most slots in use at once since the last call."""
+        busy_max, self._busy_max = max(self._busy_max, self._busy()), self._busy()
+        return busy_max
+
+    def set_capacity(self, capacity: int) -> None:
+        """Change the bound; what runs is not disturbed, so that a lower one is reached in time."""
+        self._capacity = capacity
+        for _ in range(min(len(self._idle), len(self._workers) - capacity)):
+            waiter = self._idle.pop()
+            if not waiter.done():
+                waiter.set_result(None)
 
     def submit(self, task: Task, handler: Handler) -> None:
         """Queue a claimed task."""
@@ -97,6 +127,7 @@ class WorkerPool(Service):
 
     def wake(self) -> None:
         """Let a worker look at the queue; call once after a batch of submits."""
+        self._busy_max = max(self._busy_max, self._busy())
         while self._queue and self._idle:
             waiter = self._idle.pop()
             if not waiter.done():
@@ -108,13 +139,20 @@ class WorkerPool(Service):
             worker.add_done_callback(self._workers.discard)
 
     def stop_tasks(
-        self, reason: str, *, job_id: int | None = None, domain_id: int | None = None
+        self,
+        reason: str,
+        *,
+        job_ids: Collection[int] | None = None,
+        task_ids: Collection[int] | None = None,
+        domain_id: int | None = None,
     ) -> int:
-        """Stop the handlers of a job, of a domain or all, for this reason; return how many."""
+        """Stop the handlers of jobs, of tasks, of a domain or all, for this reason; return how many."""
 
         def concerned(task: Task) -> bool:
-            return (job_id is None or task.job_id == job_id) and (
-                domain_id is None or task.domain_id == domain_id
+            return (
+                (job_ids is None or task.job_id in job_ids)
+                and (task_ids is None or task.id in task_ids)
+                and (domain_id is None or task.domain_id == domain_id)
             )
 
         queued = [(task, handler) for task, handler in self._queue if concerned(task)]
@@ -126,6 +164,15 @@ class WorkerPool(Service):
         for running in active:
             self._stop(running, reason)
         return len(queued) + len(active)
+
+    def running_for(self, least_s: float) -> list[tuple[int, int]]:
+        """Return domain and id of the tasks whose handlers have run so long, and go on."""
+        before_ms = monotonic_ms() - least_s * 1000
+        return [
+            (running.task.domain_id, running.task.id)
+            for running in self._active
+            if running.started_ms <= before_ms and running.stop is None
+        ]
 
     async def all_ended(self) -> None:
         """Wait until no handler runs and none is queued."""
@@ -188,18 +235,17 @@ class WorkerPool(Service):
         while True:
             while not self._queue:
                 streak = 0
-                waiter = asyncio.get_running_loop().create_future()
-                self._idle.append(waiter)
-                try:
-                    await waiter
-                except asyncio.CancelledError:
-                    if waiter in self._idle:
-                        self._idle.remove(waiter)
-                    raise
+                if len(self._workers) > self._capacity:
+                    # At once, or those that end in the same turn of the loop would count as well.
+                    self._workers.discard(me)
+                    return
+                await self._woken()
             running = Running(*self._queue.popleft(), me)
             if self._queue:
                 self.wake()
             self._active.add(running)
+            if len(self._queue) == self._queue_max():
+                self._on_room()
             outcome = await self._attempt(running)
             if running.worker is None:
                 return
@@ -211,6 +257,16 @@ class WorkerPool(Service):
             if streak >= STREAK_MAX:
                 streak = 0
                 await asyncio.sleep(0)
+
+    async def _woken(self) -> None:
+        waiter = asyncio.get_running_loop().create_future()
+        self._idle.append(waiter)
+        try:
+            await waiter
+        except asyncio.CancelledError:
+            if waiter in self._idle:
+                self._idle.remove(waiter)
+            raise
 
     async def _attempt(self, running: Running) -> Outcome | None:
         """Run the handler once; None means that it was interrupted and nothing is to be settled."""

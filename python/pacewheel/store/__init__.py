@@ -9,18 +9,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.store.changes import PostgresChanges
+from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
-from pacewheel.store.faults import ignore
+from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
 from pacewheel.store.migrate import migrate, pending
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
+from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pacewheel.metrics import Metrics
 
 __all__ = ["Store", "migrate", "pending"]
 
@@ -29,24 +31,24 @@ class Store:
     """The database as the engine sees it."""
 
     def __init__(
-        self,
-        dsn: str,
-        *,
-        schema: str,
-        pool_max: int,
-        pooler: bool,
-        on_error: Callable[[str], None] = ignore,
+        self, dsn: str, *, schema: str, pool_max: int, pooler: bool, metrics: Metrics
     ) -> None:
-        """`on_error` is called with the SQLSTATE class of each statement that failed."""
+
+        def on_error(known: str) -> None:
+            metrics.database_errors.labels(known).inc()
+
         queries = load_queries(schema)
         self._pool = WorkPool(dsn, size_max=pool_max, pooler=pooler, on_error=on_error)
         self._queries = queries
-        self.tasks = PostgresTasks(self._pool, queries)
-        self.jobs = PostgresJobs(self._pool, queries, self.tasks)
-        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks)
+        self.hinter = Hinter(self._pool, queries, metrics)
+        self.tasks = PostgresTasks(self._pool, queries, self.hinter)
+        self.jobs = PostgresJobs(self._pool, queries, self.tasks, self.hinter)
+        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
-        self.leases = PostgresLeases(dsn, queries, pooler=pooler, on_error=on_error)
-        self.listener = PostgresListener(dsn, schema, pooler=pooler)
+        self.raises = PostgresRaises(self._pool, queries, self.hinter)
+        self.counters = PostgresCounters(self._pool, queries)
+        self.leases = PostgresLeases(dsn, queries, self.hinter, pooler=pooler, on_error=on_error)
+        self.listener = PostgresListener(dsn, schema, self._pool, queries, pooler=pooler)
 
     async def open(self) -> None:
         """Connect the work pool; the other roles connect when they are first needed."""
@@ -54,9 +56,14 @@ class Store:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.hinter.close()
         await self.listener.close()
         await self.leases.close()
         await self._pool.close()
+
+    def pool_headroom(self) -> float:
+        """Return which share of the connections for work is free."""
+        return self._pool.headroom()
 
     async def ensure_partitions(self, days_ahead: int) -> int:
         """Create the daily partitions of results that are missing; return how many."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from pacewheel.store.hinter import Hinter
     from pacewheel.store.jobs import PostgresJobs
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.tasks import PostgresTasks
@@ -35,11 +36,13 @@ class PostgresChanges:
         queries: Mapping[str, str],
         jobs: PostgresJobs,
         tasks: PostgresTasks,
+        hinter: Hinter,
     ) -> None:
         self._pool = pool
         self._queries = queries
         self._jobs = jobs
         self._tasks = tasks
+        self._hinter = hinter
 
     async def move_job(self, job_id: int, verb: JobVerb) -> bool:
         """Pause or resume a job; False when it is in that state already.
@@ -48,11 +51,13 @@ class PostgresChanges:
             JobFinal, JobUnknown: there is nothing to move.
         """
         allowed = JOB_TRANSITIONS[verb]
-        row = await self._pool.fetchrow(
-            self._queries["move_job"], job_id, list(allowed), next(iter(allowed.values()))
-        )
-        await self._refuse_final(job_id, row)
-        return row is not None and bool(row["moved"])
+        state = next(iter(allowed.values()))
+        row = await self._pool.fetchrow(self._queries["move_job"], job_id, list(allowed), state)
+        row = await self._unless_final(job_id, row)
+        self._hint("changed", job_id)
+        self._hint("due", row["domain_id"])
+        moved: bool = row["moved"]
+        return moved
 
     async def end_job(self, job_id: int, verb: JobVerb, error: str | None = None) -> int:
         """Fail or cancel a job and cancel its live tasks; return how many those were.
@@ -72,8 +77,9 @@ class PostgresChanges:
                     self._queries["end_job"], job_id, list(allowed), state, error
                 )
 
-        row = await self._pool.run(end)
-        await self._refuse_final(job_id, row)
+        row = await self._unless_final(job_id, await self._pool.run(end))
+        self._hint("cancelled", job_id)
+        self._hint("due", row["domain_id"])
         cancelled: int = row["cancelled"]
         return cancelled
 
@@ -84,9 +90,12 @@ class PostgresChanges:
             TaskUnknown, JobFinal, JobUnknown: nothing is cancelled.
         """
         ids = await self._ids_of(job_id, keys)
-        row = await self._pool.fetchrow(self._queries["cancel_tasks"], job_id, ids)
-        await self._refuse_final(job_id, row)
-        return 0 if row is None else int(row["cancelled"])
+        row = await self._unless_final(
+            job_id, await self._pool.fetchrow(self._queries["cancel_tasks"], job_id, ids)
+        )
+        self._hint("stopped", *row["cancelled"])
+        self._hint("due", row["domain_id"])
+        return len(row["cancelled"])
 
     async def reprioritise_tasks(self, job_id: int, priorities: Mapping[str, float]) -> int:
         """Give live tasks other priorities, by key; return how many changed.
@@ -95,11 +104,15 @@ class PostgresChanges:
             TaskUnknown, JobFinal, JobUnknown: nothing is changed.
         """
         ids = await self._ids_of(job_id, list(priorities))
-        row = await self._pool.fetchrow(
-            self._queries["reprioritise_tasks"], job_id, ids, list(priorities.values())
+        row = await self._unless_final(
+            job_id,
+            await self._pool.fetchrow(
+                self._queries["reprioritise_tasks"], job_id, ids, list(priorities.values())
+            ),
         )
-        await self._refuse_final(job_id, row)
-        return 0 if row is None else int(row["changed"])
+        self._hint("due", row["domain_id"])
+        changed: int = row["changed"]
+        return changed
 
     async def reprioritise_job(self, job_id: int, priority: float) -> None:
         """Give a job another weight among the jobs of its domain.
@@ -108,7 +121,8 @@ class PostgresChanges:
             JobFinal, JobUnknown: nothing is changed.
         """
         row = await self._pool.fetchrow(self._queries["reprioritise_job"], job_id, priority)
-        await self._refuse_final(job_id, row)
+        await self._unless_final(job_id, row)
+        self._hint("changed", job_id)
 
     async def retry_tasks(self, job_id: int, keys: Sequence[str] | None) -> tuple[int, int]:
         """Run failed tasks again, all or those of these keys; return job id and number of tasks.
@@ -126,6 +140,8 @@ class PostgresChanges:
             if row is None:
                 await self._jobs.refuse(job_id)
             retried += row["retried"]
+            if row["retried"]:
+                self._hint("due", row["domain_id"])
             if JobState(row["status"]).is_final and not retried:
                 return await self._retry_in_new_job(job_id, ids)
             if row["retried"] < ROWS_MAX:
@@ -171,9 +187,13 @@ class PostgresChanges:
                 raise TaskUnknown(f"job {job_id} has no task with key {key!r}: check its spelling")
         return [ids[position] for position in range(1, len(keys) + 1)]
 
-    async def _refuse_final(self, job_id: int, row: asyncpg.Record | None) -> None:
+    async def _unless_final(self, job_id: int, row: asyncpg.Record | None) -> asyncpg.Record:
         if row is None or JobState(row["status"]).is_final:
             await self._jobs.refuse(job_id)
+        return row
+
+    def _hint(self, verb: str, *ids: int) -> None:
+        self._hinter.committed(verb, ids, notified=False)
 
 
 def _payload(row: asyncpg.Record) -> dict[str, Any] | None:

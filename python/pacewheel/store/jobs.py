@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
-from pacewheel.model import FailedTask, JobInfo, JobState, JobSummary, WaitingReason
+from pacewheel.model import JobFacts, JobInfo, JobState, JobSummary, WaitingReason
+from pacewheel.outcomes import FailedTask
+from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.model import NewTask
+    from pacewheel.store.hinter import Hinter
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.tasks import PostgresTasks
 
@@ -29,10 +32,17 @@ FIRST_ID = -(2**63)
 class PostgresJobs:
     """Everything done to jobs as a whole."""
 
-    def __init__(self, pool: WorkPool, queries: Mapping[str, str], tasks: PostgresTasks) -> None:
+    def __init__(
+        self,
+        pool: WorkPool,
+        queries: Mapping[str, str],
+        tasks: PostgresTasks,
+        hinter: Hinter,
+    ) -> None:
         self._pool = pool
         self._queries = queries
         self._tasks = tasks
+        self._hinter = hinter
 
     async def create_job(
         self,
@@ -53,8 +63,9 @@ class PostgresJobs:
         With `unless_live`, return the live job of this domain and handler instead if there is one,
         and change nothing: the domain's row is locked meanwhile, so of several callers one creates.
         """
+        notify = bool(tasks) and self._hinter.leads()
 
-        async def create(connection: asyncpg.Connection) -> int:
+        async def create(connection: asyncpg.Connection) -> tuple[int, Inserted]:
             async with connection.transaction():
                 if unless_live:
                     await connection.execute(self._queries["lock_domain"], domain)
@@ -62,7 +73,7 @@ class PostgresJobs:
                         self._queries["find_live_job"], domain, handler
                     )
                     if live is not None:
-                        return live
+                        return live, Inserted()
                     await connection.execute(self._queries["put_domain"], domain, domain_delay_ms)
                 row = await connection.fetchrow(
                     self._queries["create_job"],
@@ -74,14 +85,16 @@ class PostgresJobs:
                     orjson.dumps(dict(options)).decode(),
                 )
                 job_id: int = row["id"]
-                await self._tasks.insert_tasks(connection, job_id, tasks, notify=True)
+                inserted = await self._tasks.insert_tasks(connection, job_id, tasks, notify=notify)
                 if not discovery_open:
                     await connection.execute(self._queries["finish_discovery"], [job_id])
-                return job_id
+                return job_id, inserted
 
         delay_ms = None if unless_live else domain_delay_ms
         await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
-        job_id: int = await self._pool.run(create)
+        job_id: int
+        job_id, inserted = await self._pool.run(create)
+        self._tasks.committed(inserted, notified=notify)
         return job_id
 
     async def finish_discovery(self, job_id: int) -> None:
@@ -101,7 +114,7 @@ class PostgresJobs:
         """
         jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
         if not jobs:
-            raise JobUnknown(f"there is no job {job_id}: see 'pacewheel jobs --all'")
+            raise JobUnknown.of(job_id)
         return jobs[0]
 
     async def refuse(self, job_id: int) -> NoReturn:
@@ -110,8 +123,23 @@ class PostgresJobs:
         Raises:
             JobFinal, JobUnknown: always one of them.
         """
-        state = (await self.get_job(job_id)).status.name.lower()
-        raise JobFinal(f"job {job_id} is {state} and takes no more changes: create a new one")
+        raise JobFinal.of(job_id, (await self.get_job(job_id)).status.name)
+
+    async def get_job_facts(self, job_ids: Sequence[int]) -> dict[int, JobFacts]:
+        """Return what a process must know of those of the jobs that exist."""
+        rows = await self._pool.fetch(self._queries["get_job_facts"], job_ids)
+        return {
+            job_id: JobFacts(
+                job_id,
+                domain_id,
+                handler,
+                JobState(status),
+                concurrency,
+                max_tasks,
+                orjson.loads(options),
+            )
+            for job_id, domain_id, handler, status, concurrency, max_tasks, options in rows
+        }
 
     async def list_jobs(
         self, *, ids: Sequence[int] | None, domain: str | None, live_only: bool, limit: int

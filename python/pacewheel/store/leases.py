@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
+    from pacewheel.store.hinter import Hinter
+
 HEARTBEAT_TIMEOUT_S = 5.0
 
 
@@ -32,6 +34,7 @@ class PostgresLeases:
         self,
         dsn: str,
         queries: Mapping[str, str],
+        hinter: Hinter,
         *,
         pooler: bool,
         on_error: Callable[[str], None] = ignore,
@@ -39,6 +42,7 @@ class PostgresLeases:
         self._dsn = dsn
         self._on_error = on_error
         self._queries = queries
+        self._hinter = hinter
         self._pooler = pooler
         self._connection: asyncpg.Connection | None = None
         self._lock = asyncio.Lock()
@@ -137,7 +141,11 @@ class PostgresLeases:
         slots_in_ms: Sequence[float],
     ) -> None:
         """Give domains back; what was in flight of them is pending again."""
-        await self._fetch("release_domains", worker_id, domain_ids, epochs, slots_in_ms)
+        notify = self._hinter.leads()
+        rows = await self._fetch(
+            "release_domains", worker_id, domain_ids, epochs, slots_in_ms, notify
+        )
+        self._hinter.committed("released", [row["id"] for row in rows], notified=notify)
 
     async def load_tasks(self, in_flight: Mapping[int, Sequence[int]]) -> list[LostTask]:
         """Read the tasks, by domain, that a dead owner left in flight."""

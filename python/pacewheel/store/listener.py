@@ -1,60 +1,113 @@
 """The LISTEN connection: carries hints, promises nothing.
 
-A hint says what happened to whom (`enqueued 12 14`, `released 9`, `cancelled 3`); whoever misses
-one finds the same by sweeping. The connection is opened by `listen` and reported when it breaks;
-opening it again is the notifier's business.
+A hint says what happened to whom: `enqueued`, `raised`, `released` and `due` (domains),
+`changed` and `cancelled` (jobs), `stopped` (tasks), each with ids, or `all` (so much that
+everything is to be looked at). Whoever misses one finds the same by sweeping, or when what it knew has expired. The
+connection is opened by `listen` and reported when it breaks; opening it again is the notifier's
+business.
+
+A connection can be dead without a sign (a peer that drops packets), or alive and deaf (a pooler
+that takes LISTEN and lends the server's side to others). So one that has heard nothing for a while
+is probed: a hint is sent through the work pool, and must be heard here. TCP keepalive would find
+neither when a proxy stands in between, and would have to be set in the kernel's seconds.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.errors import StoreError
 from pacewheel.store.faults import DRIVER_ERRORS, translate
 from pacewheel.store.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     import asyncpg
+
+    from pacewheel.store.pool import WorkPool
+
+# An idle process sends four probes a minute, and is deaf for so long and the timeout at most.
+PROBE_AFTER_S = 15.0
+PROBE_TIMEOUT_S = 5.0
+PROBE = "probe"
 
 
 class PostgresListener:
     """One connection that listens on the schema's channel."""
 
-    def __init__(self, dsn: str, schema: str, *, pooler: bool) -> None:
+    def __init__(
+        self, dsn: str, schema: str, pool: WorkPool, queries: Mapping[str, str], *, pooler: bool
+    ) -> None:
         self._dsn = dsn
         self._pooler = pooler
         self._channel = schema
+        self._pool = pool
+        self._queries = queries
         self._connection: asyncpg.Connection | None = None
 
     async def listen(self, on_hint: Callable[[str, list[int]], None]) -> None:
-        """Listen until the connection breaks; call `on_hint` with each hint's verb and ids.
+        """Listen until the connection breaks or is found deaf; call `on_hint` with verb and ids.
+
+        The verb `listening` is reported once the connection listens, and `heard` whenever it is
+        known to hear.
 
         Raises:
-            StoreUnavailable: the connection can't be made, or broke.
+            StoreUnavailable: the connection can't be made, or broke, or hears nothing.
+            StoreError: the server, or what stands before it, knows no LISTEN.
         """
         connection = await connect(self._dsn, pooler=self._pooler)
         self._connection = connection
         broken = asyncio.Event()
+        heard = asyncio.Event()
         connection.add_termination_listener(lambda _connection: broken.set())
 
         def receive(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
+            heard.set()
             verb, *ids = str(payload).split()
-            on_hint(verb, [int(word) for word in ids])
+            if verb != PROBE:
+                on_hint(verb, [int(word) for word in ids])
 
         try:
             await connection.add_listener(self._channel, receive)
             on_hint("listening", [])
-            await broken.wait()
+            quiet_s = 0.0
+            while not await _happens(broken, quiet_s):
+                if heard.is_set() or await self._probe(heard, broken):
+                    on_hint("heard", [])
+                heard.clear()
+                quiet_s = PROBE_AFTER_S * random.uniform(0.9, 1.1)
         except DRIVER_ERRORS as error:
             raise translate(error, self._dsn) from error
         finally:
             await self.close()
         raise translate(ConnectionError("the listening connection was closed"), self._dsn)
 
+    async def _probe(self, heard: asyncio.Event, broken: asyncio.Event) -> bool:
+        """Return whether anything was heard; a probe that can't be sent says nothing of that."""
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                await self._pool.fetch(self._queries["notify"], [PROBE])
+        except (StoreError, TimeoutError):
+            return False
+        if await _happens(heard, PROBE_TIMEOUT_S):
+            return True
+        if broken.is_set():
+            return False
+        raise ConnectionError("the listening connection hears nothing")
+
     async def close(self) -> None:
         """Close the connection, if there is one."""
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
+
+
+async def _happens(event: asyncio.Event, within_s: float) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), within_s)
+    except TimeoutError:
+        return False
+    return True

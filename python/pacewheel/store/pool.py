@@ -128,6 +128,13 @@ class WorkPool:
             self._pool.terminate()
         self._pool = None
 
+    def headroom(self) -> float:
+        """Return which share of the connections that there may be is free."""
+        if self._pool is None:
+            return 0.0
+        in_use: int = self._pool.get_size() - self._pool.get_idle_size()
+        return 1 - in_use / self._size_max
+
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         """Run `work` on a connection; after a deadlock or serialization failure run it again.
 

@@ -2,18 +2,19 @@
 
 Owns the turning of values into parallel arrays and of rows into values: one statement a batch,
 never one a row. A settle that discovers tasks is one transaction of three statements, so a page
-that is marked done can't lose its links; without discoveries it is one statement.
+that is marked done can't lose its links; without discoveries or raises it is one statement.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from pacewheel.model import Enqueued
-from pacewheel.ports import DomainClaim, Settled, Woken
+from pacewheel.ports import DomainClaim, Raises, Settled, Woken
+from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
     from pacewheel.model import NewTask
     from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
+    from pacewheel.store.hinter import Hinter
     from pacewheel.store.pool import WorkPool
 
-PROBES_MAX = 16
 # A sitemap of 50,000 addresses is one outcome: its tasks go in by statements of bounded length.
 INSERT_ROWS_MAX = 5000
 # No job has a poke below zero, so this cursor never counts.
@@ -45,12 +46,22 @@ def _sparse(column: list[Any]) -> list[Any] | None:
     return column if any(value is not None for value in column) else None
 
 
+@dataclass(slots=True)
+class Inserted:
+    """What an insert came to: counts, the domains that got tasks, the raises of known ones."""
+
+    counts: Enqueued = field(default_factory=Enqueued)
+    domain_ids: set[int] = field(default_factory=set)
+    raises: Raises = field(default_factory=Raises)
+
+
 class PostgresTasks:
     """`TaskStore` on the work pool; also enqueues."""
 
-    def __init__(self, pool: WorkPool, queries: Mapping[str, str]) -> None:
+    def __init__(self, pool: WorkPool, queries: Mapping[str, str], hinter: Hinter) -> None:
         self._pool = pool
         self._queries = queries
+        self._hinter = hinter
 
     async def claim_tasks(
         self, worker_id: int, handlers: Sequence[str], request: ClaimRequest
@@ -122,9 +133,13 @@ class PostgresTasks:
             for item in batch
             if item.outcome.robots_delay_ms is not None or item.lesson is not None
         ]
-        if not discovering and not paced and not any(item.outcome.documents for item in batch):
+        if (
+            not discovering
+            and not paced
+            and not any(item.outcome.documents or item.outcome.raises for item in batch)
+        ):
             row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
-            return self._settled(row, 0)
+            return self._settled(row, 0, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
             async with connection.transaction():
@@ -136,9 +151,11 @@ class PostgresTasks:
                 offers = [
                     (item.job_id, task) for item in accepted for task in item.outcome.discovered
                 ]
-                counts = await self._insert(connection, offers, notify=False)
+                # Its owner, who alone can claim it, is the one who settles: nobody needs a hint.
+                inserted = await self._insert(connection, offers, notify=False)
+                await self._raise(connection, accepted, inserted.raises)
                 await connection.execute(self._queries["finish_jobs"], discovering)
-                return self._settled(row, counts.inserted)
+                return self._settled(row, inserted.counts.inserted, inserted.raises)
 
         settled: Settled = await self._pool.run(settle)
         return settled
@@ -176,11 +193,24 @@ class PostgresTasks:
                 [lesson and lesson.block_reason for lesson in learned],
             )
 
+    async def _raise(
+        self, connection: asyncpg.Connection, batch: Sequence[Settlement], raises: Raises
+    ) -> None:
+        """Offer the raises of outcomes, for keys just discovered too; add those that count."""
+        offers = [
+            (item.job_id, key, priority)
+            for item in batch
+            for key, priority in item.outcome.raises.items()
+        ]
+        if offers:
+            offered = await offer(connection, self._queries["offer_raises"], offers, notify=False)
+            raises.extend(offered.raises)
+
     @staticmethod
-    def _settled(row: asyncpg.Record | None, discovered: int) -> Settled:
+    def _settled(row: asyncpg.Record | None, discovered: int, raises: Raises) -> Settled:
         if row is None:
             raise AssertionError
-        return Settled(frozenset(row["held"]), row["settled"], discovered)
+        return Settled(frozenset(row["held"]), row["settled"], discovered, raises)
 
     @staticmethod
     def _settle_args(
@@ -226,44 +256,56 @@ class PostgresTasks:
             )
 
     async def enqueue_tasks(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
-        """Insert tasks of one job, in one transaction.
+        """Insert tasks of one job, in one transaction; a known one may be raised by it.
 
         `refused` is the number of tasks when the job is final or unknown, else 0.
         """
+        notify = self._hinter.leads()
 
-        async def enqueue(connection: asyncpg.Connection) -> Enqueued:
+        async def enqueue(connection: asyncpg.Connection) -> Inserted:
             async with connection.transaction():
-                return await self.insert_tasks(connection, job_id, tasks, notify=True)
+                return await self.insert_tasks(connection, job_id, tasks, notify=notify)
 
-        counts: Enqueued = await self._pool.run(enqueue)
-        return counts
+        inserted: Inserted = await self._pool.run(enqueue)
+        self.committed(inserted, notified=notify)
+        return inserted.counts
+
+    def committed(self, inserted: Inserted, *, notified: bool) -> None:
+        """Say what an insert has done, once it is committed."""
+        self._hinter.committed("enqueued", inserted.domain_ids, notified=notified)
+        self._hinter.committed("raised", set(inserted.raises.domain_ids), notified=notified)
 
     async def insert_tasks(
         self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask], *, notify: bool
-    ) -> Enqueued:
-        """Insert tasks of one job inside the caller's transaction."""
+    ) -> Inserted:
+        """Insert tasks of one job inside the caller's transaction.
+
+        With `notify` the transaction sends the hints; else its committer does.
+        """
         return await self._insert(connection, [(job_id, task) for task in tasks], notify=notify)
 
     async def _insert(
         self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
-    ) -> Enqueued:
+    ) -> Inserted:
         """Insert what is offered, by statements of bounded length."""
-        total = Enqueued()
+        inserted = Inserted()
         for start in range(0, len(offers), INSERT_ROWS_MAX):
-            part = await self._insert_part(
-                connection, offers[start : start + INSERT_ROWS_MAX], notify=notify
-            )
-            total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-        return total
+            part = offers[start : start + INSERT_ROWS_MAX]
+            await self._insert_part(connection, part, inserted, notify=notify)
+        return inserted
 
     async def _insert_part(
-        self, connection: CallersConnection, offers: Sequence[tuple[int, NewTask]], *, notify: bool
-    ) -> Enqueued:
+        self,
+        connection: CallersConnection,
+        offers: Sequence[tuple[int, NewTask]],
+        inserted: Inserted,
+        *,
+        notify: bool,
+    ) -> None:
         """Insert a part; a key whose hash is taken by another goes under the next probe."""
-        total = Enqueued()
         for probe in range(PROBES_MAX):
             if not offers:
-                return total
+                return
             row = await connection.fetchrow(
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
@@ -275,22 +317,29 @@ class PostgresTasks:
                 probe,
                 notify,
             )
-            total = total.plus(row["inserted"], row["known"], row["over_limit"], row["refused"])
+            inserted.counts = inserted.counts.plus(
+                row["inserted"], row["known"], row["over_limit"], row["refused"]
+            )
+            inserted.domain_ids.update(row["domain_ids"])
+            raised = raises_of(row)
+            # Every known task was offered a priority again.
+            raised.suppressed = row["known"] - len(raised)
+            inserted.raises.extend(raised)
             offers = [offers[position - 1] for position in row["collided"]]
         message = f"{len(offers)} task keys met {PROBES_MAX} hash collisions each; their keys are not independent"
         raise RuntimeError(message)
 
     async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
-        """Make pending what has become ready in these domains."""
+        """Make pending what has become ready in these domains, so many in each at most."""
         rows = await self._pool.fetch(self._queries["wake_tasks"], domain_ids, limit)
         return [Woken(row["domain_id"], row["woken"], row["wake_in_ms"]) for row in rows]
 
-    async def get_job_options(
-        self, job_ids: Sequence[int]
-    ) -> dict[int, tuple[str, dict[str, Any]]]:
-        """Return handler and options of each job."""
-        rows = await self._pool.fetch(self._queries["get_job_options"], job_ids)
-        return {row["id"]: (row["handler"], orjson.loads(row["options"])) for row in rows}
+    async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
+        """Return the ids of those tasks, by domain and id, that are live no more."""
+        rows = await self._pool.fetch(
+            self._queries["find_ended"], [task[0] for task in tasks], [task[1] for task in tasks]
+        )
+        return [row["id"] for row in rows]
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""

@@ -1,9 +1,10 @@
 //! Doubly linked lists threaded through the slab's entries: first in, first out, unlink in O(1).
 //!
 //! A list is two indices; the links live in the entries. Whoever links an entry also writes the
-//! entry's `slot`, and nobody else does: that pair is what makes cancel independent of list length.
+//! entry's `slot`, and nobody else does: that pair is what makes taking one out independent of list
+//! length.
 
-use crate::slab::{FREE, NONE, Slab};
+use crate::slab::{Entry, FREE, Links, NONE, Slab};
 
 /// Head and tail of one slot.
 #[derive(Clone, Copy)]
@@ -31,34 +32,48 @@ impl List {
     }
 
     /// Appends the entry and notes `slot` as its place.
-    pub(crate) fn push_back(&mut self, slab: &mut Slab, index: u32, slot: u16) {
-        let entry = &mut slab[index];
-        entry.slot = slot;
-        entry.next = NONE;
-        entry.prev = self.tail;
+    pub(crate) fn push_back<E: Entry>(&mut self, slab: &mut Slab<E>, index: u32, slot: u16) {
+        let links = slab[index].links_mut();
+        links.slot = slot;
+        links.next = NONE;
+        links.prev = self.tail;
         if self.tail == NONE {
             self.head = index;
         } else {
-            slab[self.tail].next = index;
+            slab[self.tail].links_mut().next = index;
         }
         self.tail = index;
     }
 
-    /// Takes the entry out, wherever in the list it stands. Its own links are left as they were.
-    pub(crate) fn unlink(&mut self, slab: &mut Slab, index: u32) {
-        let entry = slab[index];
-        debug_assert_ne!(FREE, entry.slot, "entry {index} is free and in no list");
-        if entry.prev == NONE {
-            debug_assert_eq!(self.head, index, "entry {index} is first but not the head");
-            self.head = entry.next;
+    /// Puts the entry before all others and notes `slot` as its place.
+    pub(crate) fn push_front<E: Entry>(&mut self, slab: &mut Slab<E>, index: u32, slot: u16) {
+        let links = slab[index].links_mut();
+        links.slot = slot;
+        links.next = self.head;
+        links.prev = NONE;
+        if self.head == NONE {
+            self.tail = index;
         } else {
-            slab[entry.prev].next = entry.next;
+            slab[self.head].links_mut().prev = index;
         }
-        if entry.next == NONE {
-            debug_assert_eq!(self.tail, index, "entry {index} is last but not the tail");
-            self.tail = entry.prev;
+        self.head = index;
+    }
+
+    /// Takes the entry out, wherever in the list it stands. Its own links are left as they were.
+    pub(crate) fn unlink<E: Entry>(&mut self, slab: &mut Slab<E>, index: u32) {
+        let Links { next, prev, slot } = *slab[index].links();
+        debug_assert_ne!(FREE, slot, "entry {index} is free and in no list");
+        if prev == NONE {
+            debug_assert_eq!(self.head, index, "entry {index} is first but not the head");
+            self.head = next;
         } else {
-            slab[entry.next].prev = entry.prev;
+            slab[prev].links_mut().next = next;
+        }
+        if next == NONE {
+            debug_assert_eq!(self.tail, index, "entry {index} is last but not the tail");
+            self.tail = prev;
+        } else {
+            slab[next].links_mut().prev = prev;
         }
     }
 }

@@ -1,46 +1,62 @@
-//! The storage of all timers: one vector of 32-byte entries, addressed by `u32` indices.
+//! The storage of all entries: one vector, addressed by `u32` indices.
 //!
 //! Owns every entry and the free list threaded through the unused ones. The whole capacity is
 //! reserved at the start, so an insert never moves memory: growing a vector of a million entries
 //! would stop the event loop for milliseconds. Untouched pages cost address space, not memory.
 //!
-//! There are no generation tags: no index ever leaves the wheel, so nothing could hold a stale one.
-//! A free entry carries the slot [`FREE`], and every unlink asserts that it found another.
+//! There are no generation tags: no index ever leaves its structure, so nothing could hold a stale
+//! one. A free entry carries the slot [`FREE`], and every unlink asserts that it found another.
 
+use std::fmt::Debug;
 use std::ops::{Index, IndexMut};
-
-use crate::types::Kind;
 
 /// "No entry": the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;
 
-/// The slot of an entry that holds no timer.
+/// The slot of an entry that holds nothing.
 pub(crate) const FREE: u16 = u16::MAX;
 
-/// One timer, two to a cache line.
+/// An entry's place in one list; written by the list and the slab alone.
 #[derive(Clone, Copy)]
-pub(crate) struct Entry {
-    /// The payload is the key: no object of the caller is held.
-    pub(crate) id: i64,
-    /// Milliseconds of the caller's clock, never before the wheel's time when it was scheduled.
-    pub(crate) deadline: i64,
+pub(crate) struct Links {
     pub(crate) next: u32,
     pub(crate) prev: u32,
-    /// The list that holds the entry, so that a cancel never searches.
+    /// The list that holds the entry, so that taking it out never searches.
     pub(crate) slot: u16,
-    pub(crate) kind: Kind,
 }
 
-const _: () = assert!(size_of::<Entry>() == 32, "an entry is half a cache line");
+impl Links {
+    /// Of an entry that is in no list yet.
+    pub(crate) const NEW: Self = Self {
+        next: NONE,
+        prev: NONE,
+        slot: 0,
+    };
+}
+
+/// What slab, lists and table need of an entry.
+pub(crate) trait Entry: Copy {
+    /// What the table finds it by.
+    type Key: Copy + Eq + Debug;
+
+    fn key(&self) -> Self::Key;
+
+    /// 64 well-mixed bits of a key.
+    fn hash(key: Self::Key) -> u64;
+
+    fn links(&self) -> &Links;
+
+    fn links_mut(&mut self) -> &mut Links;
+}
 
 /// Entries with a free list; last freed, first used again, so that warm memory stays in use.
-pub(crate) struct Slab {
-    entries: Vec<Entry>,
+pub(crate) struct Slab<E> {
+    entries: Vec<E>,
     free: u32,
     capacity: usize,
 }
 
-impl Slab {
+impl<E: Entry> Slab<E> {
     /// An empty slab with room for `capacity` entries, or `None` without the memory for it.
     pub(crate) fn with_capacity(capacity: usize) -> Option<Self> {
         let mut entries = Vec::new();
@@ -53,7 +69,7 @@ impl Slab {
     }
 
     /// Stores an entry and returns its index. The caller has checked that there is room.
-    pub(crate) fn insert(&mut self, entry: Entry) -> u32 {
+    pub(crate) fn insert(&mut self, entry: E) -> u32 {
         if self.free == NONE {
             debug_assert!(
                 self.entries.len() < self.capacity,
@@ -66,10 +82,11 @@ impl Slab {
         }
         let index = self.free;
         debug_assert_eq!(
-            FREE, self[index].slot,
+            FREE,
+            self[index].links().slot,
             "entry {index} of the free list is in use"
         );
-        self.free = self[index].next;
+        self.free = self[index].links().next;
         self[index] = entry;
         index
     }
@@ -77,10 +94,10 @@ impl Slab {
     /// Gives an unlinked entry back.
     pub(crate) fn remove(&mut self, index: u32) {
         let free = self.free;
-        let entry = &mut self[index];
-        debug_assert_ne!(FREE, entry.slot, "entry {index} is freed twice");
-        entry.slot = FREE;
-        entry.next = free;
+        let links = self[index].links_mut();
+        debug_assert_ne!(FREE, links.slot, "entry {index} is freed twice");
+        links.slot = FREE;
+        links.next = free;
         self.free = index;
     }
 
@@ -90,7 +107,7 @@ impl Slab {
         let mut index = self.free;
         while index != NONE && count <= self.entries.len() {
             count += 1;
-            index = self[index].next;
+            index = self[index].links().next;
         }
         count
     }
@@ -101,20 +118,20 @@ impl Slab {
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.entries.capacity() * size_of::<Entry>()
+        self.entries.capacity() * size_of::<E>()
     }
 }
 
-impl Index<u32> for Slab {
-    type Output = Entry;
+impl<E> Index<u32> for Slab<E> {
+    type Output = E;
 
-    fn index(&self, index: u32) -> &Entry {
+    fn index(&self, index: u32) -> &E {
         &self.entries[index as usize]
     }
 }
 
-impl IndexMut<u32> for Slab {
-    fn index_mut(&mut self, index: u32) -> &mut Entry {
+impl<E> IndexMut<u32> for Slab<E> {
+    fn index_mut(&mut self, index: u32) -> &mut E {
         &mut self.entries[index as usize]
     }
 }

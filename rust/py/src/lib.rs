@@ -4,7 +4,10 @@
 
 #![forbid(unsafe_code)]
 
+mod debounce_buffer;
 mod errors;
+mod flight_cache;
+mod lists;
 mod timer_wheel;
 
 use pyo3::prelude::*;
@@ -14,9 +17,13 @@ use pyo3::types::PyDict;
 #[pymodule(gil_used = false)]
 fn _core(module: &Bound<'_, PyModule>) -> PyResult<()> {
     let py = module.py();
+    module.add_class::<debounce_buffer::DebounceBuffer>()?;
     module.add_class::<timer_wheel::TimerWheel>()?;
+    module.add_class::<flight_cache::FlightCache>()?;
     module.add("BeyondHorizon", py.get_type::<errors::BeyondHorizon>())?;
+    module.add("BufferFull", py.get_type::<errors::BufferFull>())?;
     module.add("WheelFull", py.get_type::<errors::WheelFull>())?;
+    module.add("FlightUnknown", py.get_type::<errors::FlightUnknown>())?;
 
     let build_info = PyDict::new(py);
     let profile = if cfg!(debug_assertions) {

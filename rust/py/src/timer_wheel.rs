@@ -12,6 +12,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
 
 use crate::errors::{poisoned, to_python};
+use crate::lists::to_values;
 
 #[pyclass(frozen, module = "pacewheel._core")]
 pub(crate) struct TimerWheel {
@@ -56,7 +57,7 @@ impl TimerWheel {
         ids: &Bound<'_, PyList>,
         deadlines_ms: &Bound<'_, PyList>,
     ) -> PyResult<Option<i64>> {
-        let (kind, ids, deadlines) = (to_kind(kind)?, to_ints(ids)?, to_ints(deadlines_ms)?);
+        let (kind, ids, deadlines) = (to_kind(kind)?, to_values(ids)?, to_values(deadlines_ms)?);
         if ids.len() != deadlines.len() {
             return Err(PyValueError::new_err(format!(
                 "{} ids but {} deadlines: give one deadline for each id",
@@ -79,7 +80,7 @@ impl TimerWheel {
 
     #[pyo3(signature = (kind, ids, /))]
     fn cancel_many(&self, kind: i64, ids: &Bound<'_, PyList>) -> PyResult<usize> {
-        let (kind, ids) = (to_kind(kind)?, to_ints(ids)?);
+        let (kind, ids) = (to_kind(kind)?, to_values(ids)?);
         let mut wheel = self.lock()?;
         Ok(ids.into_iter().filter(|&id| wheel.cancel(kind, id)).count())
     }
@@ -162,12 +163,4 @@ fn to_kind(kind: i64) -> PyResult<Kind> {
             KINDS - 1
         ))
     })
-}
-
-fn to_ints(list: &Bound<'_, PyList>) -> PyResult<Vec<i64>> {
-    let mut ints = Vec::with_capacity(list.len());
-    for item in list {
-        ints.push(item.extract()?);
-    }
-    Ok(ints)
 }

@@ -27,18 +27,19 @@
 //! Memory: 32 bytes a timer in the slab, 5 a bucket in the table, 20 KiB of slots; all reserved at
 //! the start.
 
+mod entry;
 mod slots;
-mod table;
 
 mod validate;
 
 use crate::types::{Due, KINDS, Kind, WheelError};
+use entry::Timer;
 use slots::{Occupancy, SLOTS_MAX, block_of, block_start, blocks_ahead, modulo};
-use table::Table;
 
 use crate::list::List;
-use crate::slab::{Entry, NONE, Slab};
+use crate::slab::{Links, NONE, Slab};
 use crate::stats::Stats;
+use crate::table::Table;
 
 /// The largest capacity: 67 million timers, 2.8 GB.
 pub const CAPACITY_MAX: usize = 1 << 26;
@@ -46,8 +47,8 @@ pub const CAPACITY_MAX: usize = 1 << 26;
 /// The wheel. `NEAR` and `FAR` are the levels' slots, powers of two; other values than the default
 /// exist for tests, which can walk through all of a tiny wheel.
 pub struct TimerWheel<const NEAR: usize = 1024, const FAR: usize = 512> {
-    slab: Slab,
-    table: Table,
+    slab: Slab<Timer>,
+    table: Table<Timer>,
     /// The near wheel's lists, then the far wheel's: an entry's `slot` indexes this.
     lists: Box<[List]>,
     near: Occupancy,
@@ -101,7 +102,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
     /// `BeyondHorizon` and `Full`; a live timer then keeps its deadline.
     pub fn schedule(&mut self, kind: Kind, id: i64, deadline: i64) -> Result<(), WheelError> {
         self.check_reach(deadline)?;
-        let known = self.table.get(&self.slab, kind, id);
+        let known = self.table.get(&self.slab, (kind, id));
         if known.is_none() && self.len() == self.capacity {
             return Err(WheelError::Full {
                 capacity: self.capacity,
@@ -136,7 +137,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
             });
         }
         for (&id, &deadline) in ids.iter().zip(deadlines) {
-            let known = self.table.get(&self.slab, kind, id);
+            let known = self.table.get(&self.slab, (kind, id));
             self.upsert(known, kind, id, deadline);
         }
         Ok(())
@@ -144,7 +145,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
 
     /// Takes the timer of (kind, id) out; false if there is none.
     pub fn cancel(&mut self, kind: Kind, id: i64) -> bool {
-        let Some(index) = self.table.get(&self.slab, kind, id) else {
+        let Some(index) = self.table.get(&self.slab, (kind, id)) else {
             return false;
         };
         self.unplace(index);
@@ -175,7 +176,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
                 self.unplace(index);
                 self.forget(index);
                 self.stats.expired += 1;
-                index = entry.next;
+                index = entry.links.next;
             }
         }
     }
@@ -234,7 +235,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
 
     /// How many different ids have no timer yet; only asked when the answer may be a refusal.
     fn count_new(&self, kind: Kind, ids: &[i64]) -> usize {
-        let is_new = |&id: &i64| self.table.get(&self.slab, kind, id).is_none();
+        let is_new = |&id: &i64| self.table.get(&self.slab, (kind, id)).is_none();
         let mut new: Vec<i64> = ids.iter().copied().filter(is_new).collect();
         new.sort_unstable();
         new.dedup();
@@ -249,15 +250,13 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
             self.stats.rescheduled += 1;
             index
         } else {
-            let entry = Entry {
+            let timer = Timer {
                 id,
                 deadline,
-                next: NONE,
-                prev: NONE,
-                slot: 0,
+                links: Links::NEW,
                 kind,
             };
-            let index = self.slab.insert(entry);
+            let index = self.slab.insert(timer);
             self.table.insert(&self.slab, index);
             self.live[usize::from(kind.get())] += 1;
             self.stats.scheduled += 1;
@@ -291,7 +290,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
 
     /// Takes a placed entry out of its list.
     fn unplace(&mut self, index: u32) {
-        let slot = usize::from(self.slab[index].slot);
+        let slot = usize::from(self.slab[index].links.slot);
         self.lists[slot].unlink(&mut self.slab, index);
         if !self.lists[slot].is_empty() {
             return;
@@ -341,7 +340,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
             let entry = self.slab[index];
             self.place(index, entry.deadline);
             self.stats.spread += 1;
-            index = entry.next;
+            index = entry.links.next;
         }
     }
 

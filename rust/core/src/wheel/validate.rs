@@ -1,6 +1,7 @@
 //! Every relationship that must hold between the wheel's parts, checked from the outside in.
 
 use super::{NONE, TimerWheel, block_of, modulo};
+use crate::ensure;
 
 impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
     /// Walks through the whole wheel, for tests: O(live timers + slots).
@@ -51,14 +52,14 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
             })?;
             let entry = self.slab[index];
             let name = || format!("slot {slot}, timer ({}, {})", entry.kind.get(), entry.id);
-            ensure(usize::from(entry.slot) == slot, || {
-                format!("{}: its slot says {}", name(), entry.slot)
+            ensure(usize::from(entry.links.slot) == slot, || {
+                format!("{}: its slot says {}", name(), entry.links.slot)
             })?;
-            ensure(entry.prev == prev, || {
+            ensure(entry.links.prev == prev, || {
                 format!("{}: its back link is wrong", name())
             })?;
             ensure(
-                self.table.get(&self.slab, entry.kind, entry.id) == Some(index),
+                self.table.get(&self.slab, (entry.kind, entry.id)) == Some(index),
                 || format!("{}: the table does not lead to it", name()),
             )?;
             ensure(self.belongs(entry.deadline, slot), || {
@@ -69,7 +70,7 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
                     self.now
                 )
             })?;
-            (prev, index) = (index, entry.next);
+            (prev, index) = (index, entry.links.next);
         }
         ensure(self.lists[slot].tail() == prev, || {
             format!("slot {slot}: its tail is wrong")
@@ -107,8 +108,4 @@ impl<const NEAR: usize, const FAR: usize> TimerWheel<NEAR, FAR> {
             format!("slot {slot}: earliest {earliest}, timers {holds}")
         })
     }
-}
-
-fn ensure(condition: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(sentence()) }
 }
