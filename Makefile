@@ -20,7 +20,7 @@ export PIP_QUIET := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test bench bench-quick fmt schema clean toolchain
+.PHONY: help setup demo check test pgbouncer bench bench-quick fmt schema clean toolchain
 .PHONY: check-format check-lint check-types check-imports check-stub check-rust
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo '  make bench        the benches in full'
 	@echo '  make fmt          format Python and Rust'
 	@echo '  make schema       write sql/schema.sql anew from the migrations'
+	@echo '  make pgbouncer    PgBouncer from Debian into build/, for the tests behind it (make test does it)'
 	@echo '  make setup        virtual environment, packages, extension: the others do it themselves'
 	@echo '  make clean        remove all that was built, the virtual environment included'
 	@echo
@@ -66,7 +67,7 @@ check-rust: setup
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 # Cargo's log is shown whole if a test fails; otherwise its sum stands beside pytest's closing line.
-test: setup
+test: setup pgbouncer
 	@mkdir -p $(dir $(CARGO_LOG))
 	@echo 'cargo test (builds first; a minute when fresh)'
 	@cargo test --quiet > $(CARGO_LOG) 2>&1 || { cat $(CARGO_LOG); exit 1; }
@@ -74,6 +75,10 @@ test: setup
 	awk '/^test result:/ { passed += $$4; failed += $$6; binaries++ } \
 	  END { printf "cargo test: %d passed, %d failed in %d binaries\n", passed, failed, binaries }' \
 	  $(CARGO_LOG); exit $$code
+
+# Never fails: where it can't be had, the tests behind it are skipped and say why.
+pgbouncer:
+	@tests/tools/get_pgbouncer.sh
 
 bench-quick: setup
 	BENCH=quick $(BIN)/python -m pytest benches -q

@@ -26,6 +26,38 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION pacewheel.share_connections(me bigint, wanted integer, in_use integer, reserve integer,
+        least_each integer) RETURNS TABLE(max_connections integer, superusers integer, processes integer,
+        fits boolean, share integer, granted integer, connections integer)
+    LANGUAGE plpgsql
+    SET lock_timeout TO '1s'
+    AS $$
+DECLARE
+    room integer;
+    earlier integer;
+    others integer;
+BEGIN
+    -- The lock: the row of the first migration, which is always there and which nobody else locks.
+    PERFORM FROM pacewheel.migrations m WHERE m.version = 1 FOR NO KEY UPDATE;
+    max_connections := current_setting('max_connections')::integer;
+    superusers := current_setting('superuser_reserved_connections')::integer
+        + coalesce(current_setting('reserved_connections', true), '0')::integer;
+    room := max_connections - superusers - reserve;
+    SELECT count(*), count(*) FILTER (WHERE w.id <= me), coalesce(sum(w.connections) FILTER (WHERE w.id <> me), 0)
+    INTO processes, earlier, others
+    FROM pacewheel.workers w
+    WHERE w.dead_at IS NULL;
+    fits := earlier * least_each <= room;
+    share := greatest(least_each, (room - least_each) / greatest(1, processes));
+    granted := greatest(least_each, least(wanted, share, room - others));
+    connections := greatest(granted, in_use);
+    UPDATE pacewheel.workers w
+    SET connections = share_connections.connections
+    WHERE w.id = me AND w.dead_at IS NULL AND w.connections <> share_connections.connections;
+    RETURN NEXT;
+END
+$$;
+
 CREATE TABLE pacewheel.documents (
     domain_id bigint NOT NULL,
     job_id bigint NOT NULL,
@@ -47,6 +79,7 @@ CREATE TABLE pacewheel.domains (
     failures integer DEFAULT 0 NOT NULL,
     successes integer DEFAULT 0 NOT NULL,
     block_reason text,
+    claimed_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     gap_ms integer GENERATED ALWAYS AS (GREATEST(base_delay_ms, robots_delay_ms, adaptive_delay_ms)) STORED NOT NULL,
     CONSTRAINT domains_adaptive_delay_ms_check CHECK ((adaptive_delay_ms >= 0)),
     CONSTRAINT domains_base_delay_ms_check CHECK ((base_delay_ms >= 0)),
@@ -91,6 +124,8 @@ CREATE TABLE pacewheel.jobs (
     resumed_at timestamp with time zone,
     retries_job_id bigint,
     reconciled_at timestamp with time zone,
+    weight double precision GENERATED ALWAYS AS (power((8)::double precision, LEAST(GREATEST(priority,
+        ('-2'::integer)::double precision), (2)::double precision))) STORED NOT NULL,
     CONSTRAINT jobs_concurrency_check CHECK ((concurrency > 0)),
     CONSTRAINT jobs_max_tasks_check CHECK ((max_tasks > 0))
 )
@@ -132,17 +167,17 @@ CREATE VIEW pacewheel.job_states AS
         END AS pending_reason,
         CASE
             WHEN ((j.status > 1) OR (r.running >= j.concurrency)) THEN NULL::double precision
-            ELSE ((GREATEST((0)::numeric, EXTRACT(epoch FROM (d.blocked_until - statement_timestamp())),
+            ELSE ((EXTRACT(epoch FROM (GREATEST(statement_timestamp(), d.blocked_until,
             CASE
-                WHEN (d.gap_ms > 0) THEN EXTRACT(epoch FROM (d.next_slot_at - statement_timestamp()))
-                ELSE NULL::numeric
-            END))::double precision * (1000)::double precision)
+                WHEN (d.gap_ms > 0) THEN d.next_slot_at
+                ELSE NULL::timestamp with time zone
+            END) - statement_timestamp())))::double precision * (1000)::double precision)
         END AS pending_in_ms
    FROM ((pacewheel.jobs j
      JOIN pacewheel.domains d ON ((d.id = j.domain_id)))
      CROSS JOIN LATERAL ( SELECT count(*) AS running
            FROM unnest(d.in_flight) f(id)
-          WHERE ( SELECT ((t.job_id = j.id) AND (t.status = 0))
+          WHERE ( SELECT ((t.job_id = j.id) AND (t.status = 0) AND ((t.ready_at > d.claimed_at) IS NOT TRUE))
                    FROM pacewheel.tasks t
                   WHERE ((t.domain_id = d.id) AND (t.id = f.id)))) r);
 
@@ -214,7 +249,7 @@ CREATE VIEW pacewheel.task_states AS
     t.priority,
     t.attempt,
         CASE
-            WHEN ((t.status = 0) AND (t.id = ANY (d.in_flight))) THEN 'running'::text
+            WHEN r.runs THEN 'running'::text
             ELSE (ARRAY['pending'::text, 'waiting'::text, 'running'::text, 'completed'::text, 'failed'::text,
         'skipped'::text, 'cancelled'::text])[(t.status + 1)]
         END AS state,
@@ -224,14 +259,16 @@ CREATE VIEW pacewheel.task_states AS
         END AS owner,
         CASE
             WHEN (t.status = 1) THEN (ARRAY['retry_backoff'::text, 'scheduled'::text])[(t.waiting_reason + 1)]
-            WHEN ((t.status = 0) AND (t.id <> ALL (d.in_flight))) THEN s.pending_reason
+            WHEN ((t.status = 0) AND (NOT r.runs)) THEN s.pending_reason
             ELSE NULL::text
         END AS waiting_reason,
     t.created_at,
     t.ready_at,
     t.finished_at
-   FROM ((pacewheel.tasks t
+   FROM (((pacewheel.tasks t
      JOIN pacewheel.domains d ON ((d.id = t.domain_id)))
+     CROSS JOIN LATERAL ( SELECT ((t.status = 0) AND (t.id = ANY (d.in_flight)) AND
+        ((t.ready_at > d.claimed_at) IS NOT TRUE)) AS runs) r)
      LEFT JOIN pacewheel.job_states s ON (((s.job_id = t.job_id) AND (t.status = 0))));
 
 CREATE TABLE pacewheel.workers (
@@ -256,11 +293,12 @@ CREATE VIEW pacewheel.waiting AS
     w.tasks,
         CASE
             WHEN (w.code IS NULL) THEN s.pending_in_ms
-            ELSE ( SELECT ((EXTRACT(epoch FROM
+            WHEN (j.status < 2) THEN GREATEST((0)::double precision, s.pending_in_ms, ( SELECT ((EXTRACT(epoch FROM
         (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
                FROM pacewheel.tasks t
               WHERE ((t.domain_id = s.domain_id) AND (t.status = 1) AND (t.job_id = s.job_id) AND
-        (t.waiting_reason = w.code)))
+        (t.waiting_reason = w.code))))
+            ELSE NULL::double precision
         END AS expected_in_ms,
         CASE w.reason
             WHEN 'job_paused'::text THEN format('job %s is paused'::text, s.job_id)
@@ -273,7 +311,10 @@ CREATE VIEW pacewheel.waiting AS
             WHEN 'scheduled'::text THEN 'the time they are scheduled for'::text
             ELSE
             CASE
-                WHEN (o.id IS NOT NULL) THEN format('worker %s on %s has no free slot'::text, o.id, o.host)
+                WHEN (j.handler = ANY (o.handlers)) THEN format('worker %s on %s has no free slot'::text, o.id,
+        o.host)
+                WHEN (o.id IS NOT NULL) THEN format('worker %s on %s holds domain %s and runs no handler %s'::text,
+        o.id, o.host, d.name, j.handler)
                 ELSE format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name)
             END
         END AS holder

@@ -172,8 +172,21 @@ class Config:
         _number(0, 100_000_000, whole=True),
         "above 80 % of it no slot comes; 0: what the kernel allows",
     )
-    pool_max: int = _setting(8, _number(2, 1_000, whole=True), "database connections for work")
+    pool_max: int = _setting(
+        70, _number(2, 1_000, whole=True), "most database connections for work; see Connections"
+    )
+    pool_idle_max: int = _setting(
+        20, _number(1, 1_000, whole=True), "most of them that stay open unused"
+    )
+    reserve_connections: int = _setting(
+        20,
+        _number(0, 10_000, whole=True),
+        "connections that all processes leave for administration",
+    )
     pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
+    direct_dsn: str | None = _setting(
+        None, _dsn(), "the database past the pooler, for hints and the heartbeat"
+    )
     lease_ttl_s: float = _setting(
         10.0, _number(1, 3_600), "how long a silent process keeps its domains"
     )
@@ -280,9 +293,11 @@ class Config:
                 f"warm_raise_s={self.warm_raise_s:g} must not be more than "
                 f"cold_raise_s={self.cold_raise_s:g}; give both, such as 10 and 60"
             )
+        if self.direct_dsn is not None and not self.pooler:
+            raise ConfigInvalid("direct_dsn is for a dsn that leads to a pooler; set pooler=true")
 
     def __repr__(self) -> str:
-        """Every setting, the password of the DSN left out."""
+        """Every setting, the passwords of DSNs left out."""
         shown = (f"{each.name}={getattr(self, each.name)!r}" for each in fields(self))
         return redact(f"Config({', '.join(shown)})")
 

@@ -149,13 +149,7 @@ class Engine:
             self._dsn = self._server.dsn
         try:
             await migrate(self._dsn, config.schema, pooler=config.pooler)
-            store = Store(
-                self._dsn,
-                schema=config.schema,
-                pool_max=config.pool_max,
-                pooler=config.pooler,
-                metrics=self.metrics,
-            )
+            store = Store(self._dsn, config=config, metrics=self.metrics)
             await store.open()
         except BaseException:
             await self._let_server_go()
@@ -316,7 +310,7 @@ class Engine:
             domain=domain,
             domain_delay_ms=domain_delay_ms,
             handler=handler,
-            priority=priority,
+            priority=_finite(priority),
             concurrency=concurrency,
             max_tasks=max_tasks,
             options=options or {},

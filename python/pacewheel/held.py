@@ -112,13 +112,19 @@ class HeldDomain:
         self.idle_since_ms = None
 
     def share(
-        self, job_ids: Sequence[int], tags: Sequence[float], strides: Sequence[float]
+        self,
+        job_ids: Sequence[int],
+        tags: Sequence[float],
+        strides: Sequence[float],
+        competing: float,
     ) -> None:
         """Note what a claim gave to jobs that share the domain, each task with its tag and stride.
 
-        Time is counted from the last tag served, so a job that had nothing to do gains no credit.
+        Time is counted from the last tag served, so a job that had nothing to do gains no credit;
+        it moves at least as fast as if the weights that compete were served all at once, so that
+        jobs that are always new don't hold it still.
         """
-        served = max(tags)
+        served = max(*tags, len(tags) / competing)
         ahead = {job_id: at - served for job_id, at in self.ahead.items()}
         for job_id, tag, stride in zip(job_ids, tags, strides, strict=True):
             ahead[job_id] = tag + stride - served

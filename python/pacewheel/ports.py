@@ -71,7 +71,7 @@ class DomainClaim:
 
     `limited`: a job of it runs as many tasks as it may. Beside the tasks: how long each was
     claimable, whether a pause of its job is why (None: of none), and, when jobs share the domain,
-    each one's tag and stride.
+    each one's tag and stride, and the weights of all jobs that compete, summed.
     """
 
     domain_id: int
@@ -83,6 +83,7 @@ class DomainClaim:
     waits_ms: Sequence[int]
     tags: Sequence[float] | None
     strides: Sequence[float] | None
+    competing: float | None
     paused: Sequence[bool] | None
     tasks: list[ClaimedTask]
 

@@ -284,7 +284,12 @@ class Runtime:
             if item.status is TaskState.WAITING and item.retry_in_ms is not None:
                 self._waker.ready_in(domain.id, item.retry_in_ms)
                 self._metrics.waits.observe_ms(WaitingReason.RETRY_BACKOFF, (item.retry_in_ms,))
-            if item.outcome.discovered or item.outcome.robots_delay_ms is not None:
+            if (
+                item.outcome.discovered
+                or item.outcome.robots_delay_ms is not None
+                # It may have been retried by now, and the claim that was to take it passed it over.
+                or item.status is TaskState.FAILED
+            ):
                 self._dispatcher.mark_due(domain.id)
         if domain.releasing and not domain.unsettled:
             self._leaser.lease_soon()

@@ -1,5 +1,5 @@
--- Adds a task to a job, in the caller's transaction: 'inserted', 'known' (the job has this key already) or 'over_limit'
--- (the job has as many tasks as it may). A final or unknown job is an error. Processes are told at the commit.
+-- Adds a task to a job, in the caller's transaction: 'inserted', 'known' (the job has this key already; a higher
+-- priority raises it) or 'over_limit' (the job has as many tasks as it may). A final or unknown job is an error. Processes are told at the commit.
 DROP FUNCTION IF EXISTS pacewheel.enqueue;
 CREATE FUNCTION pacewheel.enqueue(
     job_id bigint, target text, key text DEFAULT NULL, priority double precision DEFAULT 0,
@@ -7,7 +7,6 @@ CREATE FUNCTION pacewheel.enqueue(
 ) RETURNS text LANGUAGE plpgsql AS $body$
 DECLARE
     counts record;
-    state smallint;
 BEGIN
     IF target IS NULL OR priority IS NULL OR priority IN ('Infinity', '-Infinity', 'NaN') THEN
         RAISE EXCEPTION 'a task needs a target and a finite priority' USING ERRCODE = 'invalid_parameter_value';
@@ -19,12 +18,7 @@ BEGIN
             ARRAY[enqueue.payload::text], ARRAY[(extract(epoch FROM enqueue.ready_in) * 1000)::bigint], probe, true
         ) e;
         IF counts.refused > 0 THEN
-            SELECT j.status INTO state FROM pacewheel.jobs j WHERE j.id = enqueue.job_id;
-            IF state IS NULL THEN
-                RAISE EXCEPTION 'there is no job %', enqueue.job_id USING ERRCODE = 'no_data_found';
-            END IF;
-            RAISE EXCEPTION 'job % is final and takes no more tasks', enqueue.job_id
-                USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Create a new job.';
+            PERFORM pacewheel.refuse_job(enqueue.job_id);
         END IF;
         IF cardinality(counts.collided) = 0 THEN
             RETURN CASE

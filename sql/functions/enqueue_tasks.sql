@@ -4,7 +4,9 @@ CREATE FUNCTION pacewheel.enqueue_tasks(
     job_ids bigint[], targets text[], keys text[], priorities double precision[], payloads text[],
     ready_in_ms bigint[], probe bigint, notify boolean,
     OUT inserted integer, OUT known integer, OUT over_limit integer, OUT refused integer,
-    OUT collided integer[], OUT domain_ids bigint[], OUT hinted boolean
+    OUT collided integer[], OUT domain_ids bigint[], OUT hinted boolean, OUT rung boolean,
+    OUT raised_domain_ids bigint[], OUT raised_task_ids bigint[], OUT raised_job_ids bigint[],
+    OUT raised_priorities double precision[]
 ) LANGUAGE sql AS $body$
 include queries/enqueue_tasks.sql
 $body$;

@@ -1,5 +1,7 @@
 -- Undoes the second migration: the functions, the view of the first, then what was added.
-DROP FUNCTION pacewheel.enqueue, pacewheel.enqueue_tasks, pacewheel.explain_waiting;
+DROP FUNCTION
+    pacewheel.enqueue, pacewheel.enqueue_tasks, pacewheel.explain_waiting, pacewheel.offer_raises,
+    pacewheel.raise_priority, pacewheel.refuse_job;
 CREATE OR REPLACE VIEW pacewheel.task_states AS
 SELECT
     t.domain_id,
@@ -38,9 +40,10 @@ LEFT JOIN LATERAL (
 DROP VIEW pacewheel.waiting, pacewheel.job_states;
 DROP TABLE pacewheel.priority_updates;
 DROP INDEX pacewheel.tasks_failed;
+DROP FUNCTION pacewheel.share_connections(bigint, integer, integer, integer, integer);
 ALTER TABLE pacewheel.workers DROP COLUMN connections;
 ALTER TABLE pacewheel.jobs DROP COLUMN backoff, DROP COLUMN error, DROP COLUMN resumed_at,
-    DROP COLUMN retries_job_id, DROP COLUMN reconciled_at;
+    DROP COLUMN retries_job_id, DROP COLUMN reconciled_at, DROP COLUMN weight;
 ALTER TABLE pacewheel.domains
     DROP COLUMN gap_ms, DROP COLUMN adaptive_delay_ms, DROP COLUMN failures, DROP COLUMN successes,
-    DROP COLUMN block_reason;
+    DROP COLUMN block_reason, DROP COLUMN claimed_at;

@@ -1,6 +1,6 @@
 -- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
 -- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, $10 their domain ids, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms
--- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job is at its limit), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides; which of them a pause held back (null: none)
+-- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job is at its limit), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: none)
 -- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
 -- rows: at most $8 a domain
 -- In flight becomes what the caller has unsettled and what it gets now: a settle leaves the
@@ -12,7 +12,8 @@
 -- domain's row is still pending in its snapshot. Jobs of one domain share its slots by weight, 8 to
 -- the power of their priority: a task's tag is what its job is ahead, plus the tasks before it times
 -- the stride (one over the weight), and the smallest tags win (start-time fair queueing, Goyal et al.
--- 1996). So a lesser job gets less, and never nothing; within a job the best priority goes first.
+-- 1996); of equal ones that of the job longest without progress. So a lesser job gets less, and never
+-- nothing, however many new ones come; within a job the best priority goes first.
 WITH asked AS MATERIALIZED (
     SELECT a.domain_id, a.epoch
     FROM unnest($2::bigint[], $3::bigint[]) AS a (domain_id, epoch)
@@ -45,11 +46,12 @@ WITH asked AS MATERIALIZED (
     FROM timed t
 ), room AS MATERIALIZED (
     SELECT
-        g.id AS domain_id, g.slots, j.id AS job_id, j.priority, j.status, j.poke,
+        g.id AS domain_id, g.slots, j.id AS job_id, j.status, j.poke,
         least(g.slots, j.concurrency - coalesce(r.running, 0)) AS room,
-        coalesce(r.ahead, 0) AS ahead,
-        power(8, -least(greatest(j.priority, -10), 10)) AS stride,
-        count(*) OVER (PARTITION BY g.id) > 1 AS shared,
+        coalesce(r.ahead, 0) AS ahead, 1 / j.weight AS stride,
+        count(*) OVER same_domain > 1 AS shared,
+        sum(j.weight) FILTER (WHERE j.concurrency > coalesce(r.running, 0)) OVER same_domain AS competing,
+        coalesce(j.last_progress_at, j.created_at) AS progress_at,
         j.resumed_at, g.now,
         CASE WHEN r.poke = j.poke THEN r.last_priority ELSE 'NaN' END AS last_priority,
         CASE WHEN r.poke = j.poke THEN r.last_id ELSE 9223372036854775807 END AS last_id
@@ -58,16 +60,17 @@ WITH asked AS MATERIALIZED (
     LEFT JOIN unnest($5::bigint[], $6::integer[], $11::bigint[], $12::float8[], $13::bigint[], $14::float8[])
         AS r (job_id, running, poke, last_priority, last_id, ahead) ON r.job_id = j.id
     WHERE j.status < 3 AND j.pending > 0 AND j.handler = ANY ($7::text[])
+    WINDOW same_domain AS (PARTITION BY g.id)
 ), picked AS (
     SELECT
         r.domain_id, r.slots, r.job_id, r.poke, r.status AS job_status, t.id, t.priority, t.attempt,
         t.target, t.payload,
         least(extract(epoch FROM r.now - t.since) * 1000, 2147483647)::integer AS waited_ms,
         t.since < r.resumed_at AS was_paused,
-        r.shared, r.stride, r.ahead + (t.nth - 1) * r.stride AS tag,
+        r.shared, r.competing, r.stride, r.ahead + (t.nth - 1) * r.stride AS tag,
         row_number() OVER (
             PARTITION BY r.domain_id
-            ORDER BY r.ahead + (t.nth - 1) * r.stride, r.priority DESC, t.priority DESC, t.id DESC
+            ORDER BY r.ahead + (t.nth - 1) * r.stride, r.progress_at, t.priority DESC, t.id DESC
         ) AS rank
     FROM room r
     CROSS JOIN LATERAL (
@@ -102,6 +105,7 @@ WITH asked AS MATERIALIZED (
         array_agg(c.waited_ms) AS waits_ms,
         CASE WHEN bool_or(c.shared) THEN array_agg(c.tag) END AS tags,
         CASE WHEN bool_or(c.shared) THEN array_agg(c.stride) END AS strides,
+        CASE WHEN bool_or(c.shared) THEN max(c.competing) END AS competing,
         CASE WHEN bool_or(c.was_paused) THEN array_agg(coalesce(c.was_paused, false)) END AS paused,
         (SELECT u.ids FROM unsettled u WHERE u.domain_id = c.domain_id) AS unsettled
     FROM chosen c
@@ -120,6 +124,7 @@ WITH asked AS MATERIALIZED (
     UPDATE pacewheel.domains d
     SET
         in_flight = b.unsettled || b.task_ids,
+        claimed_at = g.now,
         next_slot_at = CASE
             WHEN g.gap_ms > 0 THEN g.start_at + b.claimed * g.gap_ms * interval '1 ms'
             ELSE d.next_slot_at
@@ -135,7 +140,7 @@ SELECT
         AS blocked_in_ms,
     CASE
         WHEN g.gap_ms = 0 THEN 0
-        WHEN b.claimed IS NULL THEN greatest(0, extract(epoch FROM g.next_slot_at - g.now)::float8 * 1000)
+        WHEN b.claimed IS NULL THEN extract(epoch FROM g.start_at - g.now)::float8 * 1000
         ELSE extract(epoch FROM g.start_at - g.now)::float8 * 1000 + b.claimed * g.gap_ms
     END AS slot_in_ms,
     coalesce((SELECT bool_or(r.room <= 0) FROM room r WHERE r.domain_id = g.id AND g.slots > 0), false) AS limited,
@@ -145,7 +150,7 @@ SELECT
         WHERE t.domain_id = g.id AND t.status = 1
     ) END AS wake_in_ms,
     coalesce(b.claimed, 0) AS claimed,
-    b.waits_ms, b.tags, b.strides, b.paused,
+    b.waits_ms, b.tags, b.strides, b.competing, b.paused,
     b.task_ids, b.job_ids, b.priorities, b.attempts, b.targets, b.payloads, b.pokes
 FROM gated g
 LEFT JOIN batches b ON b.domain_id = g.id

@@ -6,7 +6,8 @@
 SELECT
     t.job_id, t.domain, t.target, t.state, t.waiting_reason AS reason,
     CASE
-        WHEN t.state = 'waiting' THEN extract(epoch FROM t.ready_at - statement_timestamp())::float8 * 1000
+        WHEN t.state = 'waiting' AND w.expected_in_ms IS NOT NULL
+            THEN greatest(w.expected_in_ms, extract(epoch FROM t.ready_at - statement_timestamp())::float8 * 1000)
         ELSE w.expected_in_ms
     END AS expected_in_ms,
     w.holder, t.priority, t.attempt, t.owner,

@@ -1,6 +1,6 @@
 -- purpose: renew the lease of a worker, and so of all its domains; see how the work is shared
 -- params: $1 worker id, $2 lease ms, $3 domains it works on
--- returns: alive (workers with a running lease that can do some of the same work), expired (workers to be declared dead), active (domains with live tasks for this worker), missing (domains that others lack to an equal share, rounded down), ahead (workers with more than that, before this one in the order of ids); no row once declared dead
+-- returns: alive (workers with a running lease that can do some of the same work), expired (workers to be declared dead), active (domains with live tasks for this worker), missing (domains that others lack to an equal share, rounded down), ahead (workers with more than that, before this one in the order of ids), processes (workers not dead, this one among them); no row once declared dead
 -- index: workers_pkey, workers_alive, jobs_live
 -- rows: 0 or 1
 WITH renewed AS (
@@ -32,5 +32,6 @@ SELECT
     )::integer AS missing,
     (
         SELECT count(*) FROM others o WHERE o.alive AND o.alike AND o.held > s.active / s.alive AND o.id < $1
-    )::integer AS ahead
+    )::integer AS ahead,
+    (SELECT count(*) FROM others o)::integer + 1 AS processes
 FROM renewed r, shared s

@@ -1,6 +1,6 @@
 -- purpose: make failed tasks of a live job pending again
--- params: $1 job id, $2 task ids or null (all that failed), $3 most tasks
--- returns: status (of the job), domain_id, retried (tasks); no row for an unknown job
+-- params: $1 job id, $2 task ids or null (all that failed), $3 most tasks, $4 id of the last task of the batch before or null
+-- returns: status (of the job), domain_id, retried (tasks), last_id (of them); no row for an unknown job
 -- index: jobs_pkey, tasks_failed, tasks_pkey
 -- rows: 0 or 1
 -- Attempts go on counting, since they fence every write; the handler's policy grants another round of them.
@@ -13,7 +13,9 @@ WITH job AS MATERIALIZED (
     SELECT t.domain_id, t.id
     FROM job j
     JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 4
-    WHERE j.status < 3 AND ($2::bigint[] IS NULL OR t.id = ANY ($2::bigint[]))
+    WHERE
+        j.status < 3 AND ($2::bigint[] IS NULL OR t.id = ANY ($2::bigint[]))
+        AND ($4::bigint IS NULL OR t.id > $4)
     ORDER BY t.id
     LIMIT $3
     FOR NO KEY UPDATE OF t
@@ -29,5 +31,8 @@ WITH job AS MATERIALIZED (
     FROM (SELECT count(*) AS retried FROM retried) r
     WHERE j.id = (SELECT l.id FROM job l) AND r.retried > 0
 )
-SELECT j.status, j.domain_id, (SELECT count(*) FROM retried)::integer AS retried
+SELECT
+    j.status, j.domain_id,
+    (SELECT count(*) FROM retried)::integer AS retried,
+    (SELECT max(r.id) FROM retried r) AS last_id
 FROM job j

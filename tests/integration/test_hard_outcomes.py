@@ -158,7 +158,7 @@ async def test_an_attempt_is_settled_once_even_when_its_task_was_woken_meanwhile
     await engine.connect()
     job = await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("t")])
     await engine.close()
-    store = Store(dsn, schema="pacewheel", pool_max=2, pooler=False, metrics=Metrics())
+    store = Store(dsn, config=Config(pool_max=2), metrics=Metrics())
     await store.open()
     worker = await store.leases.register_worker(1, 60_000, ["note"])
     (leased,) = await store.leases.lease_domains(worker, ["note"], 1000, 1)

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import asyncpg
 import pytest
 
-from pacewheel import NewTask, Outcome, Task, TaskState
+from pacewheel import Config, NewTask, Outcome, Task, TaskState
 from pacewheel.metrics import Metrics
 from pacewheel.outcomes import settlement_of
 from pacewheel.ports import ClaimRequest, DomainClaim, LeasedDomain
@@ -24,7 +24,7 @@ EXPIRED_MS = 0
 @pytest.fixture
 async def store(dsn: str) -> AsyncIterator[Store]:
     """The store, with a job of ten tasks."""
-    opened = Store(dsn, schema="pacewheel", pool_max=4, pooler=False, metrics=Metrics())
+    opened = Store(dsn, config=Config(pool_max=4), metrics=Metrics())
     await opened.open()
     await opened.jobs.create_job(
         domain="d",

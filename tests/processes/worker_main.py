@@ -7,7 +7,8 @@ processes.
 
 What a task does stands in its payload: `hold_ms` (how long it runs), `before_ms` (handler `slow`:
 time until its request leaves), each a number or a list of one for each attempt; `die` (the attempt
-kills the process); `raises` (handler `work`: priorities of other tasks, by key).
+kills the process); `raises` (handler `work`: priorities of other tasks, by key); `reads` (handler
+`read`: statements it has under way at once, all the time).
 """
 
 from __future__ import annotations
@@ -78,6 +79,15 @@ async def main(spec: dict[str, Any]) -> None:
         await asyncio.sleep(of_attempt(task, "before_ms") / 1000)
         await task.depart()
         await hold(task)
+
+    @engine.handler("read")
+    async def read(task: Task) -> None:
+        notes.note("start", task)
+        end_s = time.monotonic() + of_attempt(task, "hold_ms") / 1000
+        while time.monotonic() < end_s:
+            reads = range((task.payload or {})["reads"])
+            await asyncio.gather(*(task.document("none") for _ in reads))
+        notes.note("end", task)
 
     await engine.run()
 

@@ -46,7 +46,7 @@ def test_defaults() -> None:
     """Without any layer every field has its documented default."""
     config = load()
     assert config == Config()
-    assert ("pacewheel", 64, 8) == (config.schema, config.capacity, config.pool_max)
+    assert ("pacewheel", 64, 70) == (config.schema, config.capacity, config.pool_max)
     assert (10.0, 2.5, 2.0) == (config.lease_ttl_s, config.heartbeat_s, config.lease_margin_s)
     assert config.dsn is None
     assert not config.pooler

@@ -242,9 +242,10 @@ class Dispatcher(Service):
             self._observe(domain, claim)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])
-        if claim.tags and claim.strides:
-            domain.share([task[1] for task in claim.tasks], claim.tags, claim.strides)
-        else:
+        if claim.tags and claim.strides and claim.competing:
+            job_ids = [task[1] for task in claim.tasks]
+            domain.share(job_ids, claim.tags, claim.strides, claim.competing)
+        elif claim.tasks:
             domain.ahead = {}
         domain.waiting_for = _what_holds_back(claim)
         if claim.wake_in_ms is not None:

@@ -170,8 +170,8 @@ class Settler(Service):
             if domain is None or domain.epoch != epochs[domain_id]:
                 continue
             for item in items:
-                if item.status is TaskState.WAITING:
-                    # It may have been woken, and passed over, before this answer came.
+                if item.status in {TaskState.WAITING, TaskState.FAILED}:
+                    # It may have been woken or retried, and passed over, before this answer came.
                     domain.put_back(item.task_id, item.job_id)
                 else:
                     domain.unsettled.pop(item.task_id, None)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
+from pacewheel.store.faults import safe_dsn
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
@@ -19,9 +20,11 @@ from pacewheel.store.migrate import migrate, pending
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
+from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
+    from pacewheel.config import Config
     from pacewheel.metrics import Metrics
 
 __all__ = ["Store", "migrate", "pending"]
@@ -30,25 +33,44 @@ __all__ = ["Store", "migrate", "pending"]
 class Store:
     """The database as the engine sees it."""
 
-    def __init__(
-        self, dsn: str, *, schema: str, pool_max: int, pooler: bool, metrics: Metrics
-    ) -> None:
+    def __init__(self, dsn: str, *, config: Config, metrics: Metrics) -> None:
+        def on_error(sqlstate_class: str) -> None:
+            metrics.database_errors.labels(sqlstate_class).inc()
 
-        def on_error(known: str) -> None:
-            metrics.database_errors.labels(known).inc()
-
-        queries = load_queries(schema)
-        self._pool = WorkPool(dsn, size_max=pool_max, pooler=pooler, on_error=on_error)
+        pooler = config.pooler
+        queries = load_queries(config.schema)
+        pool = WorkPool(
+            dsn,
+            # A process that only creates and enqueues is no worker and has no share: it makes do
+            # with what every share leaves free.
+            size_max=config.pool_max if pooler else min(config.pool_max, LEAST),
+            idle_max=config.pool_idle_max,
+            pooler=pooler,
+            metrics=metrics,
+            on_error=on_error,
+        )
+        self._pool = pool
         self._queries = queries
-        self.hinter = Hinter(self._pool, queries, metrics)
-        self.tasks = PostgresTasks(self._pool, queries, self.hinter)
-        self.jobs = PostgresJobs(self._pool, queries, self.tasks, self.hinter)
-        self.changes = PostgresChanges(self._pool, queries, self.jobs, self.tasks, self.hinter)
-        self.explanations = PostgresExplanations(self._pool, queries, self.jobs)
-        self.raises = PostgresRaises(self._pool, queries, self.hinter)
-        self.counters = PostgresCounters(self._pool, queries)
-        self.leases = PostgresLeases(dsn, queries, self.hinter, pooler=pooler, on_error=on_error)
-        self.listener = PostgresListener(dsn, schema, self._pool, queries, pooler=pooler)
+        self.hinter = Hinter(pool, queries, metrics)
+        self.tasks = PostgresTasks(pool, queries, self.hinter)
+        self.jobs = PostgresJobs(pool, queries, self.tasks, self.hinter)
+        self.changes = PostgresChanges(pool, queries, self.jobs, self.tasks, self.hinter)
+        self.explanations = PostgresExplanations(pool, queries, self.jobs)
+        self.raises = PostgresRaises(pool, queries, self.hinter)
+        self.counters = PostgresCounters(pool, queries)
+        share = ConnectionShare(
+            pool,
+            where=safe_dsn(dsn),
+            pool_max=config.pool_max,
+            reserve=config.reserve_connections,
+            pooler=pooler,
+        )
+        single_dsn = config.direct_dsn or dsn
+        deaf = pooler and config.direct_dsn is None
+        self.leases = PostgresLeases(
+            single_dsn, queries, self.hinter, pooler=deaf, on_error=on_error, share=share
+        )
+        self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
 
     async def open(self) -> None:
         """Connect the work pool; the other roles connect when they are first needed."""

@@ -135,13 +135,18 @@ class PostgresChanges:
         """
         ids = None if keys is None else await self._ids_of(job_id, keys)
         retried = 0
+        last: int | None = None
         while True:
-            row = await self._pool.fetchrow(self._queries["retry_tasks"], job_id, ids, ROWS_MAX)
+            # In the order of ids, for those retried first may have failed again by now.
+            row = await self._pool.fetchrow(
+                self._queries["retry_tasks"], job_id, ids, ROWS_MAX, last
+            )
             if row is None:
                 await self._jobs.refuse(job_id)
             retried += row["retried"]
             if row["retried"]:
                 self._hint("due", row["domain_id"])
+            last = row["last_id"]
             if JobState(row["status"]).is_final and not retried:
                 return await self._retry_in_new_job(job_id, ids)
             if row["retried"] < ROWS_MAX:
@@ -150,10 +155,10 @@ class PostgresChanges:
     async def _retry_in_new_job(self, job_id: int, ids: Sequence[int] | None) -> tuple[int, int]:
         async def create(connection: asyncpg.Connection) -> tuple[int, int]:
             async with connection.transaction():
-                row = await connection.fetchrow(self._queries["create_retry_job"], job_id)
-                tasks = [] if row is None else await self._failed(connection, job_id, ids)
+                tasks = await self._failed(connection, job_id, ids)
                 if not tasks:
                     return job_id, 0
+                row = await connection.fetchrow(self._queries["create_retry_job"], job_id)
                 await self._tasks.insert_tasks(connection, row["id"], tasks, notify=True)
                 await connection.execute(self._queries["finish_discovery"], [row["id"]])
                 return row["id"], len(tasks)

@@ -103,6 +103,11 @@ def translate(error: BaseException, dsn: str) -> PacewheelError:
         return StoreUnavailable(
             f"database {where} is read-only (a standby?): point the DSN at the primary"
         )
+    if state == "08P01":
+        return StoreUnavailable(
+            f"database {where} does not take what it was told at the start ({said}): set pooler=true if a "
+            "pooler stands before it"
+        )
     if state == "42501":
         return StoreError(f"database {where} denies a right ({said}): grant it to the DSN's user")
     if state in {"3F000", "42P01", "42703", "42883"}:

@@ -7,11 +7,13 @@ The connection is opened again when it breaks.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.errors import StoreError, StoreUnavailable
 from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
 from pacewheel.store.faults import DRIVER_ERRORS, ignore, sqlstate_class, translate
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.store.hinter import Hinter
+    from pacewheel.store.shares import Ask, ConnectionShare
+
+log = logging.getLogger("pacewheel.connections")
 
 HEARTBEAT_TIMEOUT_S = 5.0
 
@@ -38,12 +43,14 @@ class PostgresLeases:
         *,
         pooler: bool,
         on_error: Callable[[str], None] = ignore,
+        share: ConnectionShare | None = None,
     ) -> None:
         self._dsn = dsn
         self._on_error = on_error
         self._queries = queries
         self._hinter = hinter
         self._pooler = pooler
+        self._share = share
         self._connection: asyncpg.Connection | None = None
         self._lock = asyncio.Lock()
 
@@ -57,6 +64,8 @@ class PostgresLeases:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
                 self._connection = await connect(self._dsn, pooler=self._pooler)
+                if self._share is not None:
+                    self._share.unsettle()
             try:
                 rows: list[asyncpg.Record] = await self._connection.fetch(
                     self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
@@ -69,7 +78,11 @@ class PostgresLeases:
             return rows
 
     async def register_worker(self, capacity: int, lease_ms: int, handlers: Sequence[str]) -> int:
-        """Enter this process among the workers; return its id."""
+        """Enter this process among the workers, with its least of connections; return its id.
+
+        Raises:
+            StoreUnavailable: the server can't bear the connections of one more process.
+        """
         rows = await self._fetch(
             "register_worker",
             socket.gethostname(),
@@ -80,14 +93,33 @@ class PostgresLeases:
             handlers,
         )
         worker_id: int = rows[0]["id"]
+        if self._share is not None:
+            try:
+                await self._share.join(self._asking(worker_id))
+            except StoreUnavailable:
+                await self.retire_worker(worker_id)
+                raise
         return worker_id
 
+    def _asking(self, worker_id: int) -> Ask:
+        async def ask(*args: int) -> asyncpg.Record:
+            return (await self._fetch("share_connections", worker_id, *args))[0]
+
+        return ask
+
     async def heartbeat(self, worker_id: int, lease_ms: int, held: int) -> Heartbeat | None:
-        """Renew the lease; None once this worker was declared dead."""
+        """Renew the lease, and adapt the work pool; None once this worker was declared dead."""
         rows = await self._fetch("heartbeat", worker_id, lease_ms, held)
         if not rows:
             return None
         row = rows[0]
+        if self._share is not None:
+            try:
+                await self._share.review(self._asking(worker_id), row["processes"])
+            except StoreError as error:
+                # The lease is renewed all the same; the next beat looks again.
+                self._share.unsettle()
+                log.warning("the share of connections could not be reviewed: %s", error)
         return Heartbeat(row["alive"], row["expired"], row["active"], row["missing"], row["ahead"])
 
     async def declare_dead(self) -> list[int]:

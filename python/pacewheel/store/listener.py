@@ -1,10 +1,11 @@
 """The LISTEN connection: carries hints, promises nothing.
 
-A hint says what happened to whom: `enqueued`, `raised`, `released` and `due` (domains),
-`changed` and `cancelled` (jobs), `stopped` (tasks), each with ids, or `all` (so much that
-everything is to be looked at). Whoever misses one finds the same by sweeping, or when what it knew has expired. The
+A hint says what happened to whom: `enqueued`, `raised`, `released` and `due` (domains), `changed`
+and `cancelled` (jobs), `stopped` (tasks), each with ids, or `all` (so much that everything is to be
+looked at). Whoever misses one finds the same by sweeping, or when what it knew has expired. The
 connection is opened by `listen` and reported when it breaks; opening it again is the notifier's
-business.
+business. A transaction pooler passes no hints on: behind one, and without a direct DSN, nothing is
+listened to.
 
 A connection can be dead without a sign (a peer that drops packets), or alive and deaf (a pooler
 that takes LISTEN and lends the server's side to others). So one that has heard nothing for a while
@@ -15,6 +16,7 @@ neither when a proxy stands in between, and would have to be set in the kernel's
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
     from pacewheel.store.pool import WorkPool
 
+log = logging.getLogger("pacewheel.listener")
+
 # An idle process sends four probes a minute, and is deaf for so long and the timeout at most.
 PROBE_AFTER_S = 15.0
 PROBE_TIMEOUT_S = 5.0
@@ -36,7 +40,7 @@ PROBE = "probe"
 
 
 class PostgresListener:
-    """One connection that listens on the schema's channel."""
+    """One connection that listens on the schema's channel; with `pooler`, none."""
 
     def __init__(
         self, dsn: str, schema: str, pool: WorkPool, queries: Mapping[str, str], *, pooler: bool
@@ -58,7 +62,12 @@ class PostgresListener:
             StoreUnavailable: the connection can't be made, or broke, or hears nothing.
             StoreError: the server, or what stands before it, knows no LISTEN.
         """
-        connection = await connect(self._dsn, pooler=self._pooler)
+        if self._pooler:
+            log.info(
+                "no hints through a pooler: new work is found by the sweep; set direct_dsn to hear of it at once"
+            )
+            await asyncio.Event().wait()
+        connection = await connect(self._dsn)
         self._connection = connection
         broken = asyncio.Event()
         heard = asyncio.Event()

@@ -11,16 +11,21 @@ from __future__ import annotations
 
 import asyncio
 import random
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import orjson
 
+from pacewheel.metrics import Metrics
+from pacewheel.store.connections import Connections
 from pacewheel.store.faults import (
     DRIVER_ERRORS,
     ignore,
     is_retryable,
     is_unavailable,
+    safe_dsn,
+    sqlstate,
     sqlstate_class,
     translate,
 )
@@ -31,7 +36,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 STATEMENT_TIMEOUT_S = 60.0
 RETRIES_MAX = 5
-IDLE_S = 60.0
 
 _SETTINGS = {
     "application_name": "pacewheel",
@@ -52,8 +56,20 @@ async def _set_up(connection: asyncpg.Connection) -> None:
     )
 
 
-async def _keep(_connection: asyncpg.Connection) -> None:
-    """Reset nothing when a connection returns to the pool: the work role keeps no session state."""
+async def _open(dsn: str, *, pooler: bool) -> asyncpg.Connection:
+    connection = await asyncpg.connect(
+        dsn,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=STATEMENT_TIMEOUT_S,
+        statement_cache_size=0 if pooler else 100,
+        server_settings=None if pooler else _SETTINGS,
+    )
+    try:
+        await _set_up(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
 
 
 async def connect(dsn: str, *, pooler: bool = False) -> asyncpg.Connection:
@@ -63,17 +79,9 @@ async def connect(dsn: str, *, pooler: bool = False) -> asyncpg.Connection:
         StoreUnavailable: it can't be reached, or refuses.
     """
     try:
-        connection = await asyncpg.connect(
-            dsn,
-            timeout=CONNECT_TIMEOUT_S,
-            command_timeout=STATEMENT_TIMEOUT_S,
-            statement_cache_size=0 if pooler else 100,
-            server_settings=None if pooler else _SETTINGS,
-        )
+        return await _open(dsn, pooler=pooler)
     except (*DRIVER_ERRORS, ValueError) as error:
         raise translate(error, dsn) from error
-    await _set_up(connection)
-    return connection
 
 
 class WorkPool:
@@ -85,13 +93,33 @@ class WorkPool:
         *,
         size_max: int,
         pooler: bool,
+        idle_max: int = 20,
+        metrics: Metrics | None = None,
         on_error: Callable[[str], None] = ignore,
     ) -> None:
         self._dsn = dsn
         self._on_error = on_error
-        self._size_max = size_max
-        self._pooler = pooler
-        self._pool: asyncpg.Pool | None = None
+        self._connections = Connections(
+            partial(_open, dsn, pooler=pooler),
+            where=safe_dsn(dsn),
+            limit=size_max,
+            idle_max=idle_max,
+            metrics=metrics or Metrics(),
+        )
+
+    @property
+    def limit(self) -> int:
+        """How many connections may be open now."""
+        return self._connections.limit
+
+    @property
+    def in_use(self) -> int:
+        """How many connections the server may have to bear: the limit, or more until it is kept."""
+        return max(self._connections.limit, self._connections.open)
+
+    async def resize(self, limit: int) -> None:
+        """Set how many connections may be open; nobody is cut."""
+        await self._connections.resize(limit)
 
     async def open(self) -> None:
         """Connect.
@@ -100,40 +128,18 @@ class WorkPool:
             StoreUnavailable: the database can't be reached, or refuses.
         """
         try:
-            # The driver would fill a floor up by itself, and log each try of an outage.
-            pool = await asyncpg.create_pool(
-                self._dsn,
-                min_size=0,
-                max_size=self._size_max,
-                init=_set_up,
-                reset=_keep,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=STATEMENT_TIMEOUT_S,
-                max_inactive_connection_lifetime=IDLE_S,
-                statement_cache_size=0 if self._pooler else 100,
-                server_settings=None if self._pooler else _SETTINGS,
-            )
-            async with pool.acquire(timeout=CONNECT_TIMEOUT_S):
-                self._pool = pool
+            async with self._connections.lend():
+                pass
         except (*DRIVER_ERRORS, ValueError) as error:
             raise translate(error, self._dsn) from error
 
     async def close(self) -> None:
         """Close all connections; those that don't answer are cut."""
-        if self._pool is None:
-            return
-        try:
-            await asyncio.wait_for(self._pool.close(), CONNECT_TIMEOUT_S)
-        except DRIVER_ERRORS:
-            self._pool.terminate()
-        self._pool = None
+        await self._connections.close(CONNECT_TIMEOUT_S)
 
     def headroom(self) -> float:
         """Return which share of the connections that there may be is free."""
-        if self._pool is None:
-            return 0.0
-        in_use: int = self._pool.get_size() - self._pool.get_idle_size()
-        return 1 - in_use / self._size_max
+        return 1 - min(1.0, self._connections.lent / self._connections.limit)
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         """Run `work` on a connection; after a deadlock or serialization failure run it again.
@@ -144,20 +150,18 @@ class WorkPool:
             StoreUnavailable: the database is away; the statement may or may not have taken effect.
             StoreError: it refused the statement.
         """
-        if self._pool is None:
-            message = "the work pool is not open"
-            raise RuntimeError(message)
         for attempt in range(RETRIES_MAX):
             try:
-                async with self._pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+                async with self._connections.lend() as connection:
                     return await work(connection)
             except DRIVER_ERRORS as error:
                 self._on_error(sqlstate_class(error))
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
                     continue
-                if is_unavailable(error):
-                    await self._pool.expire_connections()
+                # A server without a slot for one more has nothing against those that are open.
+                if is_unavailable(error) and not sqlstate(error).startswith("53"):
+                    self._connections.expire()
                 raise translate(error, self._dsn) from error
         raise AssertionError
 

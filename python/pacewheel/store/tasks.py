@@ -101,6 +101,7 @@ class PostgresTasks:
             waits_ms,
             tags,
             strides,
+            competing,
             paused,
             *columns,
         ) = row
@@ -114,6 +115,7 @@ class PostgresTasks:
             waits_ms or (),
             tags,
             strides,
+            competing,
             paused,
             list(zip(*columns, strict=True)) if claimed else [],
         )

@@ -1,0 +1,78 @@
+"""What lending a connection costs, against the driver's own pool, which knows neither limit nor idle_max."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import asyncpg
+import pytest
+
+from pacewheel import embedded
+from pacewheel.store.pool import WorkPool
+
+LENDINGS = 8_000
+STATEMENTS = 4_000
+AT_ONCE = 8
+SIZE = 4
+ROUNDS = 3
+
+
+@pytest.fixture(scope="module")
+def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server for the bench."""
+    directory = tmp_path_factory.mktemp("bench") / "data"
+    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
+        yield use.dsn
+
+
+async def per_call_us(call: Callable[[], Awaitable[object]], count: int) -> float:
+    """The least time a call takes, of several rounds, with more callers at once than connections."""
+
+    async def caller() -> None:
+        for _ in range(count // AT_ONCE):
+            await call()
+
+    best_s = float("inf")
+    for _ in range(ROUNDS):
+        began_s = time.perf_counter()
+        await asyncio.gather(*(caller() for _ in range(AT_ONCE)))
+        best_s = min(best_s, time.perf_counter() - began_s)
+    return best_s / count * 1e6
+
+
+async def nothing(_connection: asyncpg.Connection) -> None:
+    """Take a connection and give it back."""
+    await asyncio.sleep(0)
+
+
+async def keep(_connection: asyncpg.Connection) -> None:
+    """Reset nothing: as the work pool does."""
+
+
+async def test_lending_costs_no_more_than_the_drivers_pool(
+    dsn: str, budget: Callable[[str, float], None]
+) -> None:
+    """Eight callers on four connections: lending alone, and the smallest statement."""
+    ours = WorkPool(dsn, size_max=SIZE, pooler=False)
+    await ours.open()
+    theirs = await asyncpg.create_pool(dsn, min_size=SIZE, max_size=SIZE, reset=keep)
+
+    async def lend_theirs() -> None:
+        async with theirs.acquire() as connection:
+            await nothing(connection)
+
+    async def ask_theirs() -> None:
+        async with theirs.acquire() as connection:
+            await connection.fetch("SELECT 1")
+
+    ours_us = await per_call_us(lambda: ours.run(nothing), LENDINGS)
+    theirs_us = await per_call_us(lend_theirs, LENDINGS)
+    ours_statement_us = await per_call_us(lambda: ours.fetch("SELECT 1"), STATEMENTS)
+    theirs_statement_us = await per_call_us(ask_theirs, STATEMENTS)
+    await ours.close()
+    await theirs.close()
+    budget("pool: lend", ours_us)
+    budget("pool: lend over the driver's", ours_us / theirs_us)
+    budget("pool: statement over the driver's", ours_statement_us / theirs_statement_us)

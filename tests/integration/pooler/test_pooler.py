@@ -1,0 +1,167 @@
+"""What is different behind a transaction pooler, and what must not be."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from pacewheel import Config, Engine, NewTask, Task
+from pacewheel.errors import StoreUnavailable
+from pacewheel.store import migrate, pending
+from tests.conftest import FAST, fetch, until
+from tests.integration.pooler.conftest import POOL_SIZE
+from tests.pgbouncer import PgBouncer
+from tests.processes.fleet import Fleet, count, create_jobs
+
+DOMAINS = 6
+TASKS_A_JOB = 150
+
+
+async def test_the_pooler_takes_prepared_statements_away(pooler: PgBouncer, dsn: str) -> None:
+    """So a client that keeps them fails here, and what passes behind this pooler keeps none."""
+    clients = [await asyncpg.connect(pooler.through(dsn)) for _ in range(2)]
+
+    async def keep_statements() -> None:
+        for turn in range(4 * POOL_SIZE):
+            await asyncio.gather(*(each.fetchval(f"SELECT {turn % 3}") for each in clients))
+
+    broken = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+    try:
+        with pytest.raises(broken):
+            await keep_statements()
+    finally:
+        for client in clients:
+            client.terminate()
+
+
+async def test_a_pooler_that_nobody_told_of_is_told_of(pooler: PgBouncer, dsn: str) -> None:
+    """It refuses the settings of a direct connection; the error says what to set."""
+    with pytest.raises(StoreUnavailable, match=r"unsupported startup parameter.*set pooler=true"):
+        await Engine(pooler.through(dsn)).connect()
+
+
+async def test_migrations_run_through_it(pooler: PgBouncer, empty_dsn: str) -> None:
+    """Two at once, as two processes start: one applies them all, the other finds them applied."""
+    through = pooler.through(empty_dsn)
+    assert await pending(through, "pacewheel", pooler=True)
+    applied = await asyncio.gather(*(migrate(through, "pacewheel", pooler=True) for _ in range(2)))
+    assert sorted(map(len, applied)) == [0, max(map(len, applied))]
+    assert [] == await pending(through, "pacewheel", pooler=True)
+
+
+async def statements_left(pooler: PgBouncer, dsn: str) -> list[list[str]]:
+    """The names of the prepared statements that each of the pooler's connections holds."""
+    look = (
+        "SELECT pg_backend_pid() AS pid, pg_sleep(0.3),"
+        " ARRAY(SELECT name FROM pg_prepared_statements WHERE name <> '') AS names"
+    )
+    clients = [
+        await asyncpg.connect(pooler.through(dsn), statement_cache_size=0) for _ in range(POOL_SIZE)
+    ]
+    rows = await asyncio.gather(*(client.fetchrow(look) for client in clients))
+    for client in clients:
+        await client.close()
+    assert POOL_SIZE == len({row["pid"] for row in rows})
+    return [row["names"] for row in rows]
+
+
+@pytest.mark.usefixtures("engines_through_it")
+async def test_several_processes_do_all_tasks_once_and_leave_no_statement_behind(
+    pooler: PgBouncer, dsn: str, tmp_path: Path
+) -> None:
+    """Three processes over a pool of three connections, each connection serving all of them in turn."""
+    fleet = Fleet(pooler.through(dsn), tmp_path)
+    try:
+        for _ in range(3):
+            fleet.start(pooler=True, lease_ttl_s=10.0, heartbeat_s=1.0, lease_margin_s=2.0)
+
+        async def all_are_registered() -> bool:
+            alive = "SELECT count(*) FROM pacewheel.workers WHERE dead_at IS NULL"
+            return 3 == await count(dsn, alive)
+
+        await until(all_are_registered, timeout_s=30)
+        fleet.dsn = dsn
+        names = [f"d{number}.example" for number in range(DOMAINS)]
+        await create_jobs(dsn, names, TASKS_A_JOB, hold_ms=30)
+        await fleet.until_all_settled(timeout_s=60)
+        left = await statements_left(pooler, dsn)
+    finally:
+        errors = fleet.end()
+    assert [[]] * POOL_SIZE == left
+    assert "Traceback" not in errors
+    assert "prepared statement" not in errors + pooler.log()
+    runs = fleet.runs()
+    assert DOMAINS * TASKS_A_JOB == len(runs) == len({(run.job, run.task) for run in runs})
+    assert 3 == len(fleet.pids())
+    (sums,) = await fetch(
+        dsn, "SELECT sum(completed), sum(pending), sum(waiting) FROM pacewheel.jobs"
+    )
+    assert (DOMAINS * TASKS_A_JOB, 0, 0) == tuple(sums)
+
+
+class Noting:
+    """An engine through the pooler that notes what it is given."""
+
+    def __init__(self, dsn: str, **settings: object) -> None:
+        self.engine = Engine(dsn, config=Config(pooler=True, **settings))  # type: ignore[arg-type]  # any
+        self.seen: list[str] = []
+
+        @self.engine.handler("note")
+        async def note(task: Task) -> None:
+            self.seen.append(task.target)
+
+
+async def test_without_hints_the_sweep_finds_new_work(
+    pooler: PgBouncer, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """New domains at the next heartbeat, new tasks of a held one by the next sweep; the log says so."""
+    work = Noting(pooler.through(dsn), **{**FAST, "sweep_s": 0.5})
+    with caplog.at_level(logging.INFO, logger="pacewheel"):
+        async with work.engine:
+            job = await work.engine.create_job(
+                domain="a.example", handler="note", tasks=[NewTask("first")]
+            )
+            await until(lambda: "first" in work.seen, timeout_s=2)
+            await job.enqueue([NewTask("second")])
+            await until(lambda: "second" in work.seen, timeout_s=2)
+    assert "no hints through a pooler" in caplog.text
+    assert "up to 70 connections for work to the pooler at 127.0.0.1" in caplog.text
+
+
+async def test_with_a_direct_dsn_hints_arrive(pooler: PgBouncer, dsn: str) -> None:
+    """The sweep is a minute away, and the work starts within a second."""
+    work = Noting(pooler.through(dsn), direct_dsn=dsn)
+    async with work.engine:
+        await asyncio.sleep(0.5)
+        job = await work.engine.create_job(domain="a.example", handler="note")
+        for number in range(3):
+            await job.enqueue([NewTask(f"{number}")])
+            await until(lambda number=number: f"{number}" in work.seen, timeout_s=1)
+
+
+async def test_with_a_direct_dsn_a_saturated_pooler_starves_no_heartbeat(
+    pooler: PgBouncer, dsn: str
+) -> None:
+    """All of the pooler's connections sleep for two leases, more statements wait: the worker lives on."""
+    engine = Engine(
+        pooler.through(dsn), config=Config(**FAST, pooler=True, pool_max=10, direct_dsn=dsn)
+    )
+    async with engine:
+        pool = engine.store._pool
+        sleep_s = 2 * FAST["lease_ttl_s"]
+        asleep = [
+            asyncio.create_task(pool.fetch("SELECT pg_sleep($1)", sleep_s))
+            for _ in range(POOL_SIZE)
+        ]
+        asleep += [asyncio.create_task(pool.fetch("SELECT 1")) for _ in range(POOL_SIZE)]
+        while not all(task.done() for task in asleep):
+            workers = await fetch(
+                dsn, "SELECT lease_until > now() AS alive, dead_at FROM pacewheel.workers"
+            )
+            assert [(True, None)] == [tuple(row) for row in workers]
+            await asyncio.sleep(0.05)
+        await asyncio.gather(*asleep)
