@@ -128,6 +128,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
             return (await job.info()).live == 0
 
         await until(settled)
+        assert [] == await job.failed_tasks()
         await job.finish_discovery()
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
