@@ -159,7 +159,8 @@ CREATE VIEW pacewheel.job_states AS
         CASE
             WHEN (j.status > 2) THEN NULL::text
             WHEN (j.status = 2) THEN 'job_paused'::text
-            WHEN (d.blocked_until > statement_timestamp()) THEN 'domain_blocked'::text
+            WHEN ((d.blocked_until > statement_timestamp()) OR (d.block_reason = 'circuit_open'::text)) THEN
+        'domain_blocked'::text
             WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
             WHEN ((d.gap_ms > 0) AND (d.next_slot_at > statement_timestamp())) THEN 'domain_delay'::text
             ELSE 'worker_capacity'::text

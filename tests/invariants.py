@@ -13,7 +13,9 @@ if TYPE_CHECKING:
     import asyncpg
 
 COUNTERS = """
-SELECT j.id, j.total, j.pending, j.waiting, j.backoff, j.completed, j.failed, j.skipped, j.cancelled, c.*
+SELECT
+    j.id, j.total, j.pending, j.waiting, j.backoff, j.completed, j.failed, j.skipped, j.cancelled,
+    c.*
 FROM pacewheel.jobs j
 CROSS JOIN LATERAL (
     SELECT
@@ -29,8 +31,8 @@ CROSS JOIN LATERAL (
     WHERE t.job_id = j.id
 ) c
 WHERE (j.total, j.pending, j.waiting, j.backoff, j.completed, j.failed, j.skipped, j.cancelled)
-    <> (c.real_total, c.real_pending, c.real_waiting, c.real_backoff, c.real_completed, c.real_failed,
-        c.real_skipped, c.real_cancelled)
+    <> (c.real_total, c.real_pending, c.real_waiting, c.real_backoff, c.real_completed,
+        c.real_failed, c.real_skipped, c.real_cancelled)
     OR (j.status > 2 AND c.real_pending + c.real_waiting > 0)
 """
 NOTE_MOVES = (

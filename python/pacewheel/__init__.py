@@ -25,15 +25,19 @@ from pacewheel.model import (
     Waiting,
     WaitingReason,
 )
+from pacewheel.outcomes import FailedTask
+from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
     from pacewheel.engine import Engine
     from pacewheel.job import Job
 
 __all__ = [
+    "Breaker",
     "Config",
     "Engine",
     "Enqueued",
+    "FailedTask",
     "Job",
     "JobFacts",
     "JobInfo",

@@ -17,25 +17,27 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
 from pacewheel.config import Config
+from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
 from pacewheel.job import Job, finite
 from pacewheel.metrics import Metrics
 from pacewheel.model import Enqueued, WaitingReason
 from pacewheel.ports import InvalidationReason
-from pacewheel.registry import Handler, Registry
+from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
 from pacewheel.services.job_cache import JobInfoCache
 from pacewheel.store import Store, migrate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from pacewheel.model import JobInfo, JobSummary, NewTask, StuckJob, Waiting
+    from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
 
@@ -44,7 +46,6 @@ log = logging.getLogger("pacewheel.engine")
 ENQUEUE_ROWS_MAX = 1000
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
-FAILED = 0
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
 
 
@@ -63,7 +64,9 @@ class Engine:
         self._server: embedded.ServerUse | None = None
         self._store: Store | None = None
         self._runtime: Runtime | None = None
+        self._stopping: Runtime | None = None
         self._failure: EngineFailed | None = None
+        self._was_away = False
         self._asked: asyncio.Queue[int] = asyncio.Queue()
 
     def handler(
@@ -75,19 +78,26 @@ class Engine:
         backoff_s: float = 1.0,
         backoff_max_s: float = 300.0,
         own_departure: bool = False,
+        never_retry: AbstractSet[str] = frozenset(),
+        breaker: Breaker = NO_BREAKER,
     ) -> Callable[[HandlerFunction], HandlerFunction]:
         """Register the decorated coroutine function; see `Handler` for the options.
 
         Raises:
             ConfigInvalid: the name is taken, or a value can't work.
         """
+        policy = (
+            timeout_s,
+            attempts,
+            backoff_s,
+            backoff_max_s,
+            own_departure,
+            never_retry,
+            breaker,
+        )
 
         def register(function: HandlerFunction) -> HandlerFunction:
-            self.add_handler(
-                Handler(
-                    name, function, timeout_s, attempts, backoff_s, backoff_max_s, own_departure
-                )
-            )
+            self.add_handler(Handler(name, function, *policy))
             return function
 
         return register
@@ -180,6 +190,8 @@ class Engine:
             ensure_running=None if server is None else server.ensure_running,
             on_failure=self._on_failure,
         )
+        if self._was_away:
+            runtime.spare_others()
         try:
             await runtime.start()
         except BaseException:
@@ -196,6 +208,7 @@ class Engine:
         failed attempt.
         """
         runtime, self._runtime = self._runtime, None
+        self._stopping = runtime
         if runtime is not None:
             await runtime.drain(self.config.grace_s if grace_s is None else grace_s)
         await self.close()
@@ -213,30 +226,27 @@ class Engine:
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
 
+    def note_outage(self) -> None:
+        """Say before the start that the database was away: others may not have renewed theirs."""
+        self._was_away = True
+
+    def interrupt(self) -> None:
+        """Stop the handlers that a drain waits for; their tasks are pending again."""
+        if self._stopping is not None:
+            self._stopping.interrupt()
+
     async def run(self) -> None:
-        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once."""
-        loop = asyncio.get_running_loop()
-        asked = self._asked
-        signals = (signal.SIGTERM, signal.SIGINT)
-        for number in signals:
-            loop.add_signal_handler(number, asked.put_nowait, number)
-        try:
-            await self.start()
-            if await asked.get() == FAILED and self._failure is not None:
-                raise self._failure
-            log.info("draining: no new tasks, %g s for those that run", self.config.grace_s)
-            runtime = self._runtime
-            stopping = asyncio.create_task(self.stop())
-            again = asyncio.create_task(asked.get())
-            await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
-            if not stopping.done() and runtime is not None:
-                runtime.interrupt()
-            again.cancel()
-            await stopping
-        finally:
-            for number in signals:
-                loop.remove_signal_handler(number)
-            await self.stop(0.0)
+        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once.
+
+        A database that is away is waited for, also at the start, however long: what supervises
+        this process need not start it again and again.
+
+        Raises:
+            StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
+            EngineFailed: a part of the engine gave up.
+        """
+        if await run_until_asked(self, self._asked) == FAILED and self._failure:
+            raise self._failure
 
     async def run_until_idle(self) -> None:
         """Start, return when no live task of the registered handlers is left, and stop.

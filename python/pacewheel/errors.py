@@ -39,6 +39,10 @@ class StoreUnavailable(StoreError):
     """The database can't be reached, refuses the connection, or is not writable now."""
 
 
+class StoreRefused(StoreUnavailable):
+    """The server is there and refuses this DSN: somebody has to correct one of the two."""
+
+
 class DataRefused(StoreError):
     """A value can't be stored: the same statement would fail again, however often."""
 

@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.model import WaitingReason
+from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, learn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from pacewheel.model import JobFacts
+    from pacewheel.pacing import Breaker, Pace, Said
     from pacewheel.ports import Cursor
 
 
@@ -35,6 +37,7 @@ class HeldDomain:
         "_gate",
         "_held",
         "ahead",
+        "block_reason",
         "blocked_until_ms",
         "cursors",
         "epoch",
@@ -43,6 +46,8 @@ class HeldDomain:
         "idle_since_ms",
         "last_departure_ms",
         "name",
+        "pace",
+        "pace_since_ms",
         "recheck",
         "releasing",
         "returned",
@@ -53,7 +58,9 @@ class HeldDomain:
         "wake_told_ms",
     )
 
-    def __init__(self, domain_id: int, name: str, epoch: int, held: Held) -> None:
+    def __init__(
+        self, domain_id: int, name: str, epoch: int, held: Held, *, pace: Pace = CALM
+    ) -> None:
         self._held = held
         self.id = domain_id
         self.name = name
@@ -62,6 +69,10 @@ class HeldDomain:
         self.last_departure_ms = float("-inf")
         self.blocked_until_ms = float("-inf")
         """Known here as soon as an outcome says it, before the settle has made it durable."""
+        self.block_reason = CIRCUIT_OPEN if pace.is_open else None
+        self.pace = pace
+        self.pace_since_ms = float("-inf")
+        """When an answer last slowed the domain down; what began before says nothing of this pace."""
         self.unsettled: dict[int, int] = {}
         """Job id by task id: claimed here, and not settled yet."""
         self.running: dict[int, int] = {}
@@ -132,6 +143,35 @@ class HeldDomain:
         self.unsettled.pop(task_id, None)
         self.cursors.pop(job_id, None)
         self.returned += 1
+
+    def learn(
+        self, said: Said, breaker: Breaker, *, began_ms: float, block_s: float | None
+    ) -> Lesson | None:
+        """Take in what an attempt says of the site; return what is to be written, if anything.
+
+        `block_s` is the pause that it asks for. It all counts from now, not from the settle.
+        """
+        now_ms = monotonic_ms()
+        lesson = Lesson(self.pace)
+        # Eight requests that are refused together are one refusal.
+        if began_ms >= self.pace_since_ms:
+            lesson = learn(self.pace, said, breaker, self.gap_ms)
+            if lesson.block_ms:
+                self.pace_since_ms = now_ms
+        block_ms, reason = lesson.block_ms, lesson.block_reason
+        if block_s is not None and block_s * 1000 > block_ms:
+            block_ms, reason = round(block_s * 1000), RETRY_AFTER if said.blocking else ASKED
+        if block_ms == 0 and lesson.pace == self.pace:
+            return None
+        self.pace = lesson.pace
+        self.gap_ms = max(self.gap_ms, self.pace.adaptive_delay_ms)
+        if self.pace.is_open:
+            self.block_reason = CIRCUIT_OPEN
+        elif block_ms or self.block_reason == CIRCUIT_OPEN:
+            self.block_reason = reason
+        if block_ms:
+            self.blocked_until_ms = max(self.blocked_until_ms, now_ms + block_ms)
+        return Lesson(self.pace, block_ms, self.block_reason)
 
     def slot_in_ms(self) -> float:
         """Milliseconds until the next request may leave, by this process's own clock."""

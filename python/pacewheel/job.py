@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from pacewheel.engine import Engine
     from pacewheel.model import Enqueued, JobInfo, NewTask, Raised, TaskInfo, Waiting
+    from pacewheel.outcomes import FailedTask
     from pacewheel.ports import CallersConnection
 
 
@@ -154,6 +155,16 @@ class Job:
             JobUnknown, TaskUnknown: there is no such task.
         """
         return await self._engine.store.explanations.explain_task(self.id, key)
+
+    async def failed_tasks(
+        self, *, limit: int = 1000, after: int | None = None
+    ) -> list[FailedTask]:
+        """Return tasks that failed for good, in the order of their ids; `after` is the last one seen.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+        return await self._engine.store.jobs.list_failed(self.id, limit=limit, after=after)
 
     async def info(self) -> JobInfo:
         """Return the job's row and counters now."""

@@ -102,6 +102,44 @@ class Metrics:
 
     def _count_failures(self) -> None:
         """Attempts that failed, breakers, processes that died."""
+        self.attempts = Counter(
+            "pacewheel_attempts",
+            "Attempts that ended, by what became of the task",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.pace_changes = Counter(
+            "pacewheel_pace_changes",
+            "Changes of a domain's adaptive delay",
+            ["direction"],
+            registry=self.registry,
+        )
+        self.breaker_openings = Counter(
+            "pacewheel_breaker_openings",
+            "Pauses of a domain because its circuit opened, or stayed open after a probe",
+            registry=self.registry,
+        )
+        self.workers_declared_dead = Counter(
+            "pacewheel_workers_declared_dead",
+            "Processes that this one declared dead, their lease having run out",
+            registry=self.registry,
+        )
+        self.tasks_recovered = Counter(
+            "pacewheel_tasks_recovered",
+            "Tasks that a dead process left running, taken over with the attempt counted",
+            registry=self.registry,
+        )
+        self.settle_retries = Counter(
+            "pacewheel_settle_retries",
+            "Batches of outcomes that had to wait for the database",
+            registry=self.registry,
+        )
+        self.database_errors = Counter(
+            "pacewheel_database_errors",
+            "Statements and connections that failed, by SQLSTATE class",
+            ["sqlstate_class"],
+            registry=self.registry,
+        )
 
     def _count_counters(self) -> None:
         """Drift of the jobs' counters."""

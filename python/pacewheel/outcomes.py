@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pacewheel.model import Outcome, OutcomeKind, TaskState
+from pacewheel.pacing import Said
 from pacewheel.ports import Settlement
+from pacewheel.registry import ATTEMPTS_MAX
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from pacewheel.model import Task
     from pacewheel.ports import LostTask
     from pacewheel.registry import Handler
 
 WORKER_LOST = "worker_lost"
+BLOCKED = "blocked"
+ANSWERED = Said(answered=True)
+NOTHING = Said()
+_BLOCKING_STATUSES = frozenset({429, 503})
 DURATION_MAX_S = 10 * 365 * 86_400.0
 
 _FINAL = {
@@ -21,6 +30,20 @@ _FINAL = {
     OutcomeKind.FAILED: TaskState.FAILED,
     OutcomeKind.SKIPPED: TaskState.SKIPPED,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
+
+    id: int
+    target: str
+    key: str
+    attempt: int
+    error: str | None
+    http_status: int | None
+    message: str | None
+    finished_at: datetime
 
 
 def check(outcome: Outcome) -> None:
@@ -44,7 +67,13 @@ def check(outcome: Outcome) -> None:
 def _retry(
     handler: Handler, attempt: int, retry_in_s: float | None
 ) -> tuple[TaskState, int | None]:
-    if attempt >= handler.attempts and attempt % handler.attempts == 0:
+    """Return waiting and for how long, or failed after the last attempt of a round.
+
+    A round is as many attempts as the handler has: a failed task that somebody retries by hand gets
+    another one, though its attempts go on counting, because their number is a fence.
+    """
+    ends_round = attempt >= handler.attempts and attempt % handler.attempts == 0
+    if ends_round or attempt >= ATTEMPTS_MAX:
         return TaskState.FAILED, None
     delay_s = handler.retry_in_s(attempt) if retry_in_s is None else max(0.0, retry_in_s)
     return TaskState.WAITING, round(delay_s * 1000)
@@ -52,7 +81,9 @@ def _retry(
 
 def settlement_of(task: Task, handler: Handler, outcome: Outcome, duration_ms: float) -> Settlement:
     """Return what to write for one attempt: the outcome's state, or waiting while attempts are left."""
-    if outcome.kind is OutcomeKind.RETRY:
+    if outcome.kind is OutcomeKind.RETRY and outcome.error in handler.never_retry:
+        status, retry_in_ms = TaskState.FAILED, None
+    elif outcome.kind is OutcomeKind.RETRY:
         status, retry_in_ms = _retry(handler, task.attempt, outcome.retry_in_s)
     else:
         status, retry_in_ms = _FINAL[outcome.kind], None
@@ -76,3 +107,17 @@ def settlement_of_lost(task: LostTask, handler: Handler) -> Settlement:
     return Settlement(
         task.domain_id, task.id, task.job_id, status, attempt, 0, retry_in_ms, outcome
     )
+
+
+def said_of(outcome: Outcome, handler: Handler) -> Said:
+    """Return what an outcome says of the site: nothing, if only of its task or of the handler."""
+    status = outcome.http_status
+    if status is None and outcome.error is None:
+        return ANSWERED if outcome.kind is OutcomeKind.COMPLETED else NOTHING
+    blocking = status in _BLOCKING_STATUSES or outcome.error == BLOCKED
+    failed = outcome.error in handler.breaker.errors
+    if blocking or failed:
+        return Said(blocking=blocking, failed=failed)
+    if outcome.kind is OutcomeKind.COMPLETED or (status is not None and status < 500):
+        return ANSWERED
+    return NOTHING

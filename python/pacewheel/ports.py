@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pacewheel.model import COUNTERS, JobFacts, JobState, Outcome, TaskState
+from pacewheel.pacing import Lesson, Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +34,14 @@ class Heartbeat:
 
 @dataclass(frozen=True, slots=True)
 class LeasedDomain:
-    """A domain just leased; `in_flight` is what a dead owner left running."""
+    """A domain just leased; `in_flight` is what a dead owner left running, `pace` what it learned."""
 
     id: int
     name: str
     epoch: int
     in_flight: Sequence[int]
     wake_in_ms: float | None
+    pace: Pace
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ Cursor = tuple[int, float, int]
 class DomainClaim:
     """What a claim says of one domain: its tasks, best first, or why none and when to ask again.
 
-    `limited`: a job of it ran as many tasks as it may already; `filled`: one does now. Beside the tasks: how long each was
-    claimable, whether a pause of its job is why (None: of none), and, when jobs share the domain,
-    each one's tag and stride, and the weights of all jobs that compete, summed.
+    `limited`: a job of it ran as many tasks as it may already; `filled`: one does now. Beside the
+    tasks: how long each was claimable, whether a pause of its job is why (None: of none), and, when
+    jobs share the domain, each one's tag and stride, and the weights of all that compete, summed.
     """
 
     domain_id: int
@@ -109,7 +111,7 @@ class ClaimRequest:
 
 @dataclass(slots=True)
 class Settlement:
-    """One attempt's end: the task's next state, and the outcome that says what is kept of it."""
+    """One attempt's end: the task's next state, what is kept of it, and what it taught of its domain."""
 
     domain_id: int
     task_id: int
@@ -119,6 +121,7 @@ class Settlement:
     duration_ms: int
     retry_in_ms: int | None
     outcome: Outcome
+    lesson: Lesson | None = None
 
 
 @dataclass(slots=True)

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 from pacewheel import memory
 from pacewheel.held import Held
+from pacewheel.lessons import Lessons
 from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import settlement_of, settlement_of_lost
 from pacewheel.ports import InvalidationReason
-from pacewheel.registry import Handler
+from pacewheel.registry import ATTEMPTS_MAX, Handler
 from pacewheel.services.canceller import Canceller
 from pacewheel.services.dispatcher import Dispatcher
 from pacewheel.services.keeper import Keeper
@@ -48,8 +49,6 @@ log = logging.getLogger("pacewheel.runtime")
 TIMERS_A_DOMAIN = 2
 SETTLE_GRACE_MIN_S = 1.0
 MB = 2**20
-# A task of a handler that isn't registered here waits for a process that knows its policy.
-ATTEMPTS_MAX = 32_767
 
 
 class Runtime:
@@ -68,6 +67,7 @@ class Runtime:
     ) -> None:
         self._registry = registry
         self._metrics = metrics
+        self._lessons = Lessons(metrics)
         self._job_cache = job_cache
         self._held = Held(
             read_document=store.tasks.get_document,
@@ -89,6 +89,7 @@ class Runtime:
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
+            metrics=self._metrics,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
             on_raises=self._propagator.add,
@@ -143,6 +144,7 @@ class Runtime:
             store=store.leases,
             held=self._held,
             registry=self._registry,
+            metrics=self._metrics,
             on_leased=self._on_leased,
             on_lost_task=self._on_lost_task,
             on_dropped=self._on_dropped,
@@ -204,6 +206,10 @@ class Runtime:
             metrics=self._metrics,
         )
 
+    def spare_others(self) -> None:
+        """Declare nobody dead for a while; call before the start when the database was away."""
+        self._leaser.spare_others()
+
     async def start(self) -> None:
         """Register and lease, then start every service; tasks can run when it returns.
 
@@ -263,9 +269,15 @@ class Runtime:
         if domain is None or domain is not task.lease:
             self._dispatcher.slot_freed()
             return
-        self._dispatcher.end(domain, task, outcome)
         if outcome is not None:
-            self._settler.add(settlement_of(task, handler, outcome, duration_ms))
+            settlement = settlement_of(task, handler, outcome, duration_ms)
+            settlement.lesson = self._lessons.learn(domain, handler, outcome, duration_ms)
+            if settlement.lesson is not None and settlement.lesson.block_ms:
+                self._dispatcher.blocked(domain)
+            self._settler.add(settlement)
+        else:
+            self._metrics.attempts.labels("interrupted").inc()
+        self._dispatcher.end(domain, task, outcome)
 
     def _on_settled(self, domain: HeldDomain, batch: Sequence[Settlement]) -> None:
         for item in batch:
@@ -289,6 +301,7 @@ class Runtime:
         self._propagator.load([domain.id])
 
     def _on_lost_task(self, task: LostTask) -> None:
+        # A task of a handler that isn't registered here waits for a process that knows its policy.
         handler = self._registry.get(task.handler) or Handler(
             task.handler, _never, attempts=ATTEMPTS_MAX
         )

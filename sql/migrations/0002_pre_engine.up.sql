@@ -77,7 +77,7 @@ BEGIN
 END
 $$;
 
--- Dead letters: rare, so the index costs a completion nothing.
+-- Dead letters: rare, so the index costs a completion nothing. Listed by id, page after page.
 CREATE INDEX tasks_failed ON pacewheel.tasks (domain_id, job_id, id) WHERE status = 4;
 
 -- Outbox of raises, one row a task, merged by maximum: the durable image of the debounce buffers. NOTIFY is only its
@@ -97,7 +97,8 @@ CREATE TABLE pacewheel.priority_updates (
 );
 
 -- Every job with what runs of it, and why its other pending tasks don't, one reason for all of them: they wait for
--- the same gates. Derived from the job's and its domain's row when somebody asks; times are of one statement.
+-- the same gates. Derived from the job's and its domain's row when somebody asks; times are of one statement. A
+-- domain whose circuit is open stays blocked after its pause, until a probe was answered.
 CREATE VIEW pacewheel.job_states AS
 SELECT
     j.id AS job_id,
@@ -109,7 +110,7 @@ SELECT
     CASE
         WHEN j.status > 2 THEN NULL
         WHEN j.status = 2 THEN 'job_paused'
-        WHEN d.blocked_until > statement_timestamp() THEN 'domain_blocked'
+        WHEN d.blocked_until > statement_timestamp() OR d.block_reason = 'circuit_open' THEN 'domain_blocked'
         WHEN r.running >= j.concurrency THEN 'concurrency_limit'
         WHEN d.gap_ms > 0 AND d.next_slot_at > statement_timestamp() THEN 'domain_delay'
         ELSE 'worker_capacity'

@@ -1,6 +1,6 @@
 -- purpose: become the owner of domains that find_leasable named, each under a new epoch
 -- params: $1 worker id, $2 domain ids, $3 their owners as seen (null: none), $4 their epochs as seen
--- returns: id, name, epoch, in_flight (what a dead owner left running), wake_in_ms (next waiting task)
+-- returns: id, name, epoch, in_flight (what a dead owner left running), wake_in_ms (next waiting task), and what was learned of its pace: adaptive_delay_ms, failures, successes, is_open (the circuit)
 -- index: workers_pkey, domains_pkey, tasks_wake
 -- rows: at most those asked for
 -- A domain whose owner or epoch changed since it was seen is somebody's by now; death is for ever,
@@ -35,4 +35,5 @@ RETURNING
         SELECT extract(epoch FROM min(t.ready_at) - clock_timestamp())::float8 * 1000
         FROM pacewheel.tasks t
         WHERE t.domain_id = d.id AND t.status = 1
-    ) AS wake_in_ms
+    ) AS wake_in_ms,
+    d.adaptive_delay_ms, d.failures, d.successes, d.block_reason IS NOT DISTINCT FROM 'circuit_open' AS is_open

@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 
+import asyncpg
 import pytest
 
 from pacewheel import Config, Engine, Job, JobState, NewTask, Task
@@ -207,3 +208,61 @@ async def test_a_listening_connection_that_is_cut_is_made_again(dsn: str) -> Non
         await other.create_job(domain="b.example", handler="note", tasks=[NewTask("heard")])
         await until(lambda: work.seen["heard"] == 1, timeout_s=2)
     await other.close()
+
+
+async def test_an_enqueue_that_is_cut_can_be_offered_again(dsn: str) -> None:
+    """Its backend is terminated while it waits for the job's row: nothing is in, then all once."""
+    engine = Engine(dsn)
+    await engine.connect()
+    job = await engine.create_job(domain="a.example", handler="note")
+    tasks = [NewTask(f"t{n}") for n in range(50)]
+    blocking = await asyncpg.connect(dsn)
+    async with blocking.transaction():
+        await blocking.execute("SELECT FROM pacewheel.jobs FOR UPDATE")
+        offering = asyncio.create_task(job.enqueue(tasks))
+
+        async def waits() -> bool:
+            return bool((await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted"))[0][0])
+
+        await until(waits)
+        assert 1 <= await terminate(dsn)
+        with pytest.raises(StoreUnavailable):
+            await offering
+    await blocking.close()
+    assert 0 == (await job.info()).total
+    assert 50 == (await job.enqueue(tasks)).inserted
+    assert 50 == (await job.enqueue(tasks)).known
+    assert 50 == (await job.info()).total
+    # Its transaction can't even be rolled back, so the driver's error hides the server's.
+    assert 1 <= engine.metrics.value("pacewheel_database_errors_total", sqlstate_class="none")
+    await engine.close()
+
+
+async def test_a_settle_that_is_cut_is_sent_again(dsn: str) -> None:
+    """Its backend is terminated while it waits for the job's row: the outcome counts once."""
+    work = Work(dsn, sweep_s=1.0)
+    async with work.engine:
+        job = await work.engine.create_job(domain="a.example", handler="note")
+        blocking = await asyncpg.connect(dsn)
+        async with blocking.transaction():
+            await job.enqueue([NewTask("t")])
+            await until(lambda: work.seen["t"] == 1)
+            await blocking.execute("SELECT FROM pacewheel.jobs FOR UPDATE")
+
+            async def waits() -> bool:
+                rows = await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted")
+                return bool(rows[0][0])
+
+            await until(waits)
+            assert 1 <= await terminate(dsn)
+            await until(lambda: work.engine.metrics.value("pacewheel_settle_retries_total") >= 1)
+        await blocking.close()
+
+        async def is_settled() -> bool:
+            return (await job.info()).completed == 1
+
+        await until(is_settled)
+    assert 1 == work.seen["t"]
+    rows = await fetch(dsn, "SELECT attempt, outcome FROM pacewheel.results")
+    assert [(1, 3)] == [tuple(row) for row in rows]
+    assert 1 == work.engine.metrics.value("pacewheel_attempts_total", outcome="completed")

@@ -158,7 +158,7 @@ async def test_a_server_without_free_connections_says_so(server: OwnServer) -> N
 
 
 async def test_a_read_only_database_is_told_and_can_be_read(empty_dsn: str) -> None:
-    """Without a schema nothing can be made; with one, jobs are listed, but none is run."""
+    """Without a schema nothing can be made; with one, jobs are listed, but no engine starts."""
     name = urlsplit(empty_dsn).path.strip("/")
     await execute(empty_dsn, f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     line = await asyncio.to_thread(refusal, command(empty_dsn, "migrate"))
@@ -171,8 +171,6 @@ async def test_a_read_only_database_is_told_and_can_be_read(empty_dsn: str) -> N
     assert "no live jobs" in await asyncio.to_thread(success, command(empty_dsn, "jobs"))
     with pytest.raises(StoreUnavailable, match="is read-only"):
         await Engine(empty_dsn).start()
-    line = await asyncio.to_thread(refusal, command(empty_dsn, "run", "--log-level", "error"))
-    assert "is read-only" in line
     # What was opened before the refusal is closed again.
     assert [] == await fetch(
         empty_dsn,

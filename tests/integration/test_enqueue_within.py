@@ -122,6 +122,40 @@ async def test_sql_sets_everything_a_task_has(dsn: str, job: Job) -> None:
     assert [("scheduled", 1)] == [tuple(row) for row in rows]
 
 
+async def test_sql_raises_a_priority_with_the_same_checks(dsn: str, job: Job) -> None:
+    """Higher, as high already, unknown; a mistake is an error; the owner then carries it out."""
+    await job.enqueue([NewTask("a", priority=0.5)])
+    call = "SELECT pacewheel.raise_priority($1, $2, $3)"
+    asked = [("a", 0.9), ("a", 0.9), ("a", 0.4), ("b", 1.0)]
+    said = [(await fetch(dsn, call, job.id, key, priority))[0][0] for key, priority in asked]
+    assert ["raised", "suppressed", "suppressed", "unknown"] == said
+    assert [(0.9,)] == await fetch(dsn, "SELECT priority FROM pacewheel.priority_updates")
+    with pytest.raises(asyncpg.NoDataFoundError, match="there is no job 99"):
+        await fetch(dsn, call, 99, "a", 1.0)
+    with pytest.raises(asyncpg.InvalidParameterValueError):
+        await fetch(dsn, call, job.id, "a", float("nan"))
+    # A paused job's task stays pending, so there is a row for the raise to reach; the other job
+    # makes a process own the domain.
+    await job.pause()
+    owner = Engine(dsn)
+
+    @owner.handler("note")
+    async def note(task: Task) -> None:
+        await asyncio.sleep(60)
+
+    async def reached() -> bool:
+        rows = await fetch(dsn, "SELECT priority FROM pacewheel.tasks WHERE target = 'a'")
+        return rows == [(0.9,)]
+
+    async with owner:
+        other = await owner.create_job(domain="a.example", handler="note", tasks=[NewTask("b")])
+        await until(reached)
+        await other.cancel()
+    await job.cancel()
+    with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="is final"):
+        await fetch(dsn, call, job.id, "a", 1.0)
+
+
 async def test_a_trigger_can_feed_the_engine(dsn: str) -> None:
     """A row inserted by anybody starts a task of a running engine within moments of its commit."""
     engine = Engine(dsn, config=Config(sweep_s=60.0))

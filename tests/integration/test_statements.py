@@ -162,6 +162,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
 
         await until(settled)
         await change_what_runs(engine, seen)
+        assert [] == await job.failed_tasks()
         await job.finish_discovery()
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2

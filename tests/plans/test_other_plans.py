@@ -23,6 +23,7 @@ SMALL_ROWS = 6_000
 LARGE_ROWS = 60_000
 BATCH_ROWS = 200
 DUE_A_DOMAIN = 10
+PAGE_ROWS = 20
 HOUR_MS = 3_600_000
 # Of every kind a part: pending and waiting tasks, and finished ones.
 MIXED = Shape("mixed", status="(ARRAY[0, 1, 3, 3, 4])[1 + n % 7 % 5]")
@@ -157,6 +158,11 @@ async def list_jobs(explain: Explainer, _dsn: str) -> Any:
     return await explain.jobs.list_jobs(ids=None, domain=None, live_only=True, limit=1000)
 
 
+async def list_failed(explain: Explainer, _dsn: str) -> Any:
+    """Read a page of one job's failed tasks, from somewhere in the middle."""
+    return await explain.jobs.list_failed(1, limit=PAGE_ROWS, after=0)
+
+
 @dataclass(frozen=True)
 class Case:
     """A statement, a use of it, and what it may read of tasks, by which index."""
@@ -286,6 +292,13 @@ CASES = [
         7 * DOMAINS,
         900,
         RUNNING,
+    ),
+    Case(
+        "list_failed_tasks",
+        list_failed,
+        frozenset({"tasks_failed"}),
+        PAGE_ROWS,
+        16 * PAGE_ROWS,
     ),
     Case(
         "list_jobs", list_jobs, frozenset({"tasks_pkey", "tasks_wake"}), 6 * DOMAINS, 700, RUNNING

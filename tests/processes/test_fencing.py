@@ -156,12 +156,14 @@ async def test_what_a_site_says_of_its_pace_counts_from_the_owner_alone(
     """A late robots.txt of a dead owner does not set the gap."""
     first, before, second, after = await take_over(store)
     pace = store.tasks._queries["pace_domains"]
+    learned = ([500], [60_000], [2000], [3], [0], ["circuit_open"])
     for worker, epoch in ((first, before.epoch), (second, before.epoch)):
-        await fetch(dsn, pace, worker, [after.id], [epoch], [500], [60_000])
+        await fetch(dsn, pace, worker, [after.id], [epoch], *learned)
     query = "SELECT count(*) FROM pacewheel.domains WHERE robots_delay_ms = $1"
     assert 1 == await count(dsn, query, 0)
-    await fetch(dsn, pace, second, [after.id], [after.epoch], [500], [60_000])
+    await fetch(dsn, pace, second, [after.id], [after.epoch], *learned)
     assert 1 == await count(dsn, query, 500)
+    assert 2000 == await count(dsn, "SELECT gap_ms FROM pacewheel.domains")
 
 
 async def test_a_domain_with_a_living_owner_can_not_be_leased(store: Store) -> None:

@@ -114,6 +114,10 @@ def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     actions = job.add_subparsers(metavar="ACTION", required=True)
     changes = {
         "show": ("jobs:show_job", "show a job with the sums over its results"),
+        "failed": (
+            "jobs:list_failed",
+            "list the tasks that failed for good, and their last errors",
+        ),
         "pause": ("changes:pause", "start nothing more of a job until it is resumed"),
         "resume": ("changes:resume", "go on with a paused job"),
         "cancel": ("changes:cancel", "end a job and its tasks, or only tasks of it"),
@@ -123,6 +127,8 @@ def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     for name, (function, words) in changes.items():
         parser = _add(actions, name, function, words)
         parser.add_argument("id", metavar="ID", help="the job's number")
+        if name == "failed":
+            parser.add_argument("--limit", metavar="N", default="1000", help="at most so many")
         if name == "reprioritise":
             parser.add_argument("priority", metavar="PRIORITY", help="a number; higher goes first")
         if name in {"cancel", "retry", "reprioritise"}:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pacewheel.crawl.client import GuardedClient
 from pacewheel.crawl.guard import AddressGuard
-from pacewheel.crawl.warm import WarmHandler
+from pacewheel.crawl.warm import BREAKER, WarmHandler
 from pacewheel.engine import Engine
 from pacewheel.registry import Handler
 
@@ -54,7 +54,11 @@ async def warm_engine(config: Config) -> AsyncIterator[Engine]:
     async with GuardedClient(guard) as client:
         engine = Engine(config=config)
         warm = Handler(
-            HANDLER, WarmHandler(client), timeout_s=HANDLER_TIMEOUT_S, own_departure=True
+            HANDLER,
+            WarmHandler(client),
+            timeout_s=HANDLER_TIMEOUT_S,
+            own_departure=True,
+            breaker=BREAKER,
         )
         engine.add_handler(warm)
         yield engine

@@ -1,4 +1,4 @@
-"""`pacewheel jobs` and `pacewheel job show`: look at jobs.
+"""`pacewheel jobs` and `pacewheel job show|failed`: look at jobs.
 
 Read from the database at that instant, whoever works on them.
 """
@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 
     from pacewheel.config import Config
     from pacewheel.model import JobInfo, JobSummary
+    from pacewheel.outcomes import FailedTask
 
 JOBS_MAX = 100_000
 ID_MAX = 2**63 - 1
+FAILED_MAX = 100_000
+FAILED_COLUMNS = ("attempts", "error", "target")
 COLUMNS = ("id", "site", "state", "done", "total", "running", "failed", "waiting")
 
 
@@ -58,6 +61,30 @@ def show_job(args: argparse.Namespace) -> int:
     return 0
 
 
+def list_failed(args: argparse.Namespace) -> int:
+    """Print the failed tasks of a job; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    job_id = options.whole("job id", args.id, ID_MAX)
+    limit = options.whole("--limit", args.limit, FAILED_MAX)
+    tasks = run_async(_list_failed(config, job_id, limit))
+    if args.json:
+        print(json.dumps({"job_id": job_id, "failed": [jsonable(asdict(task)) for task in tasks]}))
+    elif tasks:
+        rows = [(str(task.attempt), failure_words(task), task.target) for task in tasks]
+        print("\n".join(aligned([FAILED_COLUMNS, *rows])))
+    else:
+        print(f"no task of job {job_id} has failed")
+    return 0
+
+
+def failure_words(task: FailedTask) -> str:
+    """Return what a task failed of: its error word, the HTTP status, the message."""
+    words = [task.error or "unknown"]
+    if task.http_status is not None:
+        words.append(str(task.http_status))
+    return " ".join(words) + (f": {task.message}" if task.message else "")
+
+
 def table(infos: Sequence[JobInfo]) -> list[str]:
     """Return the jobs as aligned lines under a header."""
     rows: list[tuple[str, ...]] = [COLUMNS]
@@ -66,7 +93,12 @@ def table(infos: Sequence[JobInfo]) -> list[str]:
         state = info.status.name.lower()
         words = waiting_words(info)
         rows.append((str(info.id), info.domain, state, *map(str, numbers), words))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    return aligned(rows)
+
+
+def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Return rows of words as lines whose columns stand below one another."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
@@ -95,3 +127,8 @@ async def _show(config: Config, job_id: int) -> tuple[JobInfo, JobSummary]:
     async with connected(config) as engine:
         info = await (await engine.get_job(job_id)).info()
         return info, await engine.summarise_job(job_id)
+
+
+async def _list_failed(config: Config, job_id: int, limit: int) -> list[FailedTask]:
+    async with connected(config) as engine:
+        return await (await engine.get_job(job_id)).failed_tasks(limit=limit)

@@ -1,6 +1,7 @@
 """`pacewheel run`: the daemon, which works on all jobs until it is told to stop.
 
-Logs what it decides; ends with 0 after an orderly drain, which is what SIGTERM asks for.
+Logs what it decides; waits for a database that is away, at the start too; ends with 0 after an
+orderly drain, which is what SIGTERM asks for.
 """
 
 from __future__ import annotations

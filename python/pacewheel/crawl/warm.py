@@ -36,18 +36,22 @@ from pacewheel.crawl.retry_after import retry_after_s
 from pacewheel.crawl.robots import RobotsRules, RulesCache
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
+from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pacewheel.crawl.urls import Url
 
-__all__ = ["ROBOTS_DOCUMENT", "WarmHandler", "initial_tasks", "validate_options"]
+__all__ = ["BREAKER", "ROBOTS_DOCUMENT", "WarmHandler", "initial_tasks", "validate_options"]
 
 ROBOTS_DOCUMENT = "robots"
 """Name of the job's document that holds the robots.txt text (empty: everything is allowed)."""
 
 MAX_REDIRECTS = 5
+
+BREAKER = Breaker(frozenset({"timeout", "dns", "connect", "tls", "http_5xx", "blocked"}))
+"""What, many times in a row, says that the site is down or refuses us; a 4xx is its page's own."""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCKING = frozenset({429, 503})

@@ -156,7 +156,7 @@ class Dispatcher(Service):
         asked = self._ask_for(min(free, CLAIM_DOMAINS_MAX))
         if not asked or self._held.worker_id is None:
             return 0
-        tasks_max = max(1, free // len(asked))
+        tasks_max = 1 if asked[0].pace.is_open else max(1, free // len(asked))
         request = ClaimRequest(
             domain_ids=[domain.id for domain in asked],
             epochs=[domain.epoch for domain in asked],
@@ -216,8 +216,17 @@ class Dispatcher(Service):
             if domain.blocked_until_ms > monotonic_ms():
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
-            else:
+            elif not domain.pace.is_open:
                 asked.append(domain)
+            elif domain.running:
+                # One task at a time finds out whether the site answers again.
+                domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
+                domain.recheck = True
+            elif asked:
+                self._due = {domain_id: None, **self._due}
+                break
+            else:
+                return [domain]
         return asked
 
     def _take(
@@ -229,7 +238,8 @@ class Dispatcher(Service):
         sent_ms: float,
     ) -> None:
         now_ms = monotonic_ms()
-        domain.gap_ms = claim.gap_ms
+        # What was learned since may not have reached the row yet.
+        domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms)
         if claim.tasks:
             self._observe(domain, claim)
         for claimed in claim.tasks:
@@ -290,6 +300,11 @@ class Dispatcher(Service):
         """Ask again one gap after the request really left, less the lead that a claim takes."""
         self._slot_at(domain.id, domain.last_departure_ms + domain.gap_ms - self._lead_ms)
 
+    def blocked(self, domain: HeldDomain) -> None:
+        """Ask again when the domain's pause is over."""
+        domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
+        self._slot_at(domain.id, domain.blocked_until_ms)
+
     async def _know_jobs(self, claims: list[DomainClaim]) -> dict[int, tuple[Handler, JobFacts]]:
         """Return handler and facts of each job claimed from; as a rule they are known already."""
         job_ids = {task[1] for claim in claims for task in claim.tasks}
@@ -319,18 +334,10 @@ class Dispatcher(Service):
             raise
 
     def end(self, domain: HeldDomain, task: Task, outcome: Outcome | None) -> None:
-        """Take back the slot of a handler that ended; an interrupted task can be claimed again.
-
-        A pause that the site asked for counts from now on, not from the settle.
-        """
+        """Take back the slot of a handler that ended; an interrupted task can be claimed again."""
         domain.ended(task.job_id)
         if outcome is None:
             domain.put_back(task.id, task.job_id)
-        elif outcome.block_domain_s is not None:
-            until_ms = monotonic_ms() + outcome.block_domain_s * 1000
-            domain.blocked_until_ms = max(domain.blocked_until_ms, until_ms)
-            domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
-            self._slot_at(domain.id, domain.blocked_until_ms)
         if domain.recheck or outcome is None:
             self.mark_due(domain.id)
         self.slot_freed()

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from pacewheel.held import Held
+    from pacewheel.metrics import Metrics
     from pacewheel.ports import Heartbeat, LeasedDomain, LeaseStore, LostTask
     from pacewheel.registry import Registry
 
@@ -42,6 +43,7 @@ class Leaser(Service):
         store: LeaseStore,
         held: Held,
         registry: Registry,
+        metrics: Metrics,
         on_leased: Callable[[LeasedDomain], None],
         on_lost_task: Callable[[LostTask], None],
         on_dropped: Callable[[HeldDomain], None],
@@ -58,6 +60,7 @@ class Leaser(Service):
         self._store = store
         self._held = held
         self._registry = registry
+        self._metrics = metrics
         self._on_leased = on_leased
         self._on_lost_task = on_lost_task
         self._on_dropped = on_dropped
@@ -77,6 +80,13 @@ class Leaser(Service):
         """Held no longer, and not known to be released: the answer failed, or was not waited for."""
         self._soon = asyncio.Event()
         self._next_beat_s = 0.0
+        self._beaten_s: float | None = None
+        """When the last successful heartbeat was sent."""
+        self._spare_until_s = float("-inf")
+
+    def spare_others(self) -> None:
+        """Declare nobody dead for the length of a lease: the database was away, perhaps for all."""
+        self._spare_until_s = lease_clock_s() + self._lease_ttl_s
 
     def lease_soon(self) -> None:
         """Look for domains to lease within milliseconds (a hint came)."""
@@ -102,9 +112,10 @@ class Leaser(Service):
     async def run_once(self) -> int:
         """Beat, see to the dead, lease and give back; return how many domains are held."""
         beat = await self._beat()
-        if beat.expired:
+        if beat.expired and lease_clock_s() >= self._spare_until_s:
             dead = await self._store.declare_dead()
             if dead:
+                self._metrics.workers_declared_dead.inc(len(dead))
                 log.warning("declared dead, their leases having run out: workers %s", dead)
         # Before anything is given back, or what is shed for others would be taken again at once.
         if beat.active:
@@ -142,7 +153,7 @@ class Leaser(Service):
             sent_s = lease_clock_s()
             beat = await self._store.heartbeat(self._held.worker_id, lease_ms, self._working())
             if beat is not None:
-                self._extend(sent_s)
+                self._note_beat(sent_s)
                 self._others = beat.alive > 1
                 # Alone, everything is ours, whatever has come since.
                 share = -(-beat.active // beat.alive) if self._others else self._domains_max
@@ -157,6 +168,13 @@ class Leaser(Service):
             # Its handlers are being stopped; until they have ended, a domain leased anew could run
             # more than its jobs may.
             await self._all_ended()
+
+    def _note_beat(self, sent_s: float) -> None:
+        """Extend the lease; after a silence as long as half of it, give the others time to renew theirs."""
+        before_s, self._beaten_s = self._beaten_s, sent_s
+        if before_s is not None and lease_clock_s() - before_s > self._lease_ttl_s / 2:
+            self.spare_others()
+        self._extend(sent_s)
 
     def _extend(self, sent_s: float) -> None:
         self._held.extend_lease(sent_s + self._lease_ttl_s - self._lease_margin_s)
@@ -184,7 +202,8 @@ class Leaser(Service):
         left_running = {domain.id: domain.in_flight for domain in leased if domain.in_flight}
         lost = await self._store.load_tasks(left_running) if left_running else []
         for domain in leased:
-            self._held.add(HeldDomain(domain.id, domain.name, domain.epoch, self._held))
+            held = HeldDomain(domain.id, domain.name, domain.epoch, self._held, pace=domain.pace)
+            self._held.add(held)
         for task in lost:
             domain_held = self._held.get(task.domain_id)
             if domain_held is not None:
@@ -193,6 +212,7 @@ class Leaser(Service):
         for domain in leased:
             self._on_leased(domain)
         if lost:
+            self._metrics.tasks_recovered.inc(len(lost))
             log.warning("%d tasks were left running by a dead worker", len(lost))
 
     def _shed(self, surplus: int) -> None:

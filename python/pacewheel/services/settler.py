@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections import deque
+from collections import Counter, deque
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,12 +25,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from pacewheel.held import Held, HeldDomain
+    from pacewheel.metrics import Metrics
     from pacewheel.ports import Raises, Settlement, TaskStore
 
 log = logging.getLogger("pacewheel.settler")
 
 PAUSE_S = 0.2
 PAUSE_MAX_S = 5.0
+OUTCOMES = {
+    TaskState.WAITING: "retry",
+    TaskState.COMPLETED: "completed",
+    TaskState.FAILED: "failed",
+    TaskState.SKIPPED: "skipped",
+}
 UNSETTLEABLE = Outcome.failed("unsettleable")
 
 
@@ -42,6 +49,7 @@ class Settler(Service):
         *,
         store: TaskStore,
         held: Held,
+        metrics: Metrics,
         on_lost: Callable[[int], None],
         on_settled: Callable[[HeldDomain, Sequence[Settlement]], None],
         on_raises: Callable[[Raises], None],
@@ -52,6 +60,7 @@ class Settler(Service):
         super().__init__()
         self._store = store
         self._held = held
+        self._metrics = metrics
         self._on_lost = on_lost
         self._on_settled = on_settled
         self._on_raises = on_raises
@@ -122,6 +131,7 @@ class Settler(Service):
                 settled = await self._store.settle_tasks(self._held.worker_id, epochs, mine)
                 break
             except StoreUnavailable as error:
+                self._metrics.settle_retries.inc()
                 log.warning("settling waits for the database: %s", error)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
@@ -133,7 +143,10 @@ class Settler(Service):
             # It may be held again by now, under a newer epoch.
             if domain is not None and domain.epoch == epochs[domain_id]:
                 self._on_lost(domain_id)
-        self._confirm([item for item in mine if item.domain_id in settled.held], epochs)
+        confirmed = [item for item in mine if item.domain_id in settled.held]
+        for status, number in Counter(item.status for item in confirmed).items():
+            self._metrics.attempts.labels(OUTCOMES[status]).inc(number)
+        self._confirm(confirmed, epochs)
         self._on_raises(settled.raises)
         return settled.rows
 

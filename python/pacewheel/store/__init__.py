@@ -34,6 +34,9 @@ class Store:
     """The database as the engine sees it."""
 
     def __init__(self, dsn: str, *, config: Config, metrics: Metrics) -> None:
+        def on_error(sqlstate_class: str) -> None:
+            metrics.database_errors.labels(sqlstate_class).inc()
+
         pooler = config.pooler
         queries = load_queries(config.schema)
         pool = WorkPool(
@@ -44,6 +47,7 @@ class Store:
             idle_max=config.pool_idle_max,
             pooler=pooler,
             metrics=metrics,
+            on_error=on_error,
         )
         self._pool = pool
         self._queries = queries
@@ -63,7 +67,9 @@ class Store:
         )
         single_dsn = config.direct_dsn or dsn
         deaf = pooler and config.direct_dsn is None
-        self.leases = PostgresLeases(single_dsn, queries, self.hinter, pooler=deaf, share=share)
+        self.leases = PostgresLeases(
+            single_dsn, queries, self.hinter, pooler=deaf, on_error=on_error, share=share
+        )
         self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
 
     async def open(self) -> None:

@@ -16,6 +16,7 @@ from pacewheel.errors import (
     PacewheelError,
     SchemaMismatch,
     StoreError,
+    StoreRefused,
     StoreUnavailable,
 )
 
@@ -36,11 +37,25 @@ _UNAVAILABLE_CLASSES = ("08", "40", "53", "57", "58")
 _UNAVAILABLE = frozenset({"25006", "55P03"})
 # Cardinality, data, constraints, limits of the program: what is wrong is a value.
 _DATA_CLASSES = ("21", "22", "23", "54")
+# What a server can be expected to raise; anything else is counted as "other".
+_KNOWN_CLASSES = frozenset("08 21 22 23 25 28 3D 3F 40 42 53 54 55 57 58 P0 XX".split())
+
+
+def ignore(_sqlstate_class: str) -> None:
+    """Count no error; what stands in where nobody asks for them."""
 
 
 def sqlstate(error: BaseException) -> str:
     """Return the error's SQLSTATE, or an empty string when it has none."""
     return getattr(error, "sqlstate", None) or ""
+
+
+def sqlstate_class(error: BaseException) -> str:
+    """Return the first two characters of the SQLSTATE, `none` for an error of network or driver."""
+    state = sqlstate(error)
+    if not state:
+        return "none"
+    return state[:2] if state[:2] in _KNOWN_CLASSES else "other"
 
 
 def is_retryable(error: BaseException) -> bool:
@@ -73,11 +88,11 @@ def translate(error: BaseException, dsn: str) -> PacewheelError:
     state = sqlstate(error)
     said = " ".join(str(error).split()) or type(error).__name__
     if state in {"28P01", "28000"}:
-        return StoreUnavailable(
+        return StoreRefused(
             f"database {where} refused the login ({said}): check user and password of the DSN"
         )
     if state == "3D000":
-        return StoreUnavailable(
+        return StoreRefused(
             f"there is no such database at {where} ({said}): create it or correct the DSN"
         )
     if state == "53300":
@@ -104,7 +119,8 @@ def translate(error: BaseException, dsn: str) -> PacewheelError:
             f"database {where} lacks a resource ({said}): give it disk or memory"
         )
     if is_unavailable(error):
-        return StoreUnavailable(
+        is_bad_dsn = isinstance(error, asyncpg.ClientConfigurationError)
+        return (StoreRefused if is_bad_dsn else StoreUnavailable)(
             f"database {where} can't be reached ({said}): check that it runs and that the DSN is right"
         )
     refused = state.startswith(_DATA_CLASSES) or isinstance(error, ValueError)

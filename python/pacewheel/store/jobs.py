@@ -12,6 +12,7 @@ import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
 from pacewheel.model import JobFacts, JobInfo, JobState, JobSummary, WaitingReason
+from pacewheel.outcomes import FailedTask
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from pacewheel.store.hinter import Hinter
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.tasks import PostgresTasks
+
+# Ids of tasks are hashes, negative ones too.
+FIRST_ID = -(2**63)
 
 
 class PostgresJobs:
@@ -152,6 +156,20 @@ class PostgresJobs:
         if values["waiting_reason"] is not None:
             values["waiting_reason"] = WaitingReason(values["waiting_reason"])
         return JobInfo(**values)
+
+    async def list_failed(
+        self, job_id: int, *, limit: int, after: int | None = None
+    ) -> list[FailedTask]:
+        """Return failed tasks of a job in the order of their ids, those after `after`.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+        start = FIRST_ID if after is None else after
+        rows = await self._pool.fetch(self._queries["list_failed_tasks"], job_id, start, limit)
+        if not rows:
+            await self.get_job(job_id)
+        return [FailedTask(**row) for row in rows]
 
     async def summarise_job(self, job_id: int, kind: str) -> JobSummary:
         """Sum up the last attempts of a job's tasks of one kind."""

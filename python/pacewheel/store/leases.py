@@ -14,12 +14,13 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.errors import StoreError, StoreUnavailable
+from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
-from pacewheel.store.faults import DRIVER_ERRORS, translate
+from pacewheel.store.faults import DRIVER_ERRORS, ignore, sqlstate_class, translate
 from pacewheel.store.pool import connect
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import asyncpg
 
@@ -41,9 +42,11 @@ class PostgresLeases:
         hinter: Hinter,
         *,
         pooler: bool,
+        on_error: Callable[[str], None] = ignore,
         share: ConnectionShare | None = None,
     ) -> None:
         self._dsn = dsn
+        self._on_error = on_error
         self._queries = queries
         self._hinter = hinter
         self._pooler = pooler
@@ -68,6 +71,7 @@ class PostgresLeases:
                     self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
                 )
             except DRIVER_ERRORS as error:
+                self._on_error(sqlstate_class(error))
                 connection, self._connection = self._connection, None
                 connection.terminate()
                 raise translate(error, self._dsn) from error
@@ -150,7 +154,14 @@ class PostgresLeases:
             [row["epoch"] for row in found],
         )
         return [
-            LeasedDomain(row["id"], row["name"], row["epoch"], row["in_flight"], row["wake_in_ms"])
+            LeasedDomain(
+                row["id"],
+                row["name"],
+                row["epoch"],
+                row["in_flight"],
+                row["wake_in_ms"],
+                Pace(row["adaptive_delay_ms"], row["failures"], row["successes"], row["is_open"]),
+            )
             for row in rows
         ]
 

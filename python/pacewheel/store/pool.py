@@ -21,10 +21,12 @@ from pacewheel.metrics import Metrics
 from pacewheel.store.connections import Connections
 from pacewheel.store.faults import (
     DRIVER_ERRORS,
+    ignore,
     is_retryable,
     is_unavailable,
     safe_dsn,
     sqlstate,
+    sqlstate_class,
     translate,
 )
 
@@ -93,8 +95,10 @@ class WorkPool:
         pooler: bool,
         idle_max: int = 20,
         metrics: Metrics | None = None,
+        on_error: Callable[[str], None] = ignore,
     ) -> None:
         self._dsn = dsn
+        self._on_error = on_error
         self._connections = Connections(
             partial(_open, dsn, pooler=pooler),
             where=safe_dsn(dsn),
@@ -151,6 +155,7 @@ class WorkPool:
                 async with self._connections.lend() as connection:
                     return await work(connection)
             except DRIVER_ERRORS as error:
+                self._on_error(sqlstate_class(error))
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
                     continue

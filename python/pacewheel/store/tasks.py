@@ -7,7 +7,7 @@ that is marked done can't lose its links; without discoveries or raises it is on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.model import NewTask
+    from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.hinter import Hinter
     from pacewheel.store.pool import WorkPool
@@ -134,7 +135,7 @@ class PostgresTasks:
         paced = [
             item
             for item in batch
-            if item.outcome.robots_delay_ms is not None or item.outcome.block_domain_s is not None
+            if item.outcome.robots_delay_ms is not None or item.lesson is not None
         ]
         if (
             not discovering
@@ -171,22 +172,29 @@ class PostgresTasks:
         batch: Sequence[Settlement],
     ) -> None:
         robots: dict[int, int] = {}
-        block: dict[int, int] = {}
+        lessons: dict[int, Lesson] = {}
         for item in batch:
             if item.outcome.robots_delay_ms is not None:
                 robots[item.domain_id] = item.outcome.robots_delay_ms
-            if item.outcome.block_domain_s is not None:
-                block_ms = round(item.outcome.block_domain_s * 1000)
-                block[item.domain_id] = max(block_ms, block.get(item.domain_id, 0))
-        domain_ids = sorted(robots.keys() | block.keys())
+            if item.lesson is not None:
+                # The last one says all that is known but for longer pauses before it.
+                before = lessons.get(item.domain_id, item.lesson)
+                block_ms = max(before.block_ms, item.lesson.block_ms)
+                lessons[item.domain_id] = replace(item.lesson, block_ms=block_ms)
+        domain_ids = sorted(robots.keys() | lessons.keys())
         if domain_ids:
+            learned = [lessons.get(domain_id) for domain_id in domain_ids]
             await connection.execute(
                 self._queries["pace_domains"],
                 worker_id,
                 domain_ids,
                 [epochs[domain_id] for domain_id in domain_ids],
                 [robots.get(domain_id) for domain_id in domain_ids],
-                [block.get(domain_id) for domain_id in domain_ids],
+                [lesson and (lesson.block_ms or None) for lesson in learned],
+                [lesson and lesson.pace.adaptive_delay_ms for lesson in learned],
+                [lesson and lesson.pace.failures for lesson in learned],
+                [lesson and lesson.pace.successes for lesson in learned],
+                [lesson and lesson.block_reason for lesson in learned],
             )
 
     async def _raise(
