@@ -19,7 +19,8 @@ import asyncpg
 import pytest
 import uvloop
 
-from pacewheel import NewTask, Outcome, TaskState, embedded
+from pacewheel import Config, NewTask, Outcome, TaskState, embedded
+from pacewheel.metrics import Metrics
 from pacewheel.ports import Settlement
 from pacewheel.store import Store, migrate
 
@@ -52,7 +53,7 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @asynccontextmanager
 async def opened(dsn: str) -> AsyncIterator[tuple[Store, asyncpg.Connection]]:
     """Yield a store of one connection, and another one beside it."""
-    store = Store(dsn, schema="pacewheel", pool_max=2, pooler=False)
+    store = Store(dsn, config=Config(pool_max=2), metrics=Metrics())
     await store.open()
     connection = await asyncpg.connect(dsn)
     try:

@@ -75,14 +75,7 @@ class Runtime:
             on_departed=self._on_departed,
         )
         horizon_ms = int(config.horizon_s * 1000)
-        self._propagator = Propagator(
-            store=store.raises,
-            mark_due=self._on_due,
-            metrics=metrics,
-            entries_max=config.raises_max,
-            warm_ms=int(config.warm_raise_s * 1000),
-            cold_ms=int(config.cold_raise_s * 1000),
-        )
+        self._keep_true(config, store)
         self._pool = WorkerPool(
             capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
         )
@@ -125,18 +118,29 @@ class Runtime:
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
-        self._reconciler = Reconciler(
-            store=store.counters,
-            metrics=metrics,
-            worker_id=lambda: self._held.worker_id,
-            interval_s=config.reconcile_interval_s,
-        )
         self._services += [self._propagator, self._scaler, self._reconciler]
         store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         for service in self._services:
             service.on_failure = on_failure
+
+    def _keep_true(self, config: Config, store: Store) -> None:
+        """Build the services that bring rows up to date: priorities and counters."""
+        self._propagator = Propagator(
+            store=store.raises,
+            mark_due=self._on_due,
+            metrics=self._metrics,
+            entries_max=config.raises_max,
+            warm_ms=int(config.warm_raise_s * 1000),
+            cold_ms=int(config.cold_raise_s * 1000),
+        )
+        self._reconciler = Reconciler(
+            store=store.counters,
+            metrics=self._metrics,
+            worker_id=lambda: self._held.worker_id,
+            interval_s=config.reconcile_interval_s,
+        )
 
     def _own(self, config: Config, store: Store, horizon_ms: int) -> None:
         """Build the services that decide which domains are ours."""

@@ -5,7 +5,8 @@
 -- rows: 1
 -- Anybody may call it, at any time, twice: a priority only rises. Locks jobs, then tasks, then the outbox; who writes
 -- to the outbox holds the job's lock too. A task in flight is left alone: it would be a write for nothing, and if it is
--- retried the outbox still knows. A raise whose row in the outbox is gone was voided. `poke` moves, so that claims read from the top.
+-- retried the outbox still knows. A raise whose row in the outbox is gone was voided. `poke` moves, so that claims
+-- read from the top.
 WITH offered AS MATERIALIZED (
     SELECT r.*
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::float8[]) AS r (domain_id, task_id, job_id, priority)

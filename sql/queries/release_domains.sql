@@ -27,6 +27,7 @@ SELECT
         SELECT pg_notify('pacewheel', 'released ' || string_agg(f.id::text, ' '))
         FROM (SELECT id FROM released LIMIT 300) f
         WHERE $5::boolean
+        HAVING count(*) > 0
     ) IS NOT NULL AS hinted
 FROM released r
 ORDER BY r.id

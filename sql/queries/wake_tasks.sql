@@ -3,9 +3,9 @@
 -- returns: one row a domain: domain_id, woken, wake_in_ms (its next waiting task; 0 when $2 cut the batch)
 -- index: tasks_wake, jobs_pkey, tasks_pkey
 -- rows: one a domain
--- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update asks for the row
--- as it was seen, for while this waited for the job another may have woken and retried it; it does not say `status = 1`,
--- which would offer the planner a join with all of tasks_wake. The row keeps `ready_at`: since then it is claimable.
+-- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update asks for the row as it was
+-- seen, for while this waited for the job another may have woken and retried it; it does not say `status = 1`, which
+-- would offer the planner a join with all of tasks_wake. The row keeps `ready_at`: since then it is claimable.
 WITH clock AS MATERIALIZED (
     SELECT clock_timestamp() AS now
 ), due AS MATERIALIZED (

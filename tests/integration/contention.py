@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
+from pacewheel import Config
 from pacewheel.errors import JobFinal
+from pacewheel.metrics import Metrics
 from pacewheel.model import NewTask, Outcome, TaskState
 from pacewheel.ports import ClaimedTask, ClaimRequest, Settlement
 from pacewheel.services.reconciler import reconcile
@@ -209,6 +211,16 @@ async def change(arena: Arena) -> None:
         await create(arena)
 
 
+async def raise_(arena: Arena) -> None:
+    """Ask for priorities of tasks, and write what the outbox holds."""
+    rng, raises = arena.rng, arena.store.raises
+    keys = rng.sample([f"t{number}" for number in range(2000)], 50)
+    await raises.offer_raises(arena.any_job(), {key: rng.random() for key in keys})
+    domains = rng.sample(arena.domains, len(arena.domains))
+    await raises.raise_priorities(await raises.load_raises(domains, (0, 0), 200))
+    await raises.prune_raises(100)
+
+
 async def compare(arena: Arena) -> None:
     """Reconcile, at random repairing; it must find nothing."""
     found = await reconcile(arena.store.counters, None, dry_run=arena.rng.random() < 0.5)
@@ -229,6 +241,7 @@ OPERATIONS: list[tuple[str, int, Callable[[Arena], Awaitable[None]]]] = [
     ("end", 1, end),
     ("create", 1, create),
     ("change", 2, change),
+    ("raise", 2, raise_),
     ("compare", 1, compare),
     ("recount", 1, recount),
 ]
@@ -239,9 +252,10 @@ OWNERS = 4
 async def contend(dsn: str, seconds: float, seed: int) -> Arena:
     """Have all operations meet for a while; return what was done and found."""
     connections = sum(players for _, players, _ in OPERATIONS) + OWNERS
-    store = Store(dsn, schema="pacewheel", pool_max=connections, pooler=False)
+    store = Store(dsn, config=Config(pool_max=connections), metrics=Metrics())
     leases = [PostgresLeases(dsn, load_queries(), pooler=False) for _ in range(OWNERS)]
     await store.open()
+    await store._pool.resize(connections)
     arena = Arena(store, random.Random(seed))
     try:
         for _ in range(JOBS_A_DOMAIN * len(DOMAINS)):

@@ -106,7 +106,6 @@ def test_bad_environment_is_refused() -> None:
     [
         ("warm", "http://127.0.0.1/", *LOOPBACK, "--quiet"),
         ("submit", "http://127.0.0.1/", *LOOPBACK),
-        ("run",),
         ("jobs",),
         ("job", "show", "1"),
         ("migrate",),

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import asyncpg
 
+from pacewheel import Config
+from pacewheel.metrics import Metrics
 from pacewheel.store import Store
 from tests.conftest import execute
 
@@ -23,7 +25,7 @@ class World:
         # Durability is not what is tested, and waiting for the disk would take half of the time.
         database = urlsplit(dsn).path.removeprefix("/")
         self.run(execute(dsn, f"ALTER DATABASE {database} SET synchronous_commit = off"))
-        self.store = Store(dsn, schema="pacewheel", pool_max=2, pooler=False)
+        self.store = Store(dsn, config=Config(pool_max=2), metrics=Metrics())
         self.run(self.store.open())
         self.eye: asyncpg.Connection = self.run(asyncpg.connect(dsn))
 

@@ -137,13 +137,14 @@ class Explainer:
     def __init__(self, connection: asyncpg.Connection) -> None:
         self.queries = load_queries()
         self.connection = connection
-        hinter = Hinter(self, self.queries, Metrics())  # type: ignore[arg-type]  # as below
-        self.tasks = PostgresTasks(self, self.queries, hinter)  # type: ignore[arg-type]  # what it uses of a pool
-        self.jobs = PostgresJobs(self, self.queries, self.tasks, hinter)  # type: ignore[arg-type]  # as above
-        self.changes = PostgresChanges(self, self.queries, self.jobs, self.tasks, hinter)  # type: ignore[arg-type]  # as above
-        self.explanations = PostgresExplanations(self, self.queries, self.jobs)  # type: ignore[arg-type]  # as above
-        self.raises = PostgresRaises(self, self.queries, hinter)  # type: ignore[arg-type]  # as above
-        self.counters = PostgresCounters(self, self.queries)  # type: ignore[arg-type]  # as above
+        pool: Any = self  # It is what the store uses of a pool.
+        hinter = Hinter(pool, self.queries, Metrics())
+        self.tasks = PostgresTasks(pool, self.queries, hinter)
+        self.jobs = PostgresJobs(pool, self.queries, self.tasks, hinter)
+        self.changes = PostgresChanges(pool, self.queries, self.jobs, self.tasks, hinter)
+        self.explanations = PostgresExplanations(pool, self.queries, self.jobs)
+        self.raises = PostgresRaises(pool, self.queries, hinter)
+        self.counters = PostgresCounters(pool, self.queries)
         self.leases = PostgresLeases("", self.queries, hinter, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}

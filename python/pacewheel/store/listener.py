@@ -39,6 +39,16 @@ PROBE_TIMEOUT_S = 5.0
 PROBE = "probe"
 
 
+def read_hint(payload: str) -> tuple[str, list[int]] | None:
+    """Return verb and ids; None for what is no hint, since anybody may notify on the channel."""
+    verb, *words = payload.split() or [""]
+    try:
+        return (verb, [int(word) for word in words]) if verb else None
+    except ValueError:
+        log.debug("no hint: %.80r", payload)
+        return None
+
+
 class PostgresListener:
     """One connection that listens on the schema's channel; with `pooler`, none."""
 
@@ -75,9 +85,9 @@ class PostgresListener:
 
         def receive(_connection: Any, _pid: int, _channel: str, payload: object) -> None:
             heard.set()
-            verb, *ids = str(payload).split()
-            if verb != PROBE:
-                on_hint(verb, [int(word) for word in ids])
+            hint = read_hint(str(payload))
+            if hint is not None and hint[0] != PROBE:
+                on_hint(*hint)
 
         try:
             await connection.add_listener(self._channel, receive)
