@@ -20,7 +20,8 @@ def job(job_id: int = 1, **values: Any) -> JobInfo:
     base: dict[str, Any] = {
         "id": job_id, "domain": f"site-{job_id}.example", "handler": "warm",
         "status": JobState.RUNNING, "priority": 0.0, "concurrency": 8, "max_tasks": None,
-        "options": {}, "discovery_open": False, "error": None, "retries_job_id": None, "total": 100, "pending": 80, "waiting": 0,
+        "options": {}, "discovery_open": False, "error": None, "retries_job_id": None,
+        "total": 100, "pending": 80, "waiting": 0,
         "running": 0, "completed": 20, "failed": 0, "skipped": 0, "cancelled": 0,
         "created_at": start, "started_at": start, "finished_at": None, "waiting_reason": None,
         "next_start_in_ms": None, "owner": 1, "gap_ms": 0,

@@ -26,7 +26,8 @@ def result(
     info: dict[str, Any] = {
         "id": 7, "domain": "site.example", "handler": "warm", "status": JobState.COMPLETED,
         "priority": 0.0, "concurrency": 8, "max_tasks": None, "options": {},
-        "discovery_open": False, "error": None, "retries_job_id": None, "total": 12, "pending": 0, "waiting": 0, "running": 0,
+        "discovery_open": False, "error": None, "retries_job_id": None,
+        "total": 12, "pending": 0, "waiting": 0, "running": 0,
         "completed": 11, "failed": 1, "skipped": 0, "cancelled": 0, "created_at": START,
         "started_at": START, "finished_at": START + timedelta(seconds=5.5),
         "waiting_reason": None, "next_start_in_ms": None, "owner": None, "gap_ms": 500,
