@@ -122,11 +122,11 @@ async def test_a_stream_of_new_high_jobs_does_not_stop_an_old_low_one(line: Line
     """There is always a fresh one, of one task, with no start to its debit: the old one goes on."""
     await line.create("old", 60, gap_ms=60)
     for _ in range(3):
-        await line.create("fresh", 1, gap_ms=60, priority=1.0)
+        await line.create("fresh", 1, gap_ms=60, priority=0.5)
     async with line.engine:
         for _ in range(60):
             started = line.starts.count("fresh")
-            await line.create("fresh", 1, gap_ms=60, priority=1.0)
+            await line.create("fresh", 1, gap_ms=60, priority=0.5)
             await until(lambda at=started: line.starts.count("fresh") > at)  # type: ignore[misc]  # at is bound
     assert 3 <= line.starts.count("old")
     assert 60 <= line.starts.count("fresh")
