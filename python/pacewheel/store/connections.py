@@ -91,17 +91,23 @@ class Connections:
             OSError, asyncpg.PostgresError, asyncpg.InterfaceError: a new one can't be made.
         """
         connection = await self._take()
-        sound = False
+        sound = is_cancelled = False
         try:
             yield connection
             sound = True
+        except asyncio.CancelledError:
+            is_cancelled = True
+            raise
         except Exception as error:
             # An answer of the server and a value that can't be encoded leave it as it was.
             is_harmless = isinstance(error, asyncpg.PostgresError | ValueError)
             sound = is_harmless or not isinstance(error, DRIVER_ERRORS)
             raise
         finally:
-            self._give_back(connection, sound=sound)
+            closing = self._give_back(connection, sound=sound)
+            if closing is not None and is_cancelled:
+                # Who was cancelled waits for it, or a loop that ends would leave it half closed.
+                await asyncio.shield(closing)
 
     async def _take(self) -> asyncpg.Connection:
         if self._is_closed:
@@ -153,7 +159,9 @@ class Connections:
                 "pool are busy: look for slow statements, or raise pool_max (and max_connections)"
             ) from error
 
-    def _give_back(self, connection: asyncpg.Connection, *, sound: bool) -> None:
+    def _give_back(
+        self, connection: asyncpg.Connection, *, sound: bool
+    ) -> asyncio.Task[None] | None:
         generation = self._busy.pop(connection)
         if (
             sound
@@ -165,9 +173,11 @@ class Connections:
             self._idle.append((asyncio.get_running_loop().time(), connection))
             self._tidy_later()
             self._return_permit()
-        else:
-            # The server counts it until it is closed, and so does the permit.
-            self._close(connection).add_done_callback(lambda _: self._return_permit())
+            return None
+        # The server counts it until it is closed, and so does the permit.
+        closing = self._close(connection)
+        closing.add_done_callback(lambda _: self._return_permit())
+        return closing
 
     def _connected(self) -> int:
         return self._opening + len(self._busy) + len(self._idle)
