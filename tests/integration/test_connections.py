@@ -194,11 +194,12 @@ async def test_a_connection_that_is_being_closed_still_counts(
         running = asyncio.create_task(pool.fetch("SELECT pg_sleep(5)"))
         await asyncio.sleep(0.05)
         running.cancel()
-        await asyncio.wait([running])
         after = asyncio.create_task(pool.fetch("SELECT 1"))
         await until(lambda: metrics.value("pacewheel_pool_waiting_requests") == 1)
         let_go.set()
         assert 1 == (await after)[0][0]
+        await asyncio.wait([running])
+        assert running.cancelled()
 
 
 async def test_a_connection_left_in_a_transaction_is_not_lent_again(dsn: str) -> None:
