@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from oracles.sql_surface import ModelJob, ModelSettlement, Surface
 from pacewheel.held import Held, HeldDomain
-from pacewheel.model import JobState, NewTask, Outcome, TaskState
+from pacewheel.model import JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.ports import ClaimRequest, DomainClaim, Settlement
 from pacewheel.store import Store
 
@@ -22,6 +22,10 @@ DOMAINS_MAX = 10
 
 async def _no_document(_domain_id: int, _job_id: int, _name: str) -> None:
     return None
+
+
+async def _no_job(_job_id: int) -> JobFacts:
+    raise AssertionError
 
 
 @dataclass(slots=True)
@@ -43,7 +47,9 @@ class Worker:
         self.id = 0
         self._store = store
         self._model = model
-        self._held = Held(read_document=_no_document, on_departed=lambda _: None)
+        self._held = Held(
+            read_document=_no_document, read_job=_no_job, on_departed=lambda _: None
+        )
         self._items: list[Item] = []
 
     async def register(self) -> None:
@@ -134,8 +140,9 @@ class Worker:
         for task_id, job_id, priority, attempt, _target, _payload, poke in claim.tasks:
             domain.started(task_id, job_id, priority, poke)
             self._items.append(Item(domain, task_id, job_id, keys[task_id], attempt))
-        if claim.tags and claim.strides:
-            domain.share([task[1] for task in claim.tasks], claim.tags, claim.strides)
+        if claim.tags and claim.strides and claim.competing:
+            job_ids = [task[1] for task in claim.tasks]
+            domain.share(job_ids, claim.tags, claim.strides, claim.competing)
         claimed = [(task[1], keys[task[0]]) for task in claim.tasks]
         self._model.claim(domain.id, claimed, unsettled)
 
