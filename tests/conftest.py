@@ -18,7 +18,9 @@ import pytest
 from pacewheel import Config, embedded
 from pacewheel.store import migrate
 
-TEMPLATE = "pacewheel_template"
+# Tests may run in several processes, which share the server that TEST_DSN names.
+_WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
+TEMPLATE = f"pacewheel_template_{_WORKER}"
 _numbers = itertools.count(1)
 
 # Leases short enough to expire within a test.
@@ -77,7 +79,7 @@ def template(server_dsn: str) -> str:
 @pytest.fixture
 async def dsn(server_dsn: str, template: str) -> AsyncIterator[str]:
     """A migrated database of the test's own."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{_WORKER}_{next(_numbers)}"
     await execute(server_dsn, f"CREATE DATABASE {name} TEMPLATE {template}")
     yield with_database(server_dsn, name)
     await execute(server_dsn, f"DROP DATABASE {name} WITH (FORCE)")
@@ -86,7 +88,7 @@ async def dsn(server_dsn: str, template: str) -> AsyncIterator[str]:
 @pytest.fixture
 async def empty_dsn(server_dsn: str) -> AsyncIterator[str]:
     """An empty database of the test's own, not migrated."""
-    name = f"test_{next(_numbers)}"
+    name = f"test_{_WORKER}_{next(_numbers)}"
     await execute(server_dsn, f"CREATE DATABASE {name}")
     yield with_database(server_dsn, name)
     await execute(server_dsn, f"DROP DATABASE {name} WITH (FORCE)")

@@ -47,9 +47,7 @@ class Worker:
         self.id = 0
         self._store = store
         self._model = model
-        self._held = Held(
-            read_document=_no_document, read_job=_no_job, on_departed=lambda _: None
-        )
+        self._held = Held(read_document=_no_document, read_job=_no_job, on_departed=lambda _: None)
         self._items: list[Item] = []
 
     async def register(self) -> None:

@@ -115,16 +115,22 @@ class Surface:
             return 0, 0, 0, len(offers)
         inserted = known = over = 0
         offered: set[str] = set()
+        fresh: set[str] = set()
         total = len(job.tasks)
         for offer in offers:
             key = offer.key or offer.target
             if key in job.tasks or key in offered:
                 known += 1
+                if key in fresh:
+                    # Of several offers of a new key the highest counts; a known one is raised later.
+                    task = job.tasks[key]
+                    task.priority = max(task.priority, offer.priority)
             elif job.max_tasks is not None and total + inserted + over >= job.max_tasks:
                 over += 1
                 offered.add(key)
             else:
                 inserted += 1
+                fresh.add(key)
                 waits = offer.ready_in_s is not None
                 job.tasks[key] = ModelTask(
                     offer.priority,

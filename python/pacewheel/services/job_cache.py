@@ -177,8 +177,12 @@ class JobInfoCache:
             JobFinal, JobUnknown: always one of them.
         """
         self.invalidate(job_id, InvalidationReason.ENDED)
-        await self.get(job_id)
-        self.refuse_final(job_id)
+        # Not what the table holds afterwards: a hint of the same end may have emptied it.
+        facts = await self.get(job_id)
+        if facts is None:
+            raise JobUnknown.of(job_id)
+        if facts.status.is_final:
+            raise JobFinal.of(job_id, facts.status.name)
         raise JobUnknown(f"job {job_id} was created a moment ago: enqueue again")
 
     async def close(self) -> None:

@@ -139,7 +139,8 @@ class WorkPool:
 
     def headroom(self) -> float:
         """Return which share of the connections that there may be is free."""
-        return 1 - min(1.0, self._connections.lent / self._connections.limit)
+        limit = self._connections.limit
+        return 1 - min(1.0, self._connections.lent / limit) if limit else 0.0
 
     async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
         """Run `work` on a connection; after a deadlock or serialization failure run it again.
