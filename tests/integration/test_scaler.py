@@ -72,7 +72,7 @@ class Holding:
             )
 
         goal = total() + more
-        await until(lambda: total() >= goal)
+        await until(lambda: total() >= goal, timeout_s=30)
 
 
 async def test_slots_follow_the_backlog_up_and_idleness_down(
@@ -98,7 +98,7 @@ async def test_slots_follow_the_backlog_up_and_idleness_down(
         # The handlers run on: only looking ahead shows that others wait.
         await until(lambda: len(holding.running) == 16)
         await until(lambda: count(engine, "no_change", "at_max") > 0)
-        assert 16 == engine.metrics.value("pacewheel_slots_busy")
+        await until(lambda: 16 == engine.metrics.value("pacewheel_slots_busy"))
         assert 3 == count(engine, "scale_up", "runnable_backlog")
         assert "scaled 8 -> 16: runnable_backlog (busy " in caplog.text
 
@@ -158,7 +158,7 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
                     *(NewTask(f"rest {n}", **rest) for n in range(3)),
                 ],
             )
-        await until(lambda: len(holding.running) == 2)
+        await until(lambda: len(holding.running) == 2, timeout_s=30)
         await holding.evaluations(60)
         live = await fetch(
             dsn,
@@ -170,7 +170,7 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
         assert count(engine, "no_change", "sufficient_capacity") >= 50
 
         await engine.create_job(domain="runs.example", handler="hold", tasks=[NewTask("hold")])
-        await until(lambda: len(holding.running) == 3)
+        await until(lambda: len(holding.running) == 3, timeout_s=30)
         await until(lambda: ups(engine) == 1)
         holding.let_go.set()
 

@@ -122,7 +122,7 @@ class Surface:
             if key in job.tasks or key in offered:
                 known += 1
                 if key in fresh:
-                    # Of several offers of a new key the highest counts; a known one is raised later.
+                    # Of several offers of a new key the highest counts.
                     task = job.tasks[key]
                     task.priority = max(task.priority, offer.priority)
             elif job.max_tasks is not None and total + inserted + over >= job.max_tasks:

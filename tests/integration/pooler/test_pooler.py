@@ -23,10 +23,10 @@ TASKS_A_JOB = 150
 
 async def test_the_pooler_takes_prepared_statements_away(pooler: PgBouncer, dsn: str) -> None:
     """So a client that keeps them fails here, and what passes behind this pooler keeps none."""
-    clients = [await asyncpg.connect(pooler.through(dsn)) for _ in range(2)]
+    clients = [await asyncpg.connect(pooler.through(dsn)) for _ in range(2 * POOL_SIZE)]
 
     async def keep_statements() -> None:
-        for turn in range(4 * POOL_SIZE):
+        for turn in range(20 * POOL_SIZE):
             await asyncio.gather(*(each.fetchval(f"SELECT {turn % 3}") for each in clients))
 
     broken = (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
