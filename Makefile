@@ -71,7 +71,7 @@ test: setup pgbouncer
 	@mkdir -p $(dir $(CARGO_LOG))
 	@echo 'cargo test (builds first; a minute when fresh)'
 	@cargo test --quiet > $(CARGO_LOG) 2>&1 || { cat $(CARGO_LOG); exit 1; }
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile; code=$$?; \
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder; code=$$?; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; binaries++ } \
 	  END { printf "cargo test: %d passed, %d failed in %d binaries\n", passed, failed, binaries }' \
 	  $(CARGO_LOG); exit $$code
@@ -81,7 +81,7 @@ pgbouncer:
 	@tests/tools/get_pgbouncer.sh
 
 bench-quick: setup
-	BENCH=quick $(BIN)/python -m pytest benches -q
+	BENCH=quick $(BIN)/python -m pytest benches -q -m 'not slow'
 
 bench: setup
 	BENCH=full $(BIN)/python -m pytest benches

@@ -23,6 +23,8 @@ from benches.test_drain import FULL, engine_round
 from pacewheel import embedded
 from pacewheel.store import migrate, queries
 
+pytestmark = pytest.mark.slow
+
 TASKS = 100_000 if FULL else 10_000
 ROUNDS = 3 if FULL else 1
 
@@ -54,11 +56,11 @@ DELETE_APPEND: Edits = {
         (
             "    LEFT JOIN pacewheel.tasks t ON t.domain_id = o.domain_id AND t.id = o.id\n",
             """    LEFT JOIN LATERAL (
-        SELECT t.id, t.job_id, t.key, t.target
+        SELECT t.id, t.job_id, t.key, t.target, t.priority, t.status
         FROM pacewheel.tasks t
         WHERE t.domain_id = o.domain_id AND t.id = o.id
         UNION ALL
-        SELECT r.task_id, r.job_id, r.key, NULL
+        SELECT r.task_id, r.job_id, r.key, NULL, NULL, r.outcome
         FROM pacewheel.results r
         WHERE r.job_id = o.job_id AND r.task_id = o.id AND r.key IS NOT NULL
         LIMIT 1
@@ -78,8 +80,8 @@ QUEUE_TABLE: Edits = {
     ],
     "enqueue_tasks": [
         (
-            "    RETURNING job_id, domain_id, status\n",
-            "    RETURNING job_id, domain_id, status, priority, id\n",
+            "    RETURNING job_id, domain_id, id, status\n",
+            "    RETURNING job_id, domain_id, id, status, priority\n",
         ),
         (
             "), counted AS (",

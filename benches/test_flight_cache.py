@@ -152,7 +152,21 @@ def test_what_a_claim_pays_for_its_jobs(budget: Callable[[str, float], None]) ->
     others: dict[str, Any] = dict.fromkeys(inspect.signature(Dispatcher).parameters)
     dispatcher = Dispatcher(**{**others, "jobs": cache, "registry": registry})
     claims = [
-        DomainClaim(job_id, 0, None, 0.0, False, None, [(1, job_id, 0.0, 0, "x", None, 0)] * 20)
+        DomainClaim(
+            domain_id=job_id,
+            gap_ms=0,
+            blocked_in_ms=None,
+            slot_in_ms=0.0,
+            limited=False,
+            filled=False,
+            wake_in_ms=None,
+            waits_ms=[0] * 20,
+            tags=None,
+            strides=None,
+            competing=None,
+            paused=None,
+            tasks=[(1, job_id, 0.0, 0, "x", None, 0)] * 20,
+        )
         for job_id in range(50)
     ]
     for job_id in range(50):

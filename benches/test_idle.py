@@ -21,6 +21,8 @@ from benches.test_drain import CAPACITY, FULL, JOBS, LIMIT, empty, target
 from pacewheel import Config, Engine, NewTask, Task, embedded
 from tests.conftest import until
 
+pytestmark = pytest.mark.slow
+
 IDLE_S = 60.0 if FULL else 15.0
 DRAINED = 100_000 if FULL else 20_000
 TIMERS = 500

@@ -26,6 +26,8 @@ from pacewheel import Engine, NewTask, embedded
 from tests.conftest import FAST, fetch, until
 from tests.processes.fleet import Fleet, Run, create_jobs, send, wait_for_exit
 
+pytestmark = pytest.mark.slow
+
 ENQUEUES = 500 if FULL else 100
 SCHEDULED, SPREAD_S = (5_000, 2.0) if FULL else (500, 1.0)
 SCHEDULED_DOMAINS = 50

@@ -26,7 +26,6 @@ import uvloop
 
 from pacewheel import Engine, NewTask, embedded
 from pacewheel.metrics import Metrics
-from pacewheel.ports import Raises
 from pacewheel.services.propagator import Propagator
 
 AT_ONCE = (Path(__file__).parent / "floor" / "raise_at_once.sql").read_text()
@@ -136,11 +135,10 @@ async def replay_debounced(
         now_ms=lambda: now_ms,
     )
     for offers in visits:
-        raises = Raises()
         tasks = [(job_id, NewTask(target(page), priority=of)) for page, of in offers]
         async with connection.transaction():
-            await engine.store.tasks._insert(connection, tasks, raises, notify=False)
-        propagator.add(raises)
+            inserted = await engine.store.tasks._insert(connection, tasks, notify=False)
+        propagator.add(inserted.raises)
         await propagator.run_once()
         now_ms += PAGE_MS
     propagator.hurry()

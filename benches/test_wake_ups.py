@@ -22,6 +22,8 @@ from pacewheel.services.waker import Waker
 
 runtime_module = importlib.import_module("pacewheel.runtime")
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 200
 SCHEDULED = 5000
 DOMAINS = 50

@@ -12,6 +12,8 @@ import pytest
 from pacewheel import embedded
 from pacewheel.store.pool import WorkPool
 
+pytestmark = pytest.mark.slow
+
 LENDINGS = 8_000
 STATEMENTS = 4_000
 AT_ONCE = 8
