@@ -5,11 +5,10 @@
 set -u
 cd "$(dirname "$0")/../.."
 place=build/pgbouncer
-program=$place/root/usr/sbin/pgbouncer
+program=$place/pgbouncer
 
 runs() {
-  libraries=$(echo "$place"/root/usr/lib/*-linux-gnu*):$(echo "$place"/root/lib/*-linux-gnu*)
-  LD_LIBRARY_PATH=$libraries "$program" --version > "$place/log" 2>&1
+  LD_LIBRARY_PATH=$place/lib "$program" --version > "$place/log" 2>&1
 }
 
 fetch() {
@@ -27,9 +26,8 @@ give_up() {
   exit 0
 }
 
-PATH=$PATH:/usr/sbin
 command -v pgbouncer > /dev/null && exit 0
-mkdir -p "$place/packages"
+mkdir -p "$place/packages" "$place/lib"
 rm -f "$place/reason"
 [ -x "$program" ] && runs && exit 0
 echo 'no apt-get or no dpkg' > "$place/log"
@@ -38,6 +36,9 @@ command -v apt-get > /dev/null && command -v dpkg > /dev/null || give_up 'this i
 fetch || { [ "$(id -u)" = 0 ] && apt-get -qq update > "$place/log" 2>&1 && fetch; } ||
   give_up 'apt-get could not download it'
 for package in "$place"/packages/*.deb; do
-  dpkg -x "$package" "$place/root" 2> "$place/log" || give_up "dpkg could not unpack $package"
+  dpkg -x "$package" "$place/unpacked" 2> "$place/log" || give_up "dpkg could not unpack $package"
 done
+# Wherever a package puts them: the program here, its libraries beside it, links followed.
+find "$place/unpacked" -name pgbouncer -type f -perm -u+x -exec cp {} "$program" \;
+find "$place/unpacked" -name 'lib*.so*' -exec cp -L {} "$place/lib" \;
 runs || give_up 'the package does not run here'
