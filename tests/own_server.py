@@ -13,6 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,14 @@ class OwnServer:
             except subprocess.TimeoutExpired:
                 self.kill()
         shutil.rmtree(self._folder)
+
+
+@contextlib.contextmanager
+def running(**settings: str) -> Iterator[OwnServer]:
+    """Yield a server with these settings that runs; it is gone afterwards."""
+    own = OwnServer(**settings)
+    try:
+        own.start()
+        yield own
+    finally:
+        own.close()

@@ -16,7 +16,7 @@ from pacewheel.metrics import Metrics
 from pacewheel.store import Store, migrate, shares
 from pacewheel.store.pool import WorkPool
 from tests.conftest import execute, fetch, until
-from tests.own_server import OwnServer
+from tests.own_server import OwnServer, running
 
 # 40 connections, less 3 for superusers and 20 for administration: 17, of which each share leaves 4.
 MAX_CONNECTIONS = 40
@@ -26,12 +26,8 @@ ROOM = 17
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     """A server with few connections."""
-    own = OwnServer(max_connections=str(MAX_CONNECTIONS), superuser_reserved_connections="3")
-    try:
-        own.start()
+    with running(max_connections=str(MAX_CONNECTIONS), superuser_reserved_connections="3") as own:
         yield own
-    finally:
-        own.close()
 
 
 @pytest.fixture

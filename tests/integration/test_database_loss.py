@@ -13,7 +13,7 @@ from pacewheel import Config, Engine, Job, JobState, NewTask, Task
 from pacewheel.errors import StoreUnavailable
 from pacewheel.store import migrate
 from tests.conftest import execute, fetch, until
-from tests.own_server import OwnServer
+from tests.own_server import OwnServer, running
 
 DOMAINS = 3
 TASKS_A_JOB = 200
@@ -116,12 +116,8 @@ async def test_connections_that_are_cut_again_and_again_lose_nothing(dsn: str) -
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     """A server of this module's own."""
-    own = OwnServer()
-    try:
-        own.start()
+    with running() as own:
         yield own
-    finally:
-        own.close()
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from pacewheel.errors import StoreError, StoreUnavailable
 from pacewheel.store import migrate
 from pacewheel.store.pool import CONNECT_TIMEOUT_S, WorkPool
 from tests.conftest import execute, fetch
-from tests.own_server import PASSWORD, OwnServer, free_port
+from tests.own_server import PASSWORD, OwnServer, free_port, running
 
 EXIT_STORE = 3
 
@@ -54,12 +54,8 @@ def success(process: subprocess.Popen[str], timeout_s: float = 30.0) -> str:
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     """A server with passwords, on TCP."""
-    own = OwnServer(max_connections="12", superuser_reserved_connections="3")
-    try:
-        own.start()
+    with running(max_connections="12", superuser_reserved_connections="3") as own:
         yield own
-    finally:
-        own.close()
 
 
 @pytest.mark.parametrize(

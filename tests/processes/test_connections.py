@@ -13,7 +13,7 @@ import pytest
 
 from pacewheel.store import migrate
 from tests.conftest import execute, fetch, until
-from tests.own_server import PASSWORD, OwnServer
+from tests.own_server import PASSWORD, OwnServer, running
 from tests.processes.fleet import Fleet, count, create_jobs, send, wait_for_exit
 
 MAX_CONNECTIONS = 40
@@ -26,12 +26,8 @@ DOMAINS = 6
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     """A server with few connections."""
-    own = OwnServer(max_connections=str(MAX_CONNECTIONS), superuser_reserved_connections="3")
-    try:
-        own.start()
+    with running(max_connections=str(MAX_CONNECTIONS), superuser_reserved_connections="3") as own:
         yield own
-    finally:
-        own.close()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from pacewheel.store import migrate
 from tests.conftest import FAST, execute, fetch, until
-from tests.own_server import OwnServer
+from tests.own_server import OwnServer, running
 from tests.processes.conftest import CRASH_WORDS
 from tests.processes.fleet import Fleet, Run, count, create_jobs, send, wait_for_exit
 
@@ -27,12 +27,8 @@ RELOAD = "SELECT pg_reload_conf()"
 @pytest.fixture(scope="module")
 def server() -> Iterator[OwnServer]:
     """A server of this module's own."""
-    own = OwnServer()
-    try:
-        own.start()
+    with running() as own:
         yield own
-    finally:
-        own.close()
 
 
 @pytest.fixture
