@@ -20,6 +20,7 @@ URLSET = b"""<?xml version="1.0" encoding="UTF-8"?>
   <url><loc><![CDATA[https://example.com/b]]></loc><priority>high</priority></url>
   <url><lastmod>2026</lastmod></url>
 </urlset>"""
+PACKED = gzip.compress(URLSET)
 
 
 def test_a_urlset_gives_locations_with_lastmod_and_priority() -> None:
@@ -78,8 +79,8 @@ def test_utf_16_is_read() -> None:
         (b"Not found", "unknown", 0, "neither XML"),
         (URLSET[:-30], "urlset", 2, "not well-formed"),
         (URLSET.replace(b"</priority>", b"</oops>", 1), "urlset", 0, "not well-formed"),
-        (gzip.compress(URLSET)[:-20], "urlset", 1, "ends early"),
-        (gzip.compress(URLSET)[:40] + b"\xff" * 50, "urlset", 0, "broken"),
+        pytest.param(PACKED[:-20], "urlset", 1, "ends early", id="cut short"),
+        pytest.param(PACKED[:40] + b"\xff" * 50, "urlset", 0, "broken", id="damaged"),
         (b"<urlset>" + b"<url>" * 100, "urlset", 0, "too deeply"),
         (
             b'<!DOCTYPE u [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc>',
