@@ -27,6 +27,7 @@ from pacewheel.model import (
 )
 from pacewheel.outcomes import FailedTask
 from pacewheel.pacing import Breaker
+from pacewheel.recurrence import ScheduleInfo
 
 if TYPE_CHECKING:
     from pacewheel.engine import Engine
@@ -46,6 +47,7 @@ __all__ = [
     "Outcome",
     "OutcomeKind",
     "PacewheelError",
+    "ScheduleInfo",
     "StuckJob",
     "Task",
     "TaskInfo",

@@ -98,6 +98,24 @@ async def change_what_runs(engine: Engine, seen: list[str]) -> None:
     await until(is_final)
 
 
+async def use_schedules(engine: Engine, seen: list[str]) -> None:
+    """Create, list, pause, resume, fire and remove a schedule, after its hint has fired it."""
+    tasks = [NewTask("recurring")]
+    made = await engine.schedules.create(
+        "often", domain="d.example", handler="story", tasks=tasks, every_s=1, expiring_first=True
+    )
+    await until(lambda: 2 <= seen.count("recurring"))
+    assert await engine.schedules.pause(made.name)
+
+    async def is_final() -> bool:
+        return (await engine.schedules.get(made.name)).live_job_id is None
+
+    await until(is_final)
+    await engine.schedules.fire(made.name)
+    assert await engine.schedules.resume(made.name)
+    await engine.schedules.remove(made.name)
+
+
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     """Have a live task in a cancelled job, a wrong counter and a stranded task, and reconcile them."""
     await execute(
@@ -168,6 +186,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
+        await use_schedules(engine, seen)
         await reconcile_damage(engine, empty_dsn, held.id)
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [

@@ -7,16 +7,19 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "depth": int,           links (or index levels) from the start
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
-     "source": str,          start, robots, guess, sitemap, redirect, or a link's position
+     "source": str,          start, robots, guess, sitemap, expiring, redirect, or a link's position
      "start": true}          on a start URL and what it redirects to
 
 Priorities (design section 6): start pages 1.0, the header's links of a start page 1.0, its
-footer's 0.99, other links 0.9 of the page they stand on, sitemap entries as given there.
+footer's 0.99, other links 0.9 of the page they stand on, sitemap entries as given there. Pages that
+a schedule's job before has left (`EXPIRING_DOCUMENT`): 1.0 for the one whose cached copy expires
+first, falling to 0.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +36,9 @@ if TYPE_CHECKING:
     from pacewheel.crawl.robots import RobotsRules
     from pacewheel.crawl.sitemap import SitemapEntry
     from pacewheel.crawl.urls import Url
+
+EXPIRING_DOCUMENT = "expiring"
+"""Name of the job's document that lists [target, depth, priority] of pages, as JSON, if there is one."""
 
 START_PRIORITY = 1.0
 HEADER_PRIORITY = 1.0
@@ -78,6 +84,15 @@ class Discovery:
             url = self._parsed(entry.loc, base)
             if url is not None:
                 self.add_page(url, entry.priority, 0, "sitemap")
+
+    async def add_expiring(self, document: str | None, base: str) -> None:
+        """Add the pages that the job before has left, if it has."""
+        for number, (target, depth, priority) in enumerate(json.loads(document or "[]"), 1):
+            if number % _SLICE == 0:
+                await asyncio.sleep(0)
+            url = self._parsed(target, base)
+            if url is not None:
+                self.add_page(url, priority, depth, "expiring")
 
     def add_page(self, url: Url, priority: float, depth: int, source: str) -> None:
         """Add one page, unless a filter keeps it out."""

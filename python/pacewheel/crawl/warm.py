@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pacewheel.crawl import cache_verdict, links, robots, sitemap, urls
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.discovery import (
+    EXPIRING_DOCUMENT,
     START_PRIORITY,
     Discovery,
     initial_tasks,
@@ -124,6 +125,8 @@ class WarmHandler:
                 discovery.add_sitemap(loc, visit.url.href, 0, "robots")
             if not discovery.tasks:
                 discovery.add_sitemap("/sitemap.xml", visit.url.href, 0, "guess")
+        # After the sitemaps: a limit of the job's tasks must not leave those out.
+        await discovery.add_expiring(await visit.task.document(EXPIRING_DOCUMENT), visit.url.href)
         return Outcome.completed(
             **_record(visit, answer, robots=verdict, left_out=dict(discovery.left_out)),
             discovered=tasks + discovery.tasks,

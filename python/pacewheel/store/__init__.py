@@ -20,6 +20,7 @@ from pacewheel.store.migrate import migrate, pending
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
+from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
 
@@ -58,6 +59,7 @@ class Store:
         self.explanations = PostgresExplanations(pool, queries, self.jobs)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
+        self.schedules = PostgresSchedules(pool, queries, self.tasks, self.hinter)
         share = ConnectionShare(
             pool,
             where=safe_dsn(dsn),
