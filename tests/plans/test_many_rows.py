@@ -1,0 +1,59 @@
+"""Statements over many domains or jobs touch each row a few times, not once for each of the others."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import execute
+from tests.plans.explain import explainer
+
+DOMAINS = 200
+DUE_A_DOMAIN = 5
+FINAL_JOBS = 5_000
+# A statement reads a temporary result once to lock, once to write, once to count, once to answer.
+READS_OF_A_ROW_MAX = 10
+
+MANY = (
+    f"INSERT INTO pacewheel.domains (name) SELECT 'd' || n FROM generate_series(1, {DOMAINS}) AS n",
+    (
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, waiting, total)"
+        f" SELECT id, 'h', 8, {DUE_A_DOMAIN}, {DUE_A_DOMAIN} FROM pacewheel.domains"
+    ),
+    (
+        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at,"
+        " waiting_reason, target)"
+        " SELECT j.domain_id, n, j.id, 0, now(), 1, now() - interval '1 s', 1, 't' || n"
+        f" FROM pacewheel.jobs j CROSS JOIN generate_series(1, {DUE_A_DOMAIN}) AS n"
+    ),
+)
+MANY_JOBS = (
+    f"INSERT INTO pacewheel.domains (name) SELECT 'd' || n FROM generate_series(1, {DOMAINS}) AS n",
+    (
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, status, finished_at)"
+        f" SELECT 1 + n % {DOMAINS}, 'h', 8, 3, now() FROM generate_series(1, {FINAL_JOBS}) AS n"
+    ),
+)
+
+
+async def test_a_wake_of_many_domains_reads_what_it_woke_a_few_times(dsn: str) -> None:
+    """The answer of each domain is counted in one pass over all that were woken."""
+    async with explainer(dsn) as explain:
+        await explain.warm("wake_tasks")
+        await execute(dsn, *MANY)
+        domain_ids = list(range(1, DOMAINS + 1))
+        plan = await explain.plan("wake_tasks", lambda: explain.tasks.wake_tasks(domain_ids, 10))
+    woken = DOMAINS * DUE_A_DOMAIN
+    assert woken < plan.rows_read_of_ctes() <= READS_OF_A_ROW_MAX * woken, str(plan)
+
+
+@pytest.mark.parametrize("afterwards", [(), ("ANALYZE",)], ids=["no statistics", "statistics"])
+async def test_a_job_is_read_by_its_id_however_many_there_were(
+    dsn: str, afterwards: tuple[str, ...]
+) -> None:
+    """The oldest of all, which a scan of the newest would meet last."""
+    async with explainer(dsn) as explain:
+        await explain.warm("list_jobs")
+        await execute(dsn, *MANY_JOBS, *afterwards)
+        plan = await explain.plan("list_jobs", lambda: explain.jobs.get_job(1))
+    assert 0 < plan.rows_read_of("jobs") <= READS_OF_A_ROW_MAX, str(plan)
+    assert 0 < plan.rows_read_of("domains") <= READS_OF_A_ROW_MAX, str(plan)
