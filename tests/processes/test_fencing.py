@@ -255,3 +255,24 @@ async def test_a_settle_under_way_keeps_the_next_owner_out_until_its_commit(
     await connection.close()
     assert 1 == len(await lease(store, second))
     assert TaskState.PENDING == await count(dsn, "SELECT max(status) FROM pacewheel.tasks")
+
+
+async def test_a_release_waits_for_no_settle_and_for_no_job_in_the_making(
+    store: Store, dsn: str
+) -> None:
+    """Both keep the domain's row for as long as their transaction takes; then the next owner comes."""
+    first = await register(store, LEASE_MS)
+    (domain,) = await lease(store, first)
+    second = await register(store, LEASE_MS)
+    connection = await asyncpg.connect(dsn)
+    async with connection.transaction():
+        # The settle's fence is the same lock as that of a new job's foreign key.
+        await connection.execute(
+            "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency) VALUES ($1, 'work', 1)",
+            domain.id,
+        )
+        await store.leases.release_domains(first, [domain.id], [domain.epoch], [0.0])
+        assert 1 == await count(dsn, "SELECT count(*) FROM pacewheel.domains WHERE owner IS NULL")
+        assert [] == await lease(store, second)
+    await connection.close()
+    assert 1 == len(await lease(store, second))
