@@ -15,15 +15,6 @@ from tests.conftest import execute, fetch, until
 
 
 @pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    """An engine that is connected and runs nothing."""
-    engine = Engine(dsn)
-    await engine.connect()
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
 async def job(engine: Engine) -> Job:
     """A job without tasks."""
     return await engine.create_job(domain="a.example", handler="note", max_tasks=3)

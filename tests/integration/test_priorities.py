@@ -13,7 +13,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.engine import Job
 from pacewheel.errors import DataRefused, JobFinal
-from tests.conftest import FAST, execute, fetch, until
+from tests.conftest import FAST, execute, fetch, until, waits_for_a_lock
 
 SLOW = Config(**FAST, warm_raise_s=3600.0, cold_raise_s=3600.0)
 
@@ -78,16 +78,6 @@ async def locked_job(dsn: str, job_id: int) -> AsyncIterator[None]:
     finally:
         await transaction.rollback()
         await connection.close()
-
-
-async def waits_for_a_lock(dsn: str) -> bool:
-    """Tell whether a statement in this database waits for a lock."""
-    waiting = await fetch(
-        dsn,
-        "SELECT FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()",
-    )
-    return bool(waiting)
 
 
 async def started(engine: Engine) -> None:
