@@ -7,7 +7,7 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "depth": int,           links (or index levels) from the start
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
-     "source": str,          start, robots, guess, sitemap, redirect, or a link's position
+     "source": str,          start, robots, guess, sitemap, redirect, refresh, or a link's position
      "start": true}          on a start URL and what it redirects to
 
 Priorities (design section 6): start pages 1.0, the header's links of a start page 1.0, its
@@ -69,6 +69,10 @@ class Discovery:
             elif is_start_page and link.region == "footer":
                 priority = FOOTER_PRIORITY
             self.add_page(link.url, priority, depth + 1, link.position)
+
+    def add_refresh(self, url: Url, depth: int) -> None:
+        """Add the page that a meta refresh on a page at `depth` leads to, as one of its links."""
+        self.add_page(url, self._task.priority * LINK_FACTOR, depth + 1, "refresh")
 
     async def add_entries(self, entries: Iterable[SitemapEntry], base: str) -> None:
         """Add the pages of a sitemap that was read from `base`."""

@@ -33,7 +33,7 @@ from pacewheel.crawl.discovery import (
 )
 from pacewheel.crawl.options import WarmOptions, read, validate_options
 from pacewheel.crawl.retry_after import retry_after_s
-from pacewheel.crawl.robots import RobotsRules, RulesCache
+from pacewheel.crawl.robots import RobotsRules, RulesCache, product_token
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
@@ -182,20 +182,24 @@ class WarmHandler:
         if not answer.body:
             return Outcome.completed(**_record(visit, answer))
         text = links.decode(answer.body, answer.headers.get("Content-Type", ""))
-        page = links.extract(text, visit.url)
-        for directives in answer.headers.getall("X-Robots-Tag", ()):
-            links.apply_robots_directives(directives, page)
+        page = links.extract(text, visit.url, agent=product_token(visit.options.user_agent))
+        for value in answer.headers.getall("X-Robots-Tag", ()):
+            page.directives.read_header(value)
         discovery = Discovery(visit.task, visit.options, rules)
         if page.nofollow:
             discovery.left_out["nofollow"] += len(page.links)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
+        if page.refresh is not None:
+            discovery.add_refresh(page.refresh, visit.depth)
         record = _record(
             visit,
             answer,
             links=len(page.links),
             left_out=dict(discovery.left_out),
             noindex=page.noindex,
+            canonical=_other_page(page.canonical, visit.url),
+            refresh=_other_page(page.refresh, visit.url),
             cut=page.cut,
         )
         return Outcome.completed(**record, discovered=discovery.tasks)
@@ -319,6 +323,10 @@ def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
             **kept,
         },
     }
+
+
+def _other_page(url: Url | None, own: Url) -> str | None:
+    return None if url is None or url.key == own.key else url.href
 
 
 def _is_success(status: int, _headers: Headers) -> bool:
