@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.cli import options
+from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_reconcile(subparsers)
     _add_why(subparsers)
     _add_migrate(subparsers)
+    _add_filters(subparsers)
 
 
 def _add(
@@ -171,6 +173,18 @@ def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     )
     parser.add_argument("--status", action="store_true", help="only say what is missing")
     options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_filters(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    groups: dict[str, _SubParsersAction[ArgumentParser]] = {}
+    for each in FILTERS:
+        if each.group not in groups:
+            words = f"filters of standard input for {each.group}"
+            group = subparsers.add_parser(each.group, help=words, allow_abbrev=False)
+            groups[each.group] = group.add_subparsers(metavar="ACTION", required=True)
+        more = f"One JSON object a line on standard input, one on standard output: {each.members}"
+        parser = _add(groups[each.group], each.name, "filters:run", each.title, more)
+        parser.set_defaults(filter=each)
 
 
 def _add_warm_options(parser: ArgumentParser) -> None:
