@@ -69,6 +69,24 @@ FILTERS = (
         # A file of the greatest length, 50 MiB, in base64.
         max_line_bytes=72 * MIB,
     ),
+    Filter(
+        "url",
+        "normalize",
+        "url:normalize",
+        "resolve a URL as browsers do and give its canonical key",
+        '{"url", "base": str|null, "drop_tracking": bool, "sort_query": bool} -> {"href", "key"}; '
+        "the last two, false unless given, fold the key further",
+        max_line_bytes=4 * MIB,
+    ),
+    Filter(
+        "links",
+        "extract",
+        "links:extract",
+        "say where a page leads and what it says of itself",
+        '{"url", "html"} -> {"links": [{"href", "position": "header"|"nav"|"main"|"body"|"footer", '
+        '"rel": str|null}], "canonical": str|null, "noindex", "nofollow"}, and "cut", the reason, '
+        "if the page is too large to be looked at whole",
+    ),
 )
 
 
@@ -124,6 +142,14 @@ def whole_or_none(row: Mapping[str, Any], name: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _wrong(row, name, "a whole number from 0, or null")
     return value
+
+
+def flag(row: Mapping[str, Any], name: str) -> bool:
+    """Return the truth value `name` of a line, False if missing or null. Raises LineRefused."""
+    value = row.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _wrong(row, name, "true or false")
+    return bool(value)
 
 
 def octets(row: Mapping[str, Any], name: str) -> bytes:
