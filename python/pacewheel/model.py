@@ -323,8 +323,9 @@ class JobSummary:
     """The last attempts of a job's tasks of one kind, summed up.
 
     `requests` counts every attempt of every kind. `statuses`, `errors` and `cache` map a word to a
-    count; times are milliseconds, `first_at` and `last_at` are the ends of the first and the last
-    attempt.
+    count; `left_out` maps the reason to how often a URL was found and made no task, in whatever it
+    was found. Times are milliseconds, `first_at` and `last_at` are the ends of the first and the
+    last attempt.
     """
 
     requests: int
@@ -336,6 +337,7 @@ class JobSummary:
     statuses: dict[str, int]
     errors: dict[str, int]
     cache: dict[str, int]
+    left_out: dict[str, int]
     first_at: datetime | None
     last_at: datetime | None
 

@@ -150,6 +150,7 @@ def _details(result: SiteResult) -> list[str]:
         ("status", summary.statuses),
         ("cache", summary.cache),
         ("not fetched", summary.errors),
+        ("left out", summary.left_out),
     )
     groups = [f"{title} {_counts(words)}" for title, words in counted if words]
     found = [" | ".join(groups)] if groups else []
@@ -198,6 +199,7 @@ def _site_json(result: SiteResult) -> dict[str, Any]:
         "errors": summary.errors,
         "statuses": summary.statuses,
         "cache": summary.cache,
+        "left_out": summary.left_out,
         "bytes": summary.bytes,
         "p50_ms": round(summary.p50_ms, 1),
         "p95_ms": round(summary.p95_ms, 1),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from pacewheel.crawl.links import Link
     from pacewheel.crawl.options import WarmOptions
+    from pacewheel.crawl.query_counts import QueryCounts
     from pacewheel.crawl.robots import RobotsRules
     from pacewheel.crawl.sitemap import SitemapEntry
     from pacewheel.crawl.urls import Url
@@ -53,7 +54,13 @@ class Discovery:
         self._task = task
         self._options = options
         self._rules = rules
-        self._keys: set[str] = set()
+        # A page that leads to itself leads nowhere.
+        self._keys = {options.folded(urls.key(task.target))}
+        self._queries: QueryCounts | None = None
+
+    def count_queries(self, counts: QueryCounts) -> None:
+        """Keep out what comes from now on of paths that have had their number of queries."""
+        self._queries = counts
 
     async def add_links(self, links: Iterable[Link], depth: int, *, is_start_page: bool) -> None:
         """Add the links of a page at `depth`."""
@@ -86,11 +93,16 @@ class Discovery:
     def add_page(self, url: Url, priority: float, depth: int, source: str) -> None:
         """Add one page, unless a filter keeps it out."""
         reason = self._reason_against(url)
+        key = self._options.folded(url.key)
+        if reason is None and key not in self._keys:
+            self._keys.add(key)
+            if self._queries is not None and not self._queries.takes(key):
+                reason = "trap_queries"
+            else:
+                task = page_task(url, key, priority, depth, source, found_by=self._task.id)
+                self.tasks.append(task)
         if reason is not None:
             self.left_out[reason] += 1
-        elif (key := url.key) not in self._keys:
-            self._keys.add(key)
-            self.tasks.append(page_task(url, priority, depth, source, found_by=self._task.id))
 
     def add_sitemap(self, loc: str, base: str, depth: int, source: str) -> None:
         """Add one sitemap file of the site."""
@@ -162,28 +174,30 @@ def initial_tasks(start_urls: Iterable[str], options: dict[str, Any]) -> list[Ne
 
 
 def page_task(
-    url: Url, priority: float, depth: int, source: str, *, found_by: int | None
+    url: Url, key: str, priority: float, depth: int, source: str, *, found_by: int | None
 ) -> NewTask:
-    """Return the task that fetches the page `url` (requested as found, unique by its key)."""
+    """Return the task that fetches the page `url` (requested as found, unique by `key`)."""
     payload: dict[str, Any] = {"kind": "page", "depth": depth, "source": source}
     if found_by is not None:
         payload["from"] = found_by
     if source == "start":
         payload["start"] = True
-    return NewTask(url.href.partition("#")[0], key=url.key, priority=priority, payload=payload)
+    return NewTask(url.href.partition("#")[0], key=key, priority=priority, payload=payload)
 
 
-def redirect_task(task: Task, url: Url, via: list[str]) -> NewTask:
+def redirect_task(task: Task, options: WarmOptions, url: Url, via: list[str]) -> NewTask:
     """Return the task for the next hop of `task`; `via` are the keys so far, its own included.
 
     A hop of a robots or sitemap request keeps its kind, and counts its hops in the key: were it
     merged with an earlier request to the same URL, the chain would end without anybody noticing.
+    So does the hop of a page to what the job takes for the same page, say without its tracking
+    parameters.
     """
     payload = {**(task.payload or {}), "via": via, "from": task.id}
     kind = payload.get("kind", "page")
+    key = options.folded(url.key)
     if kind == "page":
         payload["source"] = "redirect"
-        key = url.key
-    else:
+    if kind != "page" or key in map(options.folded, via):
         key = f"{kind} {len(via)} {url.key}"
     return NewTask(url.href.partition("#")[0], key=key, priority=task.priority, payload=payload)

@@ -6,7 +6,8 @@ what a task discovers is returned in its outcome and committed with it. Nothing 
 fetched before its robots.txt has been answered, and every page is checked against it when
 discovered and again when fetched.
 
-The handler keeps no state but the cache of parsed robots rules, which fills itself.
+The handler keeps no state but the cache of parsed robots rules, which fills itself, and the counts
+of queries of each path, which a document of the job brings back.
 
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
@@ -32,6 +33,7 @@ from pacewheel.crawl.discovery import (
     redirect_task,
 )
 from pacewheel.crawl.options import WarmOptions, read, validate_options
+from pacewheel.crawl.query_counts import QUERIES_DOCUMENT, QueryCountsCache
 from pacewheel.crawl.retry_after import retry_after_s
 from pacewheel.crawl.robots import RobotsRules, RulesCache, product_token
 from pacewheel.errors import TargetRefused
@@ -74,6 +76,7 @@ class WarmHandler:
         """Fetch through `client`, which the caller opens and closes."""
         self._client = client
         self._rules = RulesCache()
+        self._queries = QueryCountsCache()
         self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
             "robots": self._robots,
             "sitemap": self._sitemap,
@@ -186,6 +189,9 @@ class WarmHandler:
         for value in answer.headers.getall("X-Robots-Tag", ()):
             page.directives.read_header(value)
         discovery = Discovery(visit.task, visit.options, rules)
+        counts = await self._queries.counts(visit.task, visit.options.max_queries)
+        if counts is not None:
+            discovery.count_queries(counts)
         if page.nofollow:
             discovery.left_out["nofollow"] += len(page.links)
         else:
@@ -202,7 +208,9 @@ class WarmHandler:
             refresh=_other_page(page.refresh, visit.url),
             cut=page.cut,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        noted = None if counts is None else counts.as_document()
+        documents = {} if noted is None else {QUERIES_DOCUMENT: noted}
+        return Outcome.completed(**record, discovered=discovery.tasks, documents=documents)
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
@@ -248,7 +256,8 @@ def _start_tasks(visit: _Visit) -> list[NewTask]:
     for start in visit.options.start:
         url = urls.parse(start)
         if urls.same_site(url, visit.task.domain):
-            tasks.append(page_task(url, START_PRIORITY, 0, "start", found_by=None))
+            key = visit.options.folded(url.key)
+            tasks.append(page_task(url, key, START_PRIORITY, 0, "start", found_by=None))
     return tasks
 
 
@@ -267,7 +276,8 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
         return Outcome.completed(**record)
     if target.key in via or len(via) > MAX_REDIRECTS:
         return Outcome.failed("redirect_loop", **record)
-    return Outcome.completed(**record, discovered=[redirect_task(visit.task, target, via)])
+    hop = redirect_task(visit.task, visit.options, target, via)
+    return Outcome.completed(**record, discovered=[hop])
 
 
 def _after_status(visit: _Visit, answer: Response) -> Outcome:
