@@ -60,6 +60,14 @@ class Filter:
 
 FILTERS = (
     Filter(
+        "robots",
+        "check",
+        "robots:check",
+        "say whether robots.txt lets a crawler fetch a URL",
+        '{"robots": str|null, "robots_base64": str|null, "user_agent" (the product token), "url"} '
+        '-> {"allowed", "line": int|null (the deciding rule), "crawl_delay": float|null}',
+    ),
+    Filter(
         "sitemap",
         "parse",
         "sitemap:parse",

@@ -8,6 +8,7 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
      "source": str,          start, robots, guess, sitemap, redirect, refresh, or a link's position
+     "since": int,           which robots.txt this one replaces, by the time it was fetched
      "start": true}          on a start URL and what it redirects to
 
 Priorities (design section 6): start pages 1.0, the header's links of a start page 1.0, its
@@ -17,6 +18,7 @@ footer's 0.99, other links 0.9 of the page they stand on, sitemap entries as giv
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -35,13 +37,16 @@ if TYPE_CHECKING:
     from pacewheel.crawl.sitemap import SitemapEntry
     from pacewheel.crawl.urls import Url
 
+ROBOTS_PRIORITY = 2.0
+"""Of a robots.txt that has to be fetched again: nothing of its job goes before it."""
+
 START_PRIORITY = 1.0
 HEADER_PRIORITY = 1.0
 FOOTER_PRIORITY = 0.99
 LINK_FACTOR = 0.9
 
-_SLICE = 200
-"""URLs looked at before other work of the loop gets its turn (about 2 ms)."""
+_TURN_S = 0.002
+"""How long URLs are looked at before other work of the loop gets its turn."""
 
 
 class Discovery:
@@ -51,6 +56,8 @@ class Discovery:
         """Filter for `task`'s site by the job's `options` and the site's `rules`."""
         self.tasks: list[NewTask] = []
         self.left_out: Counter[str] = Counter()
+        self.robots_lines: Counter[int] = Counter()
+        """How many pages each line of robots.txt has kept out."""
         self._task = task
         self._options = options
         self._rules = rules
@@ -64,9 +71,9 @@ class Discovery:
 
     async def add_links(self, links: Iterable[Link], depth: int, *, is_start_page: bool) -> None:
         """Add the links of a page at `depth`."""
-        for number, link in enumerate(links, 1):
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
+        turn = _Turn()
+        for link in links:
+            await turn.give_way()
             if link.is_nofollow:
                 self.left_out["nofollow"] += 1
                 continue
@@ -83,9 +90,9 @@ class Discovery:
 
     async def add_entries(self, entries: Iterable[SitemapEntry], base: str) -> None:
         """Add the pages of a sitemap that was read from `base`."""
-        for number, entry in enumerate(entries, 1):
-            if number % _SLICE == 0:
-                await asyncio.sleep(0)
+        turn = _Turn()
+        for entry in entries:
+            await turn.give_way()
             url = self._parsed(entry.loc, base)
             if url is not None:
                 self.add_page(url, entry.priority, 0, "sitemap")
@@ -135,7 +142,9 @@ class Discovery:
             return f"trap_{trap}"
         if not self._options.selects(url):
             return "pattern"
-        if not self._rules.allowed(url.href, self._options.user_agent):
+        rule = self._rules.decide(url.target)
+        if rule is not None and not rule.is_allow:
+            self.robots_lines[rule.line] += 1
             return "robots"
         return None
 
@@ -145,6 +154,19 @@ class Discovery:
         except TargetRefused:
             self.left_out["unusable"] += 1
             return None
+
+
+class _Turn:
+    """Shares the loop by time, not by number: a hostile robots.txt makes a URL cost milliseconds."""
+
+    def __init__(self) -> None:
+        self._ends_s = time.perf_counter() + _TURN_S
+
+    async def give_way(self) -> None:
+        """Let others run when the turn is over."""
+        if time.perf_counter() >= self._ends_s:
+            await asyncio.sleep(0)
+            self._ends_s = time.perf_counter() + _TURN_S
 
 
 def initial_tasks(start_urls: Iterable[str], options: dict[str, Any]) -> list[NewTask]:
@@ -173,6 +195,17 @@ def initial_tasks(start_urls: Iterable[str], options: dict[str, Any]) -> list[Ne
     ]
 
 
+def refetch_task(options: WarmOptions, fetched_at_s: int) -> NewTask:
+    """Return the task that replaces the robots.txt fetched at `fetched_at_s`, whoever asks for it."""
+    robots = urls.parse("/robots.txt", options.start[0])
+    return NewTask(
+        robots.href,
+        key=f"robots since {fetched_at_s} {robots.key}",
+        priority=ROBOTS_PRIORITY,
+        payload={"kind": "robots", "depth": 0, "source": "expired", "since": fetched_at_s},
+    )
+
+
 def page_task(
     url: Url, key: str, priority: float, depth: int, source: str, *, found_by: int | None
 ) -> NewTask:
@@ -199,5 +232,6 @@ def redirect_task(task: Task, options: WarmOptions, url: Url, via: list[str]) ->
     if kind == "page":
         payload["source"] = "redirect"
     if kind != "page" or key in map(options.folded, via):
-        key = f"{kind} {len(via)} {url.key}"
+        since = f" since {payload['since']}" if "since" in payload else ""
+        key = f"{kind}{since} {len(via)} {url.key}"
     return NewTask(url.href.partition("#")[0], key=key, priority=task.priority, payload=payload)

@@ -4,7 +4,9 @@ Owns what a task of a warm job does with its answer. Robots.txt, each sitemap fi
 hop and each page are tasks of the job, so every request takes its own slot of the domain's pace;
 what a task discovers is returned in its outcome and committed with it. Nothing of a site is
 fetched before its robots.txt has been answered, and every page is checked against it when
-discovered and again when fetched.
+discovered and again when fetched. A robots.txt older than a day is not followed: whoever finds it
+so waits, and a task is discovered that fetches it again. One that is redirected to another host is
+followed there, as a task of this job: the request takes a slot of this domain's pace.
 
 The handler keeps no state but the cache of parsed robots rules, which fills itself, and the counts
 of queries of each path, which a document of the job brings back.
@@ -12,7 +14,8 @@ of queries of each path, which a document of the job brings back.
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
-| 3xx with Location | completed; same site: next hop discovered (at most 5), other site: noted  |
+| 3xx with Location | completed; same site, robots.txt also elsewhere: next hop discovered (at     |
+|                   | most 5); other site: noted                                                |
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
@@ -20,6 +23,7 @@ of queries of each path, which a document of the job brings back.
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +35,18 @@ from pacewheel.crawl.discovery import (
     initial_tasks,
     page_task,
     redirect_task,
+    refetch_task,
 )
 from pacewheel.crawl.options import WarmOptions, read, validate_options
 from pacewheel.crawl.query_counts import QUERIES_DOCUMENT, QueryCountsCache
 from pacewheel.crawl.retry_after import retry_after_s
-from pacewheel.crawl.robots import RobotsRules, RulesCache, product_token
+from pacewheel.crawl.robots import RobotsFile, RobotsRules, RulesCache, product_token
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Awaitable, Callable
 
     from pacewheel.crawl.urls import Url
@@ -48,7 +54,7 @@ if TYPE_CHECKING:
 __all__ = ["BREAKER", "ROBOTS_DOCUMENT", "WarmHandler", "initial_tasks", "validate_options"]
 
 ROBOTS_DOCUMENT = "robots"
-"""Name of the job's document that holds the robots.txt text (empty: everything is allowed)."""
+"""Name of the job's document that holds its `RobotsFile`."""
 
 MAX_REDIRECTS = 5
 
@@ -65,16 +71,20 @@ _ACCEPT_SITEMAP = "application/xml,text/xml,text/plain;q=0.9,*/*;q=0.8"
 _BLOCK_BASE_S = 10.0
 # robots.txt that fails: 2 s, doubled by each attempt, 5 minutes at most.
 _ROBOTS_BASE_S = 2.0
+# How long a task waits for a robots.txt that is being fetched again.
+_REFETCH_S = 10.0
 _BACKOFF_CAP_S = 300.0
 _MAX_TEXT_CHARS = 200
+_MAX_LINES = 20
 
 
 class WarmHandler:
     """`await handler(task)` makes the task's one request and returns its outcome."""
 
-    def __init__(self, client: GuardedClient) -> None:
-        """Fetch through `client`, which the caller opens and closes."""
+    def __init__(self, client: GuardedClient, now_s: Callable[[], float] = time.time) -> None:
+        """Fetch through `client`, which the caller opens and closes; `now_s` is the Unix time."""
         self._client = client
+        self._now_s = now_s
         self._rules = RulesCache()
         self._queries = QueryCountsCache()
         self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
@@ -109,8 +119,7 @@ class WarmHandler:
             outcome = _redirected(visit, answer)
             if outcome.discovered:
                 return outcome
-            # Loops, dead ends and other sites' files leave this site without rules (RFC 9309,
-            # 2.3.1.2).
+            # Loops, dead ends and a sixth redirect leave the site without rules (section 2.3.1.2).
             verdict = "unavailable"
         elif answer.status in _BLOCKING or answer.status >= 500:
             return _after_status(visit, answer)
@@ -118,26 +127,30 @@ class WarmHandler:
             text = robots.decode(answer.body, truncated=answer.truncated)
         else:
             verdict = "unavailable"
-        rules = self._rules.rules(text)
+        rules = self._rules.rules(text, visit.options.user_agent)
         discovery = Discovery(visit.task, visit.options, rules)
-        delay_s = rules.crawl_delay_s(visit.options.user_agent)
+        delay_s = rules.crawl_delay_s
         tasks = _start_tasks(visit)
         if visit.options.sitemap:
+            # Whatever host it came from, the file speaks of the site that was asked first.
+            base = visit.via[0] if visit.via else visit.url.href
             for loc in rules.sitemaps:
-                discovery.add_sitemap(loc, visit.url.href, 0, "robots")
+                discovery.add_sitemap(loc, base, 0, "robots")
             if not discovery.tasks:
-                discovery.add_sitemap("/sitemap.xml", visit.url.href, 0, "guess")
+                discovery.add_sitemap("/sitemap.xml", base, 0, "guess")
+            if rules.sitemaps_left_out:
+                discovery.left_out["too_many_sitemaps"] += rules.sitemaps_left_out
         return Outcome.completed(
             **_record(visit, answer, robots=verdict, left_out=dict(discovery.left_out)),
             discovered=tasks + discovery.tasks,
-            documents={ROBOTS_DOCUMENT: text},
+            documents={ROBOTS_DOCUMENT: RobotsFile(text, int(self._now_s())).as_document()},
             robots_delay_ms=None if delay_s is None else round(delay_s * 1000),
         )
 
     async def _sitemap(self, visit: _Visit) -> Outcome:
-        rules = await self._job_rules(visit)
-        if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
-            return _robots_refusal(rules)
+        rules = await self._permitting_rules(visit)
+        if isinstance(rules, Outcome):
+            return rules
         parser = sitemap.SitemapParser()
         answer = await self._fetch(
             visit,
@@ -172,9 +185,9 @@ class WarmHandler:
         return Outcome.completed(**record, discovered=discovery.tasks)
 
     async def _page(self, visit: _Visit) -> Outcome:
-        rules = await self._job_rules(visit)
-        if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
-            return _robots_refusal(rules)
+        rules = await self._permitting_rules(visit)
+        if isinstance(rules, Outcome):
+            return rules
         answer = await self._fetch(
             visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=visit.wants_links
         )
@@ -203,6 +216,7 @@ class WarmHandler:
             answer,
             links=len(page.links),
             left_out=dict(discovery.left_out),
+            robots_lines=_most(discovery.robots_lines),
             noindex=page.noindex,
             canonical=_other_page(page.canonical, visit.url),
             refresh=_other_page(page.refresh, visit.url),
@@ -217,9 +231,23 @@ class WarmHandler:
             visit.url, depart=visit.task.depart, user_agent=visit.options.user_agent, **how
         )
 
-    async def _job_rules(self, visit: _Visit) -> RobotsRules | None:
-        text = await visit.task.document(ROBOTS_DOCUMENT)
-        return None if text is None else self._rules.rules(text)
+    async def _permitting_rules(self, visit: _Visit) -> RobotsRules | Outcome:
+        """Return the site's rules if they permit the visit, else what becomes of its task."""
+        document = await visit.task.document(ROBOTS_DOCUMENT)
+        if document is None:
+            message = "the job has no robots.txt yet: begin it with initial_tasks()"
+            return Outcome.skipped("robots", detail={"message": message})
+        file = RobotsFile.of_document(document)
+        if file.is_expired(self._now_s()):
+            again = refetch_task(visit.options, file.fetched_at_s)
+            message = "robots.txt is older than a day: waiting until it is fetched again"
+            detail = {"message": message}
+            return Outcome.retry("robots_expired", _REFETCH_S, detail=detail, discovered=[again])
+        rules = self._rules.rules(file.text, visit.options.user_agent)
+        rule = rules.decide(visit.url.target)
+        if rule is not None and not rule.is_allow:
+            return Outcome.skipped("robots", detail={"kind": visit.kind, "line": rule.line})
+        return rules
 
 
 class _Visit:
@@ -271,7 +299,7 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
         return Outcome.failed("refused", **_record(visit, answer, message=str(refused)))
     via = [*visit.via, visit.url.key]
     record = _record(visit, answer, redirect_to=target.href)
-    if not urls.same_site(target, visit.task.domain):
+    if visit.kind != "robots" and not urls.same_site(target, visit.task.domain):
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
     if target.key in via or len(via) > MAX_REDIRECTS:
@@ -311,13 +339,6 @@ def _backoff_s(visit: _Visit, base_s: float) -> float:
     return float(min(base_s * 2**doublings, _BACKOFF_CAP_S))
 
 
-def _robots_refusal(rules: RobotsRules | None) -> Outcome:
-    if rules is None:
-        message = "the job has no robots.txt yet: begin it with initial_tasks()"
-        return Outcome.skipped("robots", detail={"message": message})
-    return Outcome.skipped("robots")
-
-
 def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
     """Return what every outcome with an answer keeps; empty details are left away."""
     kept = {name: value for name, value in detail.items() if value}
@@ -337,6 +358,10 @@ def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
 
 def _other_page(url: Url | None, own: Url) -> str | None:
     return None if url is None or url.key == own.key else url.href
+
+
+def _most(counts: Counter[int]) -> dict[str, int]:
+    return {str(line): number for line, number in counts.most_common(_MAX_LINES)}
 
 
 def _is_success(status: int, _headers: Headers) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from pacewheel.crawl.client import FetchFailed, Response
+from pacewheel.crawl.robots import RobotsFile
 from pacewheel.crawl.transport import Timings
 from pacewheel.crawl.warm import WarmHandler, validate_options
 from pacewheel.errors import LeaseLost
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 HOME = "https://example.com/"
 ALLOW_ALL = ""
+FETCHED_AT_S = 1_800_000_000
 
 
 class ScriptedClient:
@@ -56,7 +58,9 @@ class FakeLease:
 
     async def document(self, _job_id: int, name: str) -> str | None:
         """The job's robots.txt, if it has one."""
-        return self._robots if name == "robots" else None
+        if name != "robots" or self._robots is None:
+            return None
+        return RobotsFile(self._robots, FETCHED_AT_S).as_document()
 
 
 def response(
@@ -80,11 +84,12 @@ async def run(
     options: dict[str, Any] | None = None,
     attempt: int = 1,
     priority: float = 1.0,
+    age_s: int = 0,
     **payload: Any,
 ) -> tuple[Outcome, list[str]]:
     """Run one task; returns its outcome and what was fetched."""
     client = ScriptedClient(answer)
-    handler = WarmHandler(cast("GuardedClient", client))
+    handler = WarmHandler(cast("GuardedClient", client), lambda: FETCHED_AT_S + age_s)
 
     task = Task(
         7, 1, 1, "example.com", "warm", target, priority, attempt, {"kind": kind, **payload},
@@ -100,6 +105,11 @@ def found(outcome: Outcome) -> dict[str, float]:
     return {task.target.removeprefix(HOME): task.priority for task in outcome.discovered}
 
 
+def kept_robots(outcome: Outcome) -> str:
+    """The text of the robots.txt that the outcome leaves to the job."""
+    return RobotsFile.of_document(outcome.documents["robots"]).text
+
+
 async def test_robots_discovers_start_and_sitemaps_and_sets_the_delay() -> None:
     """The text is left as the job's document."""
     text = (
@@ -112,7 +122,7 @@ async def test_robots_discovers_start_and_sitemaps_and_sets_the_delay() -> None:
     assert [HOME + "robots.txt"] == fetched
     assert OutcomeKind.COMPLETED == outcome.kind
     assert {"": 1.0, "a.xml": 1.0} == found(outcome)
-    assert (1500, {"robots": text}) == (outcome.robots_delay_ms, outcome.documents)
+    assert (1500, text) == (outcome.robots_delay_ms, kept_robots(outcome))
     assert outcome.detail is not None
     assert {"other_site": 1, "unusable": 1} == outcome.detail["left_out"]
     assert {"kind": "page", "depth": 0, "source": "start", "start": True} == (
@@ -124,7 +134,7 @@ async def test_a_missing_robots_allows_everything_and_the_usual_sitemap_is_tried
     """4xx: RFC 9309 section 2.3.1.3."""
     outcome, _ = await run(response(404), "robots", HOME + "robots.txt")
     assert {"": 1.0, "sitemap.xml": 1.0} == found(outcome)
-    assert {"robots": ""} == outcome.documents
+    assert "" == kept_robots(outcome)
     assert outcome.robots_delay_ms is None
 
 
@@ -154,37 +164,6 @@ async def test_an_unreachable_robots_blocks_the_domain_and_is_retried(
     assert (2, 2) == (first.retry_in_s, first.block_domain_s)
     assert (8, 8) == (third.retry_in_s, third.block_domain_s)
     assert 300 == late.retry_in_s
-
-
-async def test_a_redirected_robots_is_the_next_hop_as_robots() -> None:
-    """Its key counts the hops, so that no hop is merged with an earlier request."""
-    outcome, _ = await run(
-        response(301, Location="/robots.txt#x"), "robots", "http://example.com/robots.txt"
-    )
-    hop = outcome.discovered[0]
-    assert "https://example.com/robots.txt" != hop.target
-    outcome, _ = await run(
-        response(301, Location="https://example.com/robots.txt"),
-        "robots",
-        "http://example.com/robots.txt",
-    )
-    (hop,) = outcome.discovered
-    assert hop.payload is not None
-    assert ("robots", ["http://example.com/robots.txt"]) == (
-        hop.payload["kind"],
-        hop.payload["via"],
-    )
-    assert "robots 1 https://example.com/robots.txt" == hop.key
-
-
-@pytest.mark.parametrize("location", ["https://www.example.com/robots.txt", "/robots.txt", None])
-async def test_a_robots_redirect_that_leads_nowhere_allows_everything(location: str | None) -> None:
-    """Another site, a loop, or no Location."""
-    headers = {} if location is None else {"Location": location}
-    outcome, _ = await run(response(302, **headers), "robots", HOME + "robots.txt")
-    assert OutcomeKind.COMPLETED == outcome.kind
-    assert "" in found(outcome)
-    assert {"robots": ""} == outcome.documents
 
 
 PAGE = """<header><nav><a href=/h></a></nav></header><main><a href=/m></a><a href=/private></a>
@@ -243,6 +222,8 @@ async def test_what_robots_disallows_is_skipped_without_a_request(
     """Also when the job's robots.txt is not known."""
     outcome, fetched = await run(response(), kind, HOME + "x", robots=robots)
     assert (OutcomeKind.SKIPPED, "robots", []) == (outcome.kind, outcome.error, fetched)
+    assert outcome.detail is not None
+    assert (2 if robots else None) == outcome.detail.get("line")
 
 
 async def test_a_redirect_within_the_site_is_a_task_of_its_own() -> None:
