@@ -213,6 +213,8 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         help="only pages whose path and query match, such as '/blog/*' or 're:^/(en|de)/'; repeatable",
     )
     add("--exclude", metavar="PATTERN", action="append", help="no such pages; repeatable")
+    add("--subdomains", action="store_true", help="pages on hosts below the site's belong to it")
+    add("--www", action="store_true", help="the host is the same with and without www.")
     add(
         "--drop-tracking",
         action="store_true",

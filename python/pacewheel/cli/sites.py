@@ -95,6 +95,8 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "sitemap": not args.no_sitemap,
             "include": args.include or [],
             "exclude": args.exclude or [],
+            "subdomains": args.subdomains,
+            "www": args.www,
             "drop_tracking": args.drop_tracking,
             "sort_query": args.sort_query,
             "max_queries": _max_queries(args.max_queries),

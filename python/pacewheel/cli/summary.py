@@ -32,6 +32,7 @@ CAUSES = {
     "protocol": "what answers is no HTTP; check scheme and port",
     "refused": "it leads to an address that is refused; see --allow-network",
     "robots": "robots.txt disallows it for this user agent",
+    "robots_unknown": "the robots.txt of another of the site's hosts can't be had; try later",
     "timeout": "the site did not answer in time; try later",
     "tls": "no trusted TLS connection could be made; check the certificate or the scheme",
 }

@@ -7,7 +7,9 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "depth": int,           links (or index levels) from the start
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
-     "source": str,          start, robots, guess, sitemap, redirect, refresh, or a link's position
+     "source": str,          start, robots, guess, sitemap, redirect, refresh, host, expired, or a link's
+                             position
+     "authority": str,       whose robots.txt it is, absent for the job's domain
      "since": int,           which robots.txt this one replaces, by the time it was fetched
      "start": true}          on a start URL and what it redirects to
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     from pacewheel.crawl.urls import Url
 
 ROBOTS_PRIORITY = 2.0
-"""Of a robots.txt that has to be fetched again: nothing of its job goes before it."""
+"""Of a robots.txt that others wait for: nothing of its job goes before it."""
 
 START_PRIORITY = 1.0
 HEADER_PRIORITY = 1.0
@@ -61,8 +63,10 @@ class Discovery:
         self._task = task
         self._options = options
         self._rules = rules
+        own = urls.parse(task.target)
+        self._ruled = ruled_authority(task, own)
         # A page that leads to itself leads nowhere.
-        self._keys = {options.folded(urls.key(task.target))}
+        self._keys = {options.folded(own.key)}
         self._queries: QueryCounts | None = None
 
     def count_queries(self, counts: QueryCounts) -> None:
@@ -116,7 +120,7 @@ class Discovery:
         url = self._parsed(loc, base)
         if url is None:
             return
-        if not urls.same_site(url, self._task.domain):
+        if not self._options.is_of_site(url, self._task.domain):
             self.left_out["other_site"] += 1
         elif url.key not in self._keys:
             self._keys.add(url.key)
@@ -135,14 +139,15 @@ class Discovery:
             )
 
     def _reason_against(self, url: Url) -> str | None:
-        if not urls.same_site(url, self._task.domain):
+        if not self._options.is_of_site(url, self._task.domain):
             return "other_site"
         trap = trap_reason(url)
         if trap is not None:
             return f"trap_{trap}"
         if not self._options.selects(url):
             return "pattern"
-        rule = self._rules.decide(url.target)
+        # Another host's robots.txt may not be known yet: its pages are checked when they are fetched.
+        rule = self._rules.decide(url.target) if url.authority == self._ruled else None
         if rule is not None and not rule.is_allow:
             self.robots_lines[rule.line] += 1
             return "robots"
@@ -195,14 +200,36 @@ def initial_tasks(start_urls: Iterable[str], options: dict[str, Any]) -> list[Ne
     ]
 
 
-def refetch_task(options: WarmOptions, fetched_at_s: int) -> NewTask:
-    """Return the task that replaces the robots.txt fetched at `fetched_at_s`, whoever asks for it."""
-    robots = urls.parse("/robots.txt", options.start[0])
+def ruled_authority(task: Task, url: Url) -> str:
+    """Return whose robots.txt `task` fetches, or is subject to; `url` is its target."""
+    payload = task.payload or {}
+    if payload.get("kind") == "robots":
+        return str(payload.get("authority", task.domain))
+    return url.authority
+
+
+def robots_task(task: Task, options: WarmOptions, url: Url, fetched_at_s: int | None) -> NewTask:
+    """Return the task that fetches the robots.txt `url` is subject to, whoever asks for it.
+
+    It replaces the file fetched at `fetched_at_s`; None if there was none.
+    """
+    is_main = url.authority == task.domain
+    robots = urls.parse("/robots.txt", options.start[0] if is_main else url.href)
+    since = "" if fetched_at_s is None else f"since {fetched_at_s} "
+    payload: dict[str, Any] = {
+        "kind": "robots",
+        "depth": 0,
+        "source": "host" if fetched_at_s is None else "expired",
+    }
+    if fetched_at_s is not None:
+        payload["since"] = fetched_at_s
+    if not is_main:
+        payload["authority"] = url.authority
     return NewTask(
         robots.href,
-        key=f"robots since {fetched_at_s} {robots.key}",
+        key=f"robots {since}{robots.key}",
         priority=ROBOTS_PRIORITY,
-        payload={"kind": "robots", "depth": 0, "source": "expired", "since": fetched_at_s},
+        payload=payload,
     )
 
 

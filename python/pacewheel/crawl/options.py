@@ -8,6 +8,9 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
   With `include`, a page must match one of them; `exclude` wins. A pattern is matched against path
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
   regular expression found anywhere in path and query (`re:\.pdf$`).
+- `subdomains` (bool, false): pages on hosts below the site's host belong to it too; `www` (bool,
+  false): the host is the same with and without `www.`. All share the pace of the job's domain; see
+  `hosts`.
 - `drop_tracking` (bool, false): URLs that differ only in tracking parameters (`utm_*`, `gclid`) are
   one page; `sort_query` (bool, false): those that differ only in the order of their parameters are.
   The first one found is what is requested, as it was found.
@@ -44,7 +47,7 @@ _MAX_START_URLS = 1_000
 _MAX_QUERIES_MOST = 10_000
 _KNOWN = (
     *("drop_tracking", "exclude", "include", "links", "max_depth", "max_queries", "sitemap"),
-    *("sort_query", "start", "user_agent"),
+    *("sort_query", "start", "subdomains", "user_agent", "www"),
 )
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
@@ -63,6 +66,17 @@ class WarmOptions:
     drop_tracking: bool = False
     sort_query: bool = False
     max_queries: int | None = MAX_QUERIES
+    subdomains: bool = False
+    www: bool = False
+
+    @property
+    def has_hosts(self) -> bool:
+        """True when the site may have pages on other hosts than its domain's."""
+        return self.subdomains or self.www
+
+    def is_of_site(self, url: Url, domain: str) -> bool:
+        """True when `url` belongs to the site of the job whose domain is `domain`."""
+        return urls.same_site(url, domain, subdomains=self.subdomains, www=self.www)
 
     def folded(self, url_key: str) -> str:
         """Return what makes a page unique in the job: its canonical key, folded as asked for."""
@@ -102,6 +116,8 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "drop_tracking": _flag(options, "drop_tracking", default=False),
         "sort_query": _flag(options, "sort_query", default=False),
         "max_queries": _number_or_none(options, "max_queries", MAX_QUERIES, 1, _MAX_QUERIES_MOST),
+        "subdomains": _flag(options, "subdomains", default=False),
+        "www": _flag(options, "www", default=False),
     }
 
 
@@ -118,6 +134,8 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         drop_tracking=options.get("drop_tracking", False),
         sort_query=options.get("sort_query", False),
         max_queries=options.get("max_queries", MAX_QUERIES),
+        subdomains=options.get("subdomains", False),
+        www=options.get("www", False),
     )
 
 

@@ -6,7 +6,8 @@ what a task discovers is returned in its outcome and committed with it. Nothing 
 fetched before its robots.txt has been answered, and every page is checked against it when
 discovered and again when fetched. A robots.txt older than a day is not followed: whoever finds it
 so waits, and a task is discovered that fetches it again. One that is redirected to another host is
-followed there, as a task of this job: the request takes a slot of this domain's pace.
+followed there, as a task of this job: the request takes a slot of this domain's pace. Further hosts
+of the site (`hosts`) have their own robots.txt: the first page there asks for it and waits.
 
 The handler keeps no state but the cache of parsed robots rules, which fills itself, and the counts
 of queries of each path, which a document of the job brings back.
@@ -35,12 +36,13 @@ from pacewheel.crawl.discovery import (
     initial_tasks,
     page_task,
     redirect_task,
-    refetch_task,
+    ruled_authority,
 )
 from pacewheel.crawl.options import WarmOptions, read, validate_options
+from pacewheel.crawl.permission import Permission
 from pacewheel.crawl.query_counts import QUERIES_DOCUMENT, QueryCountsCache
-from pacewheel.crawl.retry_after import retry_after_s
-from pacewheel.crawl.robots import RobotsFile, RobotsRules, RulesCache, product_token
+from pacewheel.crawl.retry_after import backoff_s, retry_after_s
+from pacewheel.crawl.robots import product_token
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
@@ -51,10 +53,7 @@ if TYPE_CHECKING:
 
     from pacewheel.crawl.urls import Url
 
-__all__ = ["BREAKER", "ROBOTS_DOCUMENT", "WarmHandler", "initial_tasks", "validate_options"]
-
-ROBOTS_DOCUMENT = "robots"
-"""Name of the job's document that holds its `RobotsFile`."""
+__all__ = ["BREAKER", "WarmHandler", "initial_tasks", "validate_options"]
 
 MAX_REDIRECTS = 5
 
@@ -71,9 +70,6 @@ _ACCEPT_SITEMAP = "application/xml,text/xml,text/plain;q=0.9,*/*;q=0.8"
 _BLOCK_BASE_S = 10.0
 # robots.txt that fails: 2 s, doubled by each attempt, 5 minutes at most.
 _ROBOTS_BASE_S = 2.0
-# How long a task waits for a robots.txt that is being fetched again.
-_REFETCH_S = 10.0
-_BACKOFF_CAP_S = 300.0
 _MAX_TEXT_CHARS = 200
 _MAX_LINES = 20
 
@@ -85,7 +81,7 @@ class WarmHandler:
         """Fetch through `client`, which the caller opens and closes; `now_s` is the Unix time."""
         self._client = client
         self._now_s = now_s
-        self._rules = RulesCache()
+        self._permission = Permission(now_s)
         self._queries = QueryCountsCache()
         self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
             "robots": self._robots,
@@ -127,28 +123,29 @@ class WarmHandler:
             text = robots.decode(answer.body, truncated=answer.truncated)
         else:
             verdict = "unavailable"
-        rules = self._rules.rules(text, visit.options.user_agent)
+        rules = self._permission.parsed(text, visit.options.user_agent)
         discovery = Discovery(visit.task, visit.options, rules)
-        delay_s = rules.crawl_delay_s
-        tasks = _start_tasks(visit)
+        is_main = visit.ruled == visit.task.domain
+        tasks = _start_tasks(visit) if is_main else []
         if visit.options.sitemap:
             # Whatever host it came from, the file speaks of the site that was asked first.
             base = visit.via[0] if visit.via else visit.url.href
             for loc in rules.sitemaps:
                 discovery.add_sitemap(loc, base, 0, "robots")
-            if not discovery.tasks:
+            if is_main and not discovery.tasks:
                 discovery.add_sitemap("/sitemap.xml", base, 0, "guess")
             if rules.sitemaps_left_out:
                 discovery.left_out["too_many_sitemaps"] += rules.sitemaps_left_out
+        documents, delay_ms = await self._permission.answered(visit, text, rules)
         return Outcome.completed(
             **_record(visit, answer, robots=verdict, left_out=dict(discovery.left_out)),
             discovered=tasks + discovery.tasks,
-            documents={ROBOTS_DOCUMENT: RobotsFile(text, int(self._now_s())).as_document()},
-            robots_delay_ms=None if delay_s is None else round(delay_s * 1000),
+            documents=documents,
+            robots_delay_ms=delay_ms,
         )
 
     async def _sitemap(self, visit: _Visit) -> Outcome:
-        rules = await self._permitting_rules(visit)
+        rules = await self._permission.rules(visit)
         if isinstance(rules, Outcome):
             return rules
         parser = sitemap.SitemapParser()
@@ -185,7 +182,7 @@ class WarmHandler:
         return Outcome.completed(**record, discovered=discovery.tasks)
 
     async def _page(self, visit: _Visit) -> Outcome:
-        rules = await self._permitting_rules(visit)
+        rules = await self._permission.rules(visit)
         if isinstance(rules, Outcome):
             return rules
         answer = await self._fetch(
@@ -231,29 +228,11 @@ class WarmHandler:
             visit.url, depart=visit.task.depart, user_agent=visit.options.user_agent, **how
         )
 
-    async def _permitting_rules(self, visit: _Visit) -> RobotsRules | Outcome:
-        """Return the site's rules if they permit the visit, else what becomes of its task."""
-        document = await visit.task.document(ROBOTS_DOCUMENT)
-        if document is None:
-            message = "the job has no robots.txt yet: begin it with initial_tasks()"
-            return Outcome.skipped("robots", detail={"message": message})
-        file = RobotsFile.of_document(document)
-        if file.is_expired(self._now_s()):
-            again = refetch_task(visit.options, file.fetched_at_s)
-            message = "robots.txt is older than a day: waiting until it is fetched again"
-            detail = {"message": message}
-            return Outcome.retry("robots_expired", _REFETCH_S, detail=detail, discovered=[again])
-        rules = self._rules.rules(file.text, visit.options.user_agent)
-        rule = rules.decide(visit.url.target)
-        if rule is not None and not rule.is_allow:
-            return Outcome.skipped("robots", detail={"kind": visit.kind, "line": rule.line})
-        return rules
-
 
 class _Visit:
     """One task with its payload and options read."""
 
-    __slots__ = ("depth", "is_start", "kind", "options", "payload", "task", "url", "via")
+    __slots__ = ("depth", "is_start", "kind", "options", "payload", "ruled", "task", "url", "via")
 
     def __init__(self, task: Task, url: Url, options: WarmOptions) -> None:
         payload = task.payload or {}
@@ -265,6 +244,7 @@ class _Visit:
         self.depth: int = payload.get("depth", 0)
         self.via: list[str] = payload.get("via", [])
         self.is_start: bool = payload.get("start", False)
+        self.ruled = ruled_authority(task, url)
 
     def wants_links(self, status: int, headers: Headers) -> bool:
         """True when the body is HTML whose links may become tasks."""
@@ -283,7 +263,7 @@ def _start_tasks(visit: _Visit) -> list[NewTask]:
     tasks = []
     for start in visit.options.start:
         url = urls.parse(start)
-        if urls.same_site(url, visit.task.domain):
+        if visit.options.is_of_site(url, visit.task.domain):
             key = visit.options.folded(url.key)
             tasks.append(page_task(url, key, START_PRIORITY, 0, "start", found_by=None))
     return tasks
@@ -299,7 +279,7 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
         return Outcome.failed("refused", **_record(visit, answer, message=str(refused)))
     via = [*visit.via, visit.url.key]
     record = _record(visit, answer, redirect_to=target.href)
-    if visit.kind != "robots" and not urls.same_site(target, visit.task.domain):
+    if visit.kind != "robots" and not visit.options.is_of_site(target, visit.task.domain):
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
     if target.key in via or len(via) > MAX_REDIRECTS:
@@ -312,7 +292,7 @@ def _after_status(visit: _Visit, answer: Response) -> Outcome:
     record = _record(visit, answer)
     if answer.status in _BLOCKING:
         asked_s = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
-        wait_s = asked_s if asked_s is not None else _backoff_s(visit, _BLOCK_BASE_S)
+        wait_s = asked_s if asked_s is not None else backoff_s(visit.task.attempt, _BLOCK_BASE_S)
         return Outcome.retry("blocked", wait_s, block_domain_s=wait_s, **record)
     if answer.status >= 500:
         return _retry(visit, "http_5xx", record)
@@ -327,16 +307,11 @@ def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
 
 
 def _retry(visit: _Visit, error: str, record: dict[str, Any]) -> Outcome:
-    if visit.kind != "robots":
+    if visit.kind != "robots" or visit.ruled != visit.task.domain:
         return Outcome.retry(error, **record)
     # While robots.txt is unreachable, nothing of the site may be fetched, whatever job asks for it.
-    wait_s = _backoff_s(visit, _ROBOTS_BASE_S)
+    wait_s = backoff_s(visit.task.attempt, _ROBOTS_BASE_S)
     return Outcome.retry(error, wait_s, block_domain_s=wait_s, **record)
-
-
-def _backoff_s(visit: _Visit, base_s: float) -> float:
-    doublings = min(max(visit.task.attempt - 1, 0), 16)
-    return float(min(base_s * 2**doublings, _BACKOFF_CAP_S))
 
 
 def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:

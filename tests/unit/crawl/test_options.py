@@ -24,6 +24,8 @@ def test_no_options_give_the_defaults() -> None:
         "drop_tracking": False,
         "sort_query": False,
         "max_queries": 1000,
+        "subdomains": False,
+        "www": False,
     } == validate_options({})
     assert WarmOptions() == read(validate_options({})) == read({})
 
@@ -38,6 +40,8 @@ def test_no_options_give_the_defaults() -> None:
         ({"max_depth": True}, "max_depth"),
         ({"max_depth": "3"}, "max_depth"),
         ({"sort_query": None}, "sort_query"),
+        ({"subdomains": "shop"}, "subdomains"),
+        ({"www": 1}, "www"),
         ({"max_queries": 0}, "max_queries is 0: give a whole number from 1 to 10000, or null"),
         ({"max_queries": 10_001}, "max_queries"),
         ({"include": "/a/*"}, "list of texts"),
