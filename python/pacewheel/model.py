@@ -87,9 +87,9 @@ class OutcomeKind(StrEnum):
     RETRY = "retry"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTask:
-    """A task to be enqueued.
+    """A task to be enqueued. Not to be changed (frozen would take 1 us more for each link of a page).
 
     `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
     `priority`: higher is claimed first.

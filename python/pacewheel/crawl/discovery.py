@@ -77,7 +77,8 @@ class Discovery:
         """Add the links of a page at `depth`."""
         turn = _Turn()
         for link in links:
-            await turn.give_way()
+            if turn.is_over():
+                await turn.give_way()
             if link.is_nofollow:
                 self.left_out["nofollow"] += 1
                 continue
@@ -96,7 +97,8 @@ class Discovery:
         """Add the pages of a sitemap that was read from `base`."""
         turn = _Turn()
         for entry in entries:
-            await turn.give_way()
+            if turn.is_over():
+                await turn.give_way()
             url = self._parsed(entry.loc, base)
             if url is not None:
                 self.add_page(url, entry.priority, 0, "sitemap")
@@ -139,7 +141,8 @@ class Discovery:
             )
 
     def _reason_against(self, url: Url) -> str | None:
-        if not self._options.is_of_site(url, self._task.domain):
+        authority = url.authority
+        if authority != self._task.domain and not self._options.is_of_site(url, self._task.domain):
             return "other_site"
         trap = trap_reason(url)
         if trap is not None:
@@ -147,7 +150,7 @@ class Discovery:
         if not self._options.selects(url):
             return "pattern"
         # Another host's robots.txt may not be known yet: its pages are checked when they are fetched.
-        rule = self._rules.decide(url.target) if url.authority == self._ruled else None
+        rule = self._rules.decide(url.target) if authority == self._ruled else None
         if rule is not None and not rule.is_allow:
             self.robots_lines[rule.line] += 1
             return "robots"
@@ -167,11 +170,14 @@ class _Turn:
     def __init__(self) -> None:
         self._ends_s = time.perf_counter() + _TURN_S
 
+    def is_over(self) -> bool:
+        """True when others should run."""
+        return time.perf_counter() >= self._ends_s
+
     async def give_way(self) -> None:
-        """Let others run when the turn is over."""
-        if time.perf_counter() >= self._ends_s:
-            await asyncio.sleep(0)
-            self._ends_s = time.perf_counter() + _TURN_S
+        """Let others run, and begin another turn."""
+        await asyncio.sleep(0)
+        self._ends_s = time.perf_counter() + _TURN_S
 
 
 def initial_tasks(start_urls: Iterable[str], options: dict[str, Any]) -> list[NewTask]:

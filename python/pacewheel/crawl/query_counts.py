@@ -18,6 +18,7 @@ import math
 from collections import OrderedDict
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Self
+from zlib import crc32
 
 if TYPE_CHECKING:
     from pacewheel.model import Lease, Task
@@ -56,12 +57,13 @@ class QueryCounts:
         path, mark, query = key.partition("?")
         if not mark:
             return True
-        path_id = _hashed(path).hex()
+        path_id = f"{crc32(path.encode()):x}"
         bits = self._paths.get(path_id, 0)
         count = bits.bit_count()
         if count >= self._full_at:
             return False
-        with_query = bits | 1 << int.from_bytes(_hashed(query)) % _BITS
+        digest = blake2b(query.encode(), digest_size=8).digest()
+        with_query = bits | 1 << int.from_bytes(digest) % _BITS
         if with_query != bits:
             self._paths[path_id] = with_query
             if (count + 1) % _STEP == 0 or count + 1 == self._full_at:
@@ -115,7 +117,3 @@ class QueryCountsCache:
     def _of(self, task: Task) -> QueryCounts | None:
         lease, counts = self._held.get(task.job_id, (None, None))
         return counts if lease is task.lease else None
-
-
-def _hashed(text: str) -> bytes:
-    return blake2b(text.encode(), digest_size=8).digest()

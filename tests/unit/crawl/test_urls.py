@@ -206,3 +206,44 @@ def test_other_sites_are_other_sites(url: str, site: str) -> None:
     parsed = urls.parse(url)
     assert not urls.same_site(parsed, site, subdomains=True)
     assert not urls.same_site(parsed, site, www=True)
+
+
+PIECES = ["/", "/", "a", "b-1", ".", "..", "~x", "?", "?q=1", "&", "#", "#top", "%41", "%", ":", ";",
+          "//", "\\", " ", "é", "'", "https://e.com", "https://e.com:443", "http:", "e.com:81", "@", "\t"]  # fmt: skip
+BASES = ["https://e.com/x/y?z", "http://e.com:81/", "https://e.com", "https://u@e.com/x", "data:,x"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.sampled_from(BASES))
+def test_plain_references_resolve_as_the_parser_resolves_them(reference: str, base: str) -> None:
+    """The short cut has the parser for its oracle."""
+    plain = urls._plain(reference, base)
+    if plain is not None:
+        url = urls.parse(urls._resolved(reference, base))
+        assert (url.href, url.scheme, url.hostport, url.target) == (
+            plain.href, plain.scheme, plain.hostport, plain.target,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_plain"),
+    [
+        ("/a/b-1.html?c=d&e=f#g", True),
+        ("https://e.com/a", True),
+        ("/", True),
+        ("/a/../b", False),
+        ("/.a", False),
+        ("//e.com/", False),
+        ("https://e.com", False),
+        ("https://e.com.evil.example/", False),
+        ("https://e.com@evil.example/", False),
+        ("?q", False),
+        ("#x", False),
+        ("a", False),
+        ("/%41", False),
+        ("/a b", False),
+        ("", False),
+    ],
+)
+def test_the_short_cut_is_for_plain_references(reference: str, *, is_plain: bool) -> None:
+    """It is taken at all, and where it must not be it is not."""
+    assert is_plain == (urls._plain(reference, "https://e.com/x/y") is not None)
