@@ -175,6 +175,9 @@ class Lease(Protocol):
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
 
+    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to the job."""
+
 
 @dataclass(slots=True)
 class Task:
@@ -221,6 +224,13 @@ class Task:
             LoadFailed: it is not known, and could not be loaded.
         """
         return None if self.lease is None else await self.lease.job(self.job_id)
+
+    async def enqueue(self, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to this task's job now: the first of many need not wait for its outcome.
+
+        They stay if the attempt fails (StoreError included); the next one may offer all again.
+        """
+        return Enqueued() if self.lease is None else await self.lease.enqueue(self.job_id, tasks)
 
 
 @dataclass(frozen=True, slots=True)
