@@ -46,6 +46,8 @@ START_PRIORITY = 1.0
 HEADER_PRIORITY = 1.0
 FOOTER_PRIORITY = 0.99
 LINK_FACTOR = 0.9
+ENTRY_PRIORITY = 0.1
+"""Of a page that a sitemap lists without a priority."""
 
 _TURN_S = 0.002
 """How long URLs are looked at before other work of the loop gets its turn."""
@@ -101,7 +103,8 @@ class Discovery:
                 await turn.give_way()
             url = self._parsed(entry.loc, base)
             if url is not None:
-                self.add_page(url, entry.priority, 0, "sitemap")
+                priority = ENTRY_PRIORITY if entry.priority is None else entry.priority
+                self.add_page(url, priority, 0, "sitemap")
 
     def add_page(self, url: Url, priority: float, depth: int, source: str) -> None:
         """Add one page, unless a filter keeps it out."""
@@ -139,6 +142,11 @@ class Discovery:
                     },
                 )
             )
+
+    def take(self) -> list[NewTask]:
+        """Return the tasks collected since the last call."""
+        taken, self.tasks = self.tasks, []
+        return taken
 
     def _reason_against(self, url: Url) -> str | None:
         authority = url.authority

@@ -2,7 +2,8 @@
 
 Owns what a task of a warm job does with its answer. Robots.txt, each sitemap file, each redirect
 hop and each page are tasks of the job, so every request takes its own slot of the domain's pace;
-what a task discovers is returned in its outcome and committed with it. Nothing of a site is
+what a task discovers is returned in its outcome and committed with it, but for what sitemaps list:
+that is added while they are read (`sitemap_intake`). Nothing of a site is
 fetched before its robots.txt has been answered, and every page is checked against it when
 discovered and again when fetched. A robots.txt older than a day is not followed: whoever finds it
 so waits, and a task is discovered that fetches it again. One that is redirected to another host is
@@ -28,7 +29,7 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.crawl import cache_verdict, links, robots, sitemap, urls
+from pacewheel.crawl import cache_verdict, links, robots, urls
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.discovery import (
     START_PRIORITY,
@@ -43,6 +44,8 @@ from pacewheel.crawl.permission import Permission
 from pacewheel.crawl.query_counts import QUERIES_DOCUMENT, QueryCountsCache
 from pacewheel.crawl.retry_after import backoff_s, retry_after_s
 from pacewheel.crawl.robots import product_token
+from pacewheel.crawl.sitemap import MAX_SITEMAP_BYTES
+from pacewheel.crawl.sitemap_intake import SitemapIntake
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
@@ -148,13 +151,15 @@ class WarmHandler:
         rules = await self._permission.rules(visit)
         if isinstance(rules, Outcome):
             return rules
-        parser = sitemap.SitemapParser()
+        discovery = Discovery(visit.task, visit.options, rules)
+        intake = SitemapIntake(visit.task, discovery, visit.url.href, visit.depth)
         answer = await self._fetch(
             visit,
             accept=_ACCEPT_SITEMAP,
-            max_bytes=sitemap.MAX_SITEMAP_BYTES,
+            # One more than is read, so that a file that is cut is seen to be.
+            max_bytes=MAX_SITEMAP_BYTES + 1,
             want_body=_is_success,
-            feed=parser.feed,
+            feed=intake.feed,
         )
         if answer.status in _REDIRECTS:
             return _redirected(visit, answer)
@@ -163,23 +168,16 @@ class WarmHandler:
             if is_missing_guess and answer.status not in _BLOCKING:
                 return Outcome.skipped("no_sitemap", **_record(visit, answer))
             return _after_status(visit, answer)
-        found = parser.close()
-        discovery = Discovery(visit.task, visit.options, rules)
-        await discovery.add_entries(found.urls, visit.url.href)
-        if visit.depth < sitemap.MAX_INDEX_DEPTH:
-            for loc in found.sitemaps:
-                discovery.add_sitemap(loc, visit.url.href, visit.depth + 1, "sitemap")
-        elif found.sitemaps:
-            found.warnings.append(f"indexes nest deeper than {sitemap.MAX_INDEX_DEPTH}: left out")
+        found = await intake.close()
         record = _record(
             visit,
             answer,
             sitemap=found.kind,
-            urls=len(found.urls),
+            urls=found.found,
             left_out=dict(discovery.left_out),
             warnings=found.warnings,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        return Outcome.completed(**record)
 
     async def _page(self, visit: _Visit) -> Outcome:
         rules = await self._permission.rules(visit)

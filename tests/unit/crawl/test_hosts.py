@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, cast
 
 from pacewheel.crawl.client import GuardedClient, Response
 from pacewheel.crawl.hosts import MAX_HOSTS
 from pacewheel.crawl.urls import Url
 from pacewheel.crawl.warm import WarmHandler, initial_tasks, validate_options
-from pacewheel.model import NewTask, Outcome, OutcomeKind, Task
+from pacewheel.model import Enqueued, NewTask, Outcome, OutcomeKind, Task
 from tests.unit.crawl.test_warm import response
 
 HOME = "https://example.com/"
@@ -22,17 +23,23 @@ class Sites:
         self.pages = pages
         self.fetched: list[str] = []
         self.documents: dict[str, str] = {}
+        self.added: list[NewTask] = []
 
     async def fetch(self, url: Url, **how: Any) -> Response:
         """Stand in for GuardedClient.fetch: what is not there is a 404."""
         self.fetched.append(url.href)
         answer = self.pages.get(url.href, response(404))
         if how.get("feed") is not None:
-            how["feed"](answer.body)
+            await how["feed"](answer.body)
         return answer
 
     async def depart(self) -> None:
         """The gate is open."""
+
+    async def enqueue(self, _job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """A job without a limit."""
+        self.added += tasks
+        return Enqueued(len(tasks))
 
     async def document(self, _job_id: int, name: str) -> str | None:
         """What an earlier task left."""
@@ -56,7 +63,9 @@ class Sites:
             )  # fmt: skip
             done.append((new, outcome))
             self.documents.update(outcome.documents)
-            found = [task for task in outcome.discovered if task.key not in seen]
+            offered = [*self.added, *outcome.discovered]
+            self.added.clear()
+            found = [task for task in offered if task.key not in seen]
             seen.update(task.key for task in found)
             queue += [(1, task) for task in found]
             if outcome.kind is OutcomeKind.RETRY and attempt < 3:

@@ -13,9 +13,11 @@ from pacewheel.crawl.robots import RobotsFile
 from pacewheel.crawl.transport import Timings
 from pacewheel.crawl.warm import WarmHandler, validate_options
 from pacewheel.errors import LeaseLost
-from pacewheel.model import Outcome, OutcomeKind, Task
+from pacewheel.model import Enqueued, NewTask, Outcome, OutcomeKind, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pacewheel.crawl.client import GuardedClient
     from pacewheel.crawl.urls import Url
 
@@ -42,7 +44,7 @@ class ScriptedClient:
         if want is not None and not want(answer.status, answer.headers):
             answer.body = b""
         elif how.get("feed") is not None:
-            how["feed"](answer.body)
+            await how["feed"](answer.body)
             answer.body = b""
         return answer
 
@@ -52,9 +54,15 @@ class FakeLease:
 
     def __init__(self, robots: str | None) -> None:
         self._robots = robots
+        self.added: list[NewTask] = []
 
     async def depart(self) -> None:
         """The gate is open."""
+
+    async def enqueue(self, _job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """A job without a limit."""
+        self.added += tasks
+        return Enqueued(len(tasks))
 
     async def document(self, _job_id: int, name: str) -> str | None:
         """The job's robots.txt, if it has one."""
@@ -87,15 +95,17 @@ async def run(
     age_s: int = 0,
     **payload: Any,
 ) -> tuple[Outcome, list[str]]:
-    """Run one task; returns its outcome and what was fetched."""
+    """Run one task; returns its outcome, with all that it discovered, and what was fetched."""
+    lease = FakeLease(robots)
     client = ScriptedClient(answer)
     handler = WarmHandler(cast("GuardedClient", client), lambda: FETCHED_AT_S + age_s)
 
     task = Task(
         7, 1, 1, "example.com", "warm", target, priority, attempt, {"kind": kind, **payload},
-        validate_options({"start": [HOME], **(options or {})}), lease=FakeLease(robots),
+        validate_options({"start": [HOME], **(options or {})}), lease=lease,
     )  # fmt: skip
     outcome = await handler(task)
+    outcome.discovered = [*lease.added, *outcome.discovered]
     json.dumps(outcome.detail)
     return outcome, client.fetched
 
@@ -322,12 +332,12 @@ async def test_a_sitemap_gives_pages_with_their_priorities() -> None:
 
 @pytest.mark.parametrize(("depth", "count"), [(0, 1), (2, 1), (3, 0)])
 async def test_an_index_gives_sitemaps_down_to_its_depth(depth: int, count: int) -> None:
-    """Three levels of index; deeper ones warn."""
+    """Three levels of index; what is deeper is counted."""
     body = "<sitemapindex><sitemap><loc>/s.xml</loc></sitemap></sitemapindex>"
     outcome, _ = await run(response(body=body), "sitemap", HOME + "i.xml", depth=depth)
     assert count == len(outcome.discovered)
     assert outcome.detail is not None
-    assert (count == 0) == ("warnings" in outcome.detail)
+    assert ({} if count else {"too_deep": 1}) == outcome.detail.get("left_out", {})
     if count:
         assert (depth + 1, f"sitemap {HOME}s.xml") == (
             (outcome.discovered[0].payload or {})["depth"],
