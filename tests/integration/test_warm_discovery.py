@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from pacewheel import Engine, JobState
-from pacewheel.crawl import warm
+from pacewheel.crawl import permission
 from pacewheel.crawl.client import GuardedClient
 from pacewheel.crawl.warm import BREAKER, WarmHandler, initial_tasks, validate_options
 from pacewheel.registry import Handler
@@ -152,7 +152,7 @@ async def test_robots_on_another_host_is_followed_and_fetched_again_after_a_day(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its second version forbids what the first one let in; nothing is fetched by the old one."""
-    monkeypatch.setattr(warm, "_REFETCH_S", 0.1)
+    monkeypatch.setattr(permission, "_REFETCH_S", 0.1)
     now_s = 1e9
 
     async def elsewhere(server: Server, exchange: Exchange) -> None:

@@ -28,6 +28,10 @@ _REFETCH_S = 10.0
 _FETCH_BASE_S = 3.0
 
 
+# Stands for a robots.txt that will not be tried again.
+_UNREACHABLE = ""
+
+
 class Subject(Protocol):
     """What is asked of a task: `ruled` is the authority whose robots.txt it is subject to."""
 
@@ -57,6 +61,9 @@ class Permission:
         document = await task.document(robots_document(subject.ruled, task.domain))
         if document is None:
             return await self._without_rules(subject)
+        if document == _UNREACHABLE:
+            message = f"the robots.txt of {subject.ruled} can't be had, so nothing of it is fetched"
+            return Outcome.skipped("robots_unknown", detail={"message": message})
         file = RobotsFile.of_document(document)
         if file.is_expired(self._now_s()):
             again = robots_task(task, options, subject.url, file.fetched_at_s)
@@ -83,6 +90,13 @@ class Permission:
             documents[HOSTS_DOCUMENT] = json.dumps(delays)
             delay_ms = max(delays.values())
         return documents, delay_ms
+
+    def unreachable(self, subject: Subject) -> dict[str, str]:
+        """Return the document to keep of a robots.txt that will not be tried again.
+
+        All is disallowed then (RFC 9309 section 2.3.1.4).
+        """
+        return {robots_document(subject.ruled, subject.task.domain): _UNREACHABLE}
 
     async def _without_rules(self, subject: Subject) -> Outcome:
         task = subject.task

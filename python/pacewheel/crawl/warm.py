@@ -106,7 +106,10 @@ class WarmHandler:
         try:
             return await self._kinds[visit.kind](visit)
         except FetchFailed as failure:
-            return _after_failure(visit, failure)
+            outcome = _after_failure(visit, failure)
+            if visit.kind == "robots" and not failure.is_transient:
+                outcome.documents = self._permission.unreachable(visit)
+            return outcome
 
     async def _robots(self, visit: _Visit) -> Outcome:
         answer = await self._fetch(
