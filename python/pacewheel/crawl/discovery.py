@@ -7,7 +7,7 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "depth": int,           links (or index levels) from the start
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
-     "source": str,          start, robots, guess, sitemap, redirect, or a link's position
+     "source": str,          start, robots, guess, sitemap, redirect, refetch, or a link's position
      "since": int,           which robots.txt this one replaces, by the time it was fetched
      "start": true}          on a start URL and what it redirects to
 
@@ -187,14 +187,17 @@ def initial_tasks(start_urls: Iterable[str], options: dict[str, Any]) -> list[Ne
     ]
 
 
-def refetch_task(options: WarmOptions, fetched_at_s: int) -> NewTask:
-    """Return the task that replaces the robots.txt fetched at `fetched_at_s`, whoever asks for it."""
-    robots = urls.parse("/robots.txt", options.start[0])
+def refetch_task(url: Url, fetched_at_s: int) -> NewTask:
+    """Return the task that replaces the robots.txt fetched at `fetched_at_s` (0: there is none).
+
+    It is the same for all pages of the site of `url`, and discovers nothing.
+    """
+    robots = urls.parse("/robots.txt", url.href)
     return NewTask(
         robots.href,
         key=f"robots since {fetched_at_s} {robots.key}",
         priority=ROBOTS_PRIORITY,
-        payload={"kind": "robots", "depth": 0, "source": "expired", "since": fetched_at_s},
+        payload={"kind": "robots", "depth": 0, "source": "refetch", "since": fetched_at_s},
     )
 
 

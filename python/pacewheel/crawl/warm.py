@@ -3,19 +3,19 @@
 Owns what a task of a warm job does with its answer. Robots.txt, each sitemap file, each redirect
 hop and each page are tasks of the job, so every request takes its own slot of the domain's pace;
 what a task discovers is returned in its outcome and committed with it, but for what sitemaps list:
-that is added while they are read (`sitemap_intake`). Nothing of a site is
-fetched before its robots.txt has been answered, and every page is checked against it when
-discovered and again when fetched. A robots.txt older than a day is not followed: whoever finds it
-so waits, and a task is discovered that fetches it again. One that is redirected to another host is
-followed there, as a task of this job: the request takes a slot of this domain's pace.
+that is added while they are read (`sitemap_intake`). Nothing of a site is fetched before its
+robots.txt has been answered, and every page is checked against it when discovered and again when
+fetched. A robots.txt older than a day is not followed: whoever finds it so, or finds none, waits,
+and a task is discovered that fetches it. One that is redirected to another host is followed there,
+as a task of this job: the request takes a slot of this domain's pace.
 
 The handler keeps no state but the cache of parsed robots rules, which fills itself.
 
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
-| 3xx with Location | completed; same site, robots.txt also elsewhere: next hop discovered (at     |
-|                   | most 5); other site: noted                                                |
+| 3xx with Location | completed; same site (robots.txt: any): next hop discovered (at most 5);  |
+|                   | other site: noted                                                         |
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
@@ -130,8 +130,9 @@ class WarmHandler:
         rules = self._rules.rules(text, visit.options.user_agent)
         discovery = Discovery(visit.task, visit.options, rules)
         delay_s = rules.crawl_delay_s
-        tasks = _start_tasks(visit)
-        if visit.options.sitemap:
+        is_first = "since" not in visit.payload
+        tasks = _start_tasks(visit) if is_first else []
+        if visit.options.sitemap and is_first:
             # Whatever host it came from, the file speaks of the site that was asked first.
             base = visit.via[0] if visit.via else visit.url.href
             for loc in rules.sitemaps:
@@ -220,15 +221,12 @@ class WarmHandler:
     async def _permitting_rules(self, visit: _Visit) -> RobotsRules | Outcome:
         """Return the site's rules if they permit the visit, else what becomes of its task."""
         document = await visit.task.document(ROBOTS_DOCUMENT)
-        if document is None:
-            message = "the job has no robots.txt yet: begin it with initial_tasks()"
-            return Outcome.skipped("robots", detail={"message": message})
-        file = RobotsFile.of_document(document)
+        # A job that runs failed tasks of another one again begins without the document.
+        file = RobotsFile("", 0) if document is None else RobotsFile.of_document(document)
         if file.is_expired(self._now_s()):
-            again = refetch_task(visit.options, file.fetched_at_s)
-            message = "robots.txt is older than a day: waiting until it is fetched again"
-            detail = {"message": message}
-            return Outcome.retry("robots_expired", _REFETCH_S, detail=detail, discovered=[again])
+            first = refetch_task(visit.url, file.fetched_at_s)
+            detail = {"message": "robots.txt is missing or older than a day: fetching it first"}
+            return Outcome.retry("robots_expired", _REFETCH_S, detail=detail, discovered=[first])
         rules = self._rules.rules(file.text, visit.options.user_agent)
         rule = rules.decide(visit.url.target)
         if rule is not None and not rule.is_allow:
