@@ -38,6 +38,7 @@ MAX_SITEMAPS = 100
 
 _MAX_CRAWL_DELAY_S = 86_400.0
 _CACHE_ENTRIES = 1024
+# A hostile file of 500 KiB costs 12 MiB once parsed, so at the worst the cache takes 100 MiB.
 _CACHE_CHARS = 4 * 1024 * 1024
 _PRODUCT_TOKEN = re.compile(r"[A-Za-z_-]+")
 _BROKEN_BOM = re.compile(rb"\xef\xbb?\xbf?")
