@@ -59,17 +59,17 @@ class Permission:
         """Return the rules that permit the task, else what becomes of it."""
         task, options = subject.task, subject.options
         document = await task.document(robots_document(subject.ruled, task.domain))
-        if document is None:
-            return await self._without_rules(subject)
+        if document is None and subject.ruled != task.domain:
+            return await self._at_new_host(subject)
         if document == _UNREACHABLE:
             message = f"the robots.txt of {subject.ruled} can't be had, so nothing of it is fetched"
             return Outcome.skipped("robots_unknown", detail={"message": message})
-        file = RobotsFile.of_document(document)
+        # A job that runs failed tasks of another one again begins without the document.
+        file = RobotsFile("", 0) if document is None else RobotsFile.of_document(document)
         if file.is_expired(self._now_s()):
-            again = robots_task(task, options, subject.url, file.fetched_at_s)
-            message = "robots.txt is older than a day: waiting until it is fetched again"
-            detail = {"message": message}
-            return Outcome.retry("robots_expired", _REFETCH_S, detail=detail, discovered=[again])
+            first = robots_task(task, subject.url, file.fetched_at_s)
+            detail = {"message": "robots.txt is missing or older than a day: fetching it first"}
+            return Outcome.retry("robots_expired", _REFETCH_S, detail=detail, discovered=[first])
         rules = self.parsed(file.text, options.user_agent)
         rule = rules.decide(subject.url.target)
         if rule is not None and not rule.is_allow:
@@ -98,11 +98,8 @@ class Permission:
         """
         return {robots_document(subject.ruled, subject.task.domain): _UNREACHABLE}
 
-    async def _without_rules(self, subject: Subject) -> Outcome:
+    async def _at_new_host(self, subject: Subject) -> Outcome:
         task = subject.task
-        if subject.ruled == task.domain:
-            message = "the job has no robots.txt yet: begin it with initial_tasks()"
-            return Outcome.skipped("robots", detail={"message": message})
         if len(await self._delays.read(task)) >= MAX_HOSTS:
             message = f"the site has more than {MAX_HOSTS} hosts: begin a job at this one"
             return Outcome.skipped("too_many_hosts", detail={"message": message})
@@ -110,5 +107,5 @@ class Permission:
             "robots_unknown",
             backoff_s(task.attempt, _FETCH_BASE_S),
             detail={"message": f"waiting for the robots.txt of {subject.ruled}"},
-            discovered=[robots_task(task, subject.options, subject.url, None)],
+            discovered=[robots_task(task, subject.url, None)],
         )
