@@ -205,11 +205,11 @@ class WarmHandler:
         if counts is not None:
             discovery.count_queries(counts)
         if page.nofollow:
-            discovery.left_out["nofollow"] += len(page.links)
+            discovery.left_out["nofollow"] += len(page.links) + (page.refresh is not None)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
-        if page.refresh is not None:
-            discovery.add_refresh(page.refresh, visit.depth)
+            if page.refresh is not None:
+                discovery.add_refresh(page.refresh, visit.depth)
         record = _record(
             visit,
             answer,
