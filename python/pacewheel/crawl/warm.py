@@ -129,7 +129,6 @@ class WarmHandler:
             verdict = "unavailable"
         rules = self._rules.rules(text, visit.options.user_agent)
         discovery = Discovery(visit.task, visit.options, rules)
-        delay_s = rules.crawl_delay_s
         is_first = "since" not in visit.payload
         tasks = _start_tasks(visit) if is_first else []
         if visit.options.sitemap and is_first:
@@ -145,7 +144,8 @@ class WarmHandler:
             **_record(visit, answer, robots=verdict, left_out=dict(discovery.left_out)),
             discovered=tasks + discovery.tasks,
             documents={ROBOTS_DOCUMENT: RobotsFile(text, int(self._now_s())).as_document()},
-            robots_delay_ms=None if delay_s is None else round(delay_s * 1000),
+            # A delay that the file no longer asks for ends with it.
+            robots_delay_ms=round((rules.crawl_delay_s or 0.0) * 1000),
         )
 
     async def _sitemap(self, visit: _Visit) -> Outcome:

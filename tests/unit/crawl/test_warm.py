@@ -145,7 +145,7 @@ async def test_a_missing_robots_allows_everything_and_the_usual_sitemap_is_tried
     outcome, _ = await run(response(404), "robots", HOME + "robots.txt")
     assert {"": 1.0, "sitemap.xml": 1.0} == found(outcome)
     assert "" == kept_robots(outcome)
-    assert outcome.robots_delay_ms is None
+    assert 0 == outcome.robots_delay_ms
 
 
 async def test_sitemaps_can_be_switched_off() -> None:
