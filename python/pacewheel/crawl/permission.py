@@ -86,16 +86,16 @@ class Permission:
 
     async def answered(
         self, subject: Subject, text: str, rules: RobotsRules
-    ) -> tuple[dict[str, str], int | None]:
+    ) -> tuple[dict[str, str], int]:
         """Return the documents to keep of a robots.txt, and the Crawl-delay of the whole site."""
         task = subject.task
         file = RobotsFile(text, int(self._now_s()))
         self._keep(subject, file)
         documents = {robots_document(subject.ruled, task.domain): file.as_document()}
-        delay_s = rules.crawl_delay_s
-        delay_ms = None if delay_s is None else round(delay_s * 1000)
+        # A delay that the file no longer asks for ends with it.
+        delay_ms = round((rules.crawl_delay_s or 0.0) * 1000)
         if subject.options.has_hosts:
-            delays = await self._delays.add(task, subject.ruled, delay_ms or 0)
+            delays = await self._delays.add(task, subject.ruled, delay_ms)
             documents[HOSTS_DOCUMENT] = json.dumps(delays)
             delay_ms = max(delays.values())
         return documents, delay_ms

@@ -29,7 +29,12 @@ _TAG_BYTES = 64
 """A tag that is looked for may be cut by the end of a piece: so much of it is kept."""
 
 _KINDS = {"urlset": "urlset", "sitemapindex": "index", "rss": "feed", "rdf": "feed", "feed": "feed"}
-_ENTRIES = frozenset({"url", "sitemap", "item", "entry"})
+# Not what has the same name elsewhere: the `url` of a feed is that of its logo.
+_ENTRIES = {
+    "urlset": frozenset({"url", "sitemap"}),
+    "index": frozenset({"url", "sitemap"}),
+    "feed": frozenset({"item", "entry"}),
+}
 _EXTENSIONS = frozenset({"image", "video", "news"})
 # What each element of an entry stands for; those of feeds have names of their own.
 _FIELDS = {
@@ -185,7 +190,7 @@ class _XmlReader:
         if self._depth == 1:
             self._begin(name, local)
         elif self._entry is None:
-            if local in _ENTRIES:
+            if local in _ENTRIES[self._parser.sitemap.kind]:
                 self._entry = {}
                 self._entry_kind = local
                 self._entry_depth = self._depth

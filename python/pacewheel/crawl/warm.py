@@ -179,6 +179,7 @@ class WarmHandler:
             sitemap=found.kind,
             urls=found.found,
             left_out=dict(discovery.left_out),
+            robots_lines=_most(discovery.robots_lines),
             warnings=found.warnings,
         )
         return Outcome.completed(**record)

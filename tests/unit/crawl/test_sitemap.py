@@ -195,7 +195,8 @@ def test_a_priority_out_of_range_is_none(value: str) -> None:
 
 
 RSS = b"""<?xml version="1.0"?><rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>
-<title>t</title><link>https://example.com/</link><atom:link rel="self" href="https://example.com/r"/>
+<title>t</title><link>https://example.com/</link><image><url>/logo.png</url></image>
+<atom:link rel="self" href="https://example.com/r"/>
 <item><title>a</title><link>https://example.com/a</link><guid>https://example.com/guid</guid>
 <pubDate>Mon, 05 Jan 2026 10:00:00 GMT</pubDate><atom:link href="https://example.com/no"/></item>
 <item><guid>https://example.com/b</guid></item><item><guid isPermaLink="false">https://x/</guid></item>

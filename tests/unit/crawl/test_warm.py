@@ -145,7 +145,7 @@ async def test_a_missing_robots_allows_everything_and_the_usual_sitemap_is_tried
     outcome, _ = await run(response(404), "robots", HOME + "robots.txt")
     assert {"": 1.0, "sitemap.xml": 1.0} == found(outcome)
     assert "" == kept_robots(outcome)
-    assert outcome.robots_delay_ms is None
+    assert 0 == outcome.robots_delay_ms
 
 
 async def test_sitemaps_can_be_switched_off() -> None:
@@ -317,14 +317,19 @@ async def test_a_sitemap_gives_pages_with_their_priorities() -> None:
     """Relative locations resolve; other sites are counted."""
     body = (
         "<urlset><url><loc>/a</loc><priority>0.7</priority></url><url><loc>/b</loc></url>"
-        "<url><loc>/a#x</loc></url><url><loc>https://other.example/</loc></url></urlset>"
+        "<url><loc>/a#x</loc></url><url><loc>https://other.example/</loc></url>"
+        "<url><loc>/private</loc></url></urlset>"
     )
-    outcome, _ = await run(response(body=body), "sitemap", HOME + "sitemap.xml")
+    robots = "User-agent: *\nDisallow: /private"
+    outcome, _ = await run(response(body=body), "sitemap", HOME + "sitemap.xml", robots=robots)
     assert {"a": 0.7, "b": 0.1} == found(outcome)
     assert outcome.detail is not None
-    assert ("urlset", 4, {"other_site": 1}) == (
-        outcome.detail["sitemap"], outcome.detail["urls"], outcome.detail["left_out"],
-    )  # fmt: skip
+    assert ("urlset", 5, {"other_site": 1, "robots": 1}, {"2": 1}) == (
+        outcome.detail["sitemap"],
+        outcome.detail["urls"],
+        outcome.detail["left_out"],
+        outcome.detail["robots_lines"],
+    )
 
 
 @pytest.mark.parametrize(("depth", "count"), [(0, 1), (2, 1), (3, 0)])
