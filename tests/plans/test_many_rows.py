@@ -10,6 +10,7 @@ from tests.plans.explain import explainer
 DOMAINS = 200
 DUE_A_DOMAIN = 5
 FINAL_JOBS = 5_000
+HELD = (2_000, 20_000)
 # A statement reads a temporary result once to lock, once to write, once to count, once to answer.
 READS_OF_A_ROW_MAX = 10
 
@@ -25,6 +26,18 @@ MANY = (
         " SELECT j.domain_id, n, j.id, 0, now(), 1, now() - interval '1 s', 1, 't' || n"
         f" FROM pacewheel.jobs j CROSS JOIN generate_series(1, {DUE_A_DOMAIN}) AS n"
     ),
+)
+HELD_BY_ONE = (
+    (
+        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until)"
+        " VALUES ('test', 1, '0', 100, now() + interval '1 hour')"
+    ),
+    f"INSERT INTO pacewheel.domains (name, owner) SELECT 'd' || n, 1 FROM generate_series(1, {HELD[1]}) n",
+    (
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, pending)"
+        " SELECT id, 'h', 8, 1 FROM pacewheel.domains"
+    ),
+    "ANALYZE",
 )
 MANY_JOBS = (
     f"INSERT INTO pacewheel.domains (name) SELECT 'd' || n FROM generate_series(1, {DOMAINS}) AS n",
@@ -57,3 +70,25 @@ async def test_a_job_is_read_by_its_id_however_many_there_were(
         plan = await explain.plan("list_jobs", lambda: explain.jobs.get_job(1))
     assert 0 < plan.rows_read_of("jobs") <= READS_OF_A_ROW_MAX, str(plan)
     assert 0 < plan.rows_read_of("domains") <= READS_OF_A_ROW_MAX, str(plan)
+
+
+async def test_looking_for_domains_costs_the_same_for_each_that_is_held(dsn: str) -> None:
+    """Ten times as many take some ten times as long, and not a hundred."""
+    await execute(dsn, *HELD_BY_ONE)
+
+    async def cost_ms(held: int) -> float:
+        others = f"UPDATE pacewheel.jobs SET pending = (domain_id <= {held})::integer"
+        await execute(dsn, others, "VACUUM pacewheel.jobs")
+        ids = list(range(1, held + 1))
+        plans = [
+            await explain.plan(
+                "find_leasable", lambda: explain.leases.lease_domains(1, ["h"], 1000, 10, ids)
+            )
+            for _ in range(3)
+        ]
+        assert [0] * 3 == [plan.root["Actual Rows"] for plan in plans]
+        return min(float(plan.root["Actual Total Time"]) for plan in plans)
+
+    async with explainer(dsn) as explain:
+        few, many = [await cost_ms(held) for held in HELD]
+    assert many < 30 * few
