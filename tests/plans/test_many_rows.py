@@ -11,6 +11,7 @@ DOMAINS = 200
 DUE_A_DOMAIN = 5
 FINAL_JOBS = 5_000
 HELD = (2_000, 20_000)
+FAILED = (2_000, 20_000)
 # A statement reads a temporary result once to lock, once to write, once to count, once to answer.
 READS_OF_A_ROW_MAX = 10
 
@@ -38,6 +39,18 @@ HELD_BY_ONE = (
         " SELECT id, 'h', 8, 1 FROM pacewheel.domains"
     ),
     "ANALYZE",
+)
+FAILED_OF_ONE = (
+    "INSERT INTO pacewheel.domains (name) VALUES ('d')",
+    (
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, failed, total)"
+        f" VALUES (1, 'h', 8, {FAILED[1]}, {FAILED[1]})"
+    ),
+    (
+        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
+        f" SELECT 1, n, 1, 0, now(), 4, 't' || n FROM generate_series(1, {FAILED[1]}) AS n"
+    ),
+    "VACUUM ANALYZE",
 )
 MANY_JOBS = (
     f"INSERT INTO pacewheel.domains (name) SELECT 'd' || n FROM generate_series(1, {DOMAINS}) AS n",
@@ -91,4 +104,28 @@ async def test_looking_for_domains_costs_the_same_for_each_that_is_held(dsn: str
 
     async with explainer(dsn) as explain:
         few, many = [await cost_ms(held) for held in HELD]
+    assert many < 30 * few
+
+
+@pytest.mark.parametrize("name", ["retry_tasks", "read_failed_tasks"])
+async def test_failed_tasks_are_found_among_given_ids_at_the_same_cost_each(
+    dsn: str, name: str
+) -> None:
+    """None of those asked for has failed, so all that have are looked at."""
+    await execute(dsn, *FAILED_OF_ONE)
+
+    async def cost_ms(failed: int) -> float:
+        ids = list(range(-failed, 0))
+        await execute(dsn, f"UPDATE pacewheel.tasks SET status = 3 WHERE id > {failed}")
+        await execute(dsn, f"UPDATE pacewheel.tasks SET status = 4 WHERE id <= {failed}")
+        page = (10, None) if name == "retry_tasks" else (None, 10)
+
+        async def call() -> object:
+            return await explain.fetch(explain.queries[name], 1, ids, *page)
+
+        plans = [await explain.plan(name, call) for _ in range(3)]
+        return min(float(plan.root["Actual Total Time"]) for plan in plans)
+
+    async with explainer(dsn) as explain:
+        few, many = [await cost_ms(failed) for failed in FAILED]
     assert many < 30 * few
