@@ -310,7 +310,7 @@ def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
     return {
         "http_status": answer.status,
         "bytes": answer.bytes_received,
-        "cache": cache_verdict.classify(answer.headers),
+        "cache": cache_verdict.classify(answer.headers).status,
         "detail": {
             "kind": visit.kind,
             "timings": answer.timings.as_dict(),
