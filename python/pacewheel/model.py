@@ -92,7 +92,8 @@ class NewTask:
     """A task to be enqueued.
 
     `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
-    `priority`: higher is claimed first.
+    `priority`: higher is claimed first. With `beyond_limit` it takes no place of the job's
+    `max_tasks`, which grows with it.
     """
 
     target: str
@@ -100,6 +101,7 @@ class NewTask:
     priority: float = 0.0
     payload: dict[str, Any] | None = None
     ready_in_s: float | None = None
+    beyond_limit: bool = False
 
 
 @dataclass(slots=True)
@@ -322,9 +324,11 @@ class StuckJob:
 class JobSummary:
     """The last attempts of a job's tasks of one kind, summed up.
 
-    `requests` counts every attempt of every kind. `statuses`, `errors` and `cache` map a word to a
-    count; times are milliseconds, `first_at` and `last_at` are the ends of the first and the last
-    attempt.
+    `requests` counts every attempt of every kind. `statuses`, `errors`, `cache` and `uncacheable`
+    (causes) map a word to a count, as does `rechecks`: what the last second request of each page
+    met, a cache word or an error. `cold_ms` and `warm_ms` are medians to the first byte of both
+    requests of the pages that became warm, None without any. Times are milliseconds, `first_at` and
+    `last_at` are the ends of the first and the last attempt.
     """
 
     requests: int
@@ -338,6 +342,10 @@ class JobSummary:
     cache: dict[str, int]
     first_at: datetime | None
     last_at: datetime | None
+    uncacheable: dict[str, int] = field(default_factory=dict)
+    rechecks: dict[str, int] = field(default_factory=dict)
+    cold_ms: float | None = None
+    warm_ms: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

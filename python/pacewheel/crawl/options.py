@@ -9,6 +9,10 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
   regular expression found anywhere in path and query (`re:\.pdf$`).
 - `start` (list of str): the URLs the job begins with, all of one site.
+- `max_pages` (int or null): the limit the job was made with; what counts is its row's max_tasks,
+  which rechecks make grow.
+- `rechecks` (int, 1; at most 3): how often a page is asked for again whose miss may become a
+  hit. `rechecks_max` (int, 10,000): how often for the whole job.
 - `max_depth` (int or null): links followed from a start URL; 0 stays on the start URLs and
   sitemaps.
 """
@@ -30,12 +34,18 @@ if TYPE_CHECKING:
     from pacewheel.crawl.urls import Url
 
 DEFAULT_USER_AGENT = "pacewheel/0.1"
+RECHECKS_MOST = 3
+RECHECKS_MAX = 10_000
 
 _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
 _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
-_KNOWN = ("exclude", "include", "links", "max_depth", "sitemap", "start", "user_agent")
+_MOST = 1_000_000_000
+_KNOWN = (
+    *("exclude", "include", "links", "max_depth", "max_pages", "rechecks"),
+    *("rechecks_max", "sitemap", "start", "user_agent"),
+)
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
 
@@ -50,6 +60,8 @@ class WarmOptions:
     exclude: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     max_depth: int | None = None
+    rechecks: int = 1
+    rechecks_max: int = RECHECKS_MAX
 
     def selects(self, url: Url) -> bool:
         """True when `include` and `exclude` let a discovered `url` in."""
@@ -72,13 +84,6 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
             )
     start = _texts(options, "start", _MAX_START_URLS)
     _check_start(start)
-    max_depth = options.get("max_depth")
-    if max_depth is not None and (
-        not isinstance(max_depth, int) or isinstance(max_depth, bool) or max_depth < 0
-    ):
-        raise ConfigInvalid(
-            f"option max_depth is {max_depth!r}: give a whole number from 0, or null"
-        )
     return {
         "user_agent": _user_agent(options.get("user_agent", DEFAULT_USER_AGENT)),
         "links": _flag(options, "links"),
@@ -86,7 +91,10 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
-        "max_depth": max_depth,
+        "max_depth": _whole_or_null(options, "max_depth"),
+        "max_pages": _whole_or_null(options, "max_pages"),
+        "rechecks": _whole(options, "rechecks", 1, RECHECKS_MOST),
+        "rechecks_max": _whole(options, "rechecks_max", RECHECKS_MAX, _MOST),
     }
 
 
@@ -100,6 +108,8 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         exclude=tuple(options.get("exclude", ())),
         start=tuple(options.get("start", ())),
         max_depth=options.get("max_depth"),
+        rechecks=options.get("rechecks", 1),
+        rechecks_max=options.get("rechecks_max", RECHECKS_MAX),
     )
 
 
@@ -150,6 +160,17 @@ def _flag(options: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigInvalid(f"option {name} is {value!r}: give true or false")
     return value
+
+
+def _whole(options: Mapping[str, Any], name: str, default: int, most: int) -> int:
+    value = options.get(name, default)
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= most:
+        raise ConfigInvalid(f"option {name} is {value!r}: give a whole number from 0 to {most}")
+    return value
+
+
+def _whole_or_null(options: Mapping[str, Any], name: str) -> int | None:
+    return None if options.get(name) is None else _whole(options, name, 0, _MOST)
 
 
 def _user_agent(value: Any) -> str:

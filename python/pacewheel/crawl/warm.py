@@ -6,7 +6,8 @@ what a task discovers is returned in its outcome and committed with it. Nothing 
 fetched before its robots.txt has been answered, and every page is checked against it when
 discovered and again when fetched.
 
-The handler keeps no state but the cache of parsed robots rules, which fills itself.
+The handler keeps no state but the cache of parsed robots rules and the tallies of rechecks, which
+fill themselves.
 
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
@@ -15,6 +16,9 @@ The handler keeps no state but the cache of parsed robots rules, which fills its
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
+
+A page whose miss may become a hit discovers its recheck (`recheck`): a GET like the first, whose
+failure is no failure of the page. What results say of caching: `caching`.
 """
 
 from __future__ import annotations
@@ -22,7 +26,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.crawl import cache_verdict, links, robots, sitemap, urls
+from pacewheel.crawl import cache_verdict, links, recheck, robots, sitemap, urls
+from pacewheel.crawl.caching import caching_detail
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.discovery import (
     START_PRIORITY,
@@ -74,10 +79,12 @@ class WarmHandler:
         """Fetch through `client`, which the caller opens and closes."""
         self._client = client
         self._rules = RulesCache()
+        self._rechecks = recheck.Rechecks()
         self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
             "robots": self._robots,
             "sitemap": self._sitemap,
             "page": self._page,
+            recheck.KIND: self._recheck,
         }
 
     async def __call__(self, task: Task) -> Outcome:
@@ -92,9 +99,10 @@ class WarmHandler:
             return Outcome.failed("refused", detail={"message": str(refused)})
         visit = _Visit(task, url, read(task.options))
         try:
-            return await self._kinds[visit.kind](visit)
+            outcome = await self._kinds[visit.kind](visit)
         except FetchFailed as failure:
-            return _after_failure(visit, failure)
+            outcome = _after_failure(visit, failure)
+        return recheck.never_failed(outcome) if visit.kind == recheck.KIND else outcome
 
     async def _robots(self, visit: _Visit) -> Outcome:
         answer = await self._fetch(
@@ -179,8 +187,10 @@ class WarmHandler:
             return _redirected(visit, answer)
         if not 200 <= answer.status < 400:
             return _after_status(visit, answer)
+        again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
         if not answer.body:
-            return Outcome.completed(**_record(visit, answer))
+            record = _record(visit, answer, recheck=again.refused)
+            return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
         text = links.decode(answer.body, answer.headers.get("Content-Type", ""))
         page = links.extract(text, visit.url)
         for directives in answer.headers.getall("X-Robots-Tag", ()):
@@ -197,8 +207,26 @@ class WarmHandler:
             left_out=dict(discovery.left_out),
             noindex=page.noindex,
             cut=page.cut,
+            recheck=again.refused,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        tasks = [*discovery.tasks, *again.tasks]
+        return Outcome.completed(**record, discovered=tasks, documents=again.documents)
+
+    async def _recheck(self, visit: _Visit) -> Outcome:
+        rules = await self._job_rules(visit)
+        if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
+            return _robots_refusal(rules)
+        # The same request as the first one, for a cache may keep a copy for each Accept.
+        answer = await self._fetch(
+            visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=_nothing_of
+        )
+        if not _is_success(answer.status, answer.headers):
+            return _after_status(visit, answer)
+        is_warm = cache_verdict.classify(answer.headers).status in recheck.WARM
+        self._rechecks.note(visit.task.job_id, is_warm=is_warm)
+        again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
+        record = _record(visit, answer, cold=visit.payload.get("cold"), warmed=is_warm)
+        return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
@@ -307,18 +335,24 @@ def _robots_refusal(rules: RobotsRules | None) -> Outcome:
 def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
     """Return what every outcome with an answer keeps; empty details are left away."""
     kept = {name: value for name, value in detail.items() if value}
+    verdict = cache_verdict.classify(answer.headers)
     return {
         "http_status": answer.status,
         "bytes": answer.bytes_received,
-        "cache": cache_verdict.classify(answer.headers).status,
+        "cache": verdict.status,
         "detail": {
             "kind": visit.kind,
             "timings": answer.timings.as_dict(),
             "content_type": _clean(_media_type(answer.headers)),
             **({"truncated": True} if answer.truncated else {}),
+            **caching_detail(answer.headers, answer.status, verdict, visit.kind),
             **kept,
         },
     }
+
+
+def _nothing_of(_status: int, _headers: Headers) -> bool:
+    return False
 
 
 def _is_success(status: int, _headers: Headers) -> bool:

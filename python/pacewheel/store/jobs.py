@@ -177,6 +177,6 @@ class PostgresJobs:
         if row is None:
             raise AssertionError
         values = dict(row)
-        for name in ("statuses", "errors", "cache"):
+        for name in ("statuses", "errors", "cache", "uncacheable", "rechecks"):
             values[name] = orjson.loads(values[name])
         return JobSummary(**values)

@@ -21,6 +21,9 @@ def test_no_options_give_the_defaults() -> None:
         "exclude": [],
         "start": [],
         "max_depth": None,
+        "max_pages": None,
+        "rechecks": 1,
+        "rechecks_max": 10_000,
     } == validate_options({})
     assert WarmOptions() == read(validate_options({})) == read({})
 
@@ -34,6 +37,10 @@ def test_no_options_give_the_defaults() -> None:
         ({"max_depth": -1}, "max_depth"),
         ({"max_depth": True}, "max_depth"),
         ({"max_depth": "3"}, "max_depth"),
+        ({"max_pages": -1}, "max_pages"),
+        ({"rechecks": 4}, "rechecks"),
+        ({"rechecks": None}, "rechecks"),
+        ({"rechecks_max": True}, "rechecks_max"),
         ({"include": "/a/*"}, "list of texts"),
         ({"include": [1]}, "list of texts"),
         ({"exclude": ["re:("]}, "regular expression"),
