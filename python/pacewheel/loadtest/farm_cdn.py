@@ -36,6 +36,7 @@ _WORDS: Final[dict[CdnVendor, tuple[str, dict[str, str]]]] = {
             "expired": "FarmCache; fwd=stale; fwd-status=200; stored",
             "stale": "FarmCache; hit; ttl={ttl}",
             "bypass": "FarmCache; fwd=bypass",
+            "refused": "FarmCache; fwd=uri-miss; stored=?0",
         },
     ),
     "fastly": ("X-Cache", {"hit": "HIT, HIT", "miss": "MISS, MISS"}),
@@ -56,6 +57,15 @@ _WORDS: Final[dict[CdnVendor, tuple[str, dict[str, str]]]] = {
     ),
     "varnish": ("X-Varnish", {"hit": "2 1", "miss": "2"}),
 }  # fmt: skip
+
+# What a vendor without a word of its own says instead.
+_PLAINER: Final = {
+    "stale": "hit",
+    "expired": "miss",
+    "refused": "miss",
+    "bypass": "miss",
+    "dynamic": "bypass",
+}
 
 # What a page sends that is never cached; under `bypass` and `dynamic` the cache's own word says it.
 _REFUSALS: Final = {
@@ -107,10 +117,8 @@ class CdnCache:
         self._kept_ns[path] = now_ns
 
     def _say(self, answer: Answer, verdict: str, *, ttl_s: int = 0) -> None:
-        # A vendor without a word for a copy that is stale or expired calls it a hit or a miss.
-        plainer = {"stale": "hit", "expired": "miss", "bypass": "miss", "dynamic": "bypass"}
         while verdict not in self._words:
-            verdict = plainer[verdict]
+            verdict = _PLAINER[verdict]
         answer.headers[self._header] = self._words[verdict].format(ttl=ttl_s)
 
     def _refuse(self, answer: Answer, page: int) -> None:
@@ -120,7 +128,7 @@ class CdnCache:
             answer.headers["Cache-Control"] = "private, no-store"
             return
         cause = causes[page // self._cdn.bypass_every % len(causes)]
-        self._say(answer, cause if cause in {"bypass", "dynamic"} else "miss")
+        self._say(answer, cause if cause in {"bypass", "dynamic"} else "refused")
         if cause in _REFUSALS:
             name, value = _REFUSALS[cause]
             answer.headers[name] = value
