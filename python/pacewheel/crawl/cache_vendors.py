@@ -70,11 +70,12 @@ _WORDS = {
     "lambdageneratedresponse": "dynamic",
     "functiongeneratedresponse": "dynamic",
 }
+_NAME_MAX_CHARS = 200
 _WORD = re.compile(r"[A-Za-z_/]+")
 _SERVER_TIMING = re.compile(r'cdn-cache(?:-(\w+)|\s*;\s*desc\s*=\s*"?(\w+))')
 _SERVER_TIMING_WORDS = {"refresh": "revalidated", "revalidate": "revalidated"}
 
-# One word from one cache. Nearest first: content delivery networks, hosts' proxies, applications.
+# A word from each cache of a kind. Nearest first: content delivery networks, hosts' proxies, applications.
 _ONE_WORD = {
     "CF-Cache-Status": "cloudflare",
     "X-Vercel-Cache": "vercel",
@@ -129,8 +130,10 @@ def _readings(headers: Fields) -> Iterator[list[Layer]]:
 
 
 def _one_word(headers: Fields, name: str) -> list[Layer]:
-    text = joined(headers, name)
-    return [Layer(status_of(text), _ONE_WORD[name])] if text else []
+    texts = members(joined(headers, name))
+    layers = [Layer(status_of(text), _ONE_WORD[name]) for text in texts]
+    # Several are caches of one kind in a row; LiteSpeed's `hit,private` is only one.
+    return [layer for layer in layers if layer.status != "unknown"] or layers[:1]
 
 
 def _akamai(headers: Fields) -> list[Layer]:
@@ -174,7 +177,7 @@ def _nodes(headers: Fields, texts: list[str]) -> list[Layer]:
     return [
         Layer(
             status_of(text),
-            cache=names[number] if len(names) == len(texts) else None,
+            cache=names[number][:_NAME_MAX_CHARS] if len(names) == len(texts) else None,
             hits=hits[number] if len(hits) == len(texts) else None,
         )
         for number, text in enumerate(texts)

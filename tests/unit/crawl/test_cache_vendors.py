@@ -161,8 +161,11 @@ def test_akamais_parent_is_the_layer_nearer_to_the_origin() -> None:
 
 def test_lines_of_one_field_are_one_list() -> None:
     """Each node may have added a line."""
-    headers = CIMultiDict([("X-Cache", "HIT"), ("X-Cache", "MISS")])
-    assert ["hit", "miss"] == [layer.status for layer in classify(headers).layers]
+    for name in ("X-Cache", "X-Cache-Status"):
+        headers = CIMultiDict([(name, "HIT"), (name, "MISS")])
+        assert ["hit", "miss"] == [layer.status for layer in classify(headers).layers]
+    quick = classify(CIMultiDict({"X-LiteSpeed-Cache": "hit,private"}))
+    assert ["hit"] == [layer.status for layer in quick.layers]
 
 
 def test_a_word_that_says_nothing_leaves_the_answer_to_the_next_header() -> None:
