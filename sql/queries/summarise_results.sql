@@ -28,7 +28,7 @@ WITH attempts AS MATERIALIZED (
     CROSS JOIN LATERAL (
         VALUES
             ('status', l.http_status::text), ('error', l.error), ('cache', l.cache),
-            ('uncacheable', l.detail ->> 'uncacheable')
+            ('uncacheable', CASE WHEN l.outcome = 3 THEN l.detail ->> 'uncacheable' END)
     ) AS said (about, word)
     WHERE said.word IS NOT NULL
     GROUP BY said.about, said.word

@@ -38,8 +38,8 @@ SITES = (
              cdn=Cdn(vendor="cache-status", ttl_s=60, held_s=90, stale_s=600), **QUICK),
     # Expired from the start, replaced at once.
     SiteSpec(name="expired", seed=5, cdn=Cdn(vendor="cloudflare", ttl_s=60, held_s=90), **QUICK),
-    # No cache that says anything.
-    SiteSpec(name="silent", seed=6, **QUICK),
+    # No cache that says anything, and a page that is broken, which is no cause of the cache's.
+    SiteSpec(name="silent", seed=6, unavailable=((5, 403),), **QUICK),
 )  # fmt: skip
 
 
@@ -78,7 +78,8 @@ def test_pages_that_can_become_warm_are_asked_for_again(dsn: str, farm: FarmProc
         expected = dict.fromkeys(pages_of(spec, kept=True), 2 if again else 1)
         expected |= dict.fromkeys(pages_of(spec, kept=False), 1)
         assert (spec.name, expected) == (spec.name, dict(asked(log, spec.name)))
-        assert (spec.pages, spec.pages) == (sites[spec.name]["pages"], sites[spec.name]["ok"])
+        ok = spec.pages - len(spec.unavailable)
+        assert (spec.pages, ok) == (sites[spec.name]["pages"], sites[spec.name]["ok"])
 
     kept = sites["kept"]
     assert (21, {"hit": 21}) == (kept["became_warm"], kept["rechecks"])
@@ -91,7 +92,10 @@ def test_pages_that_can_become_warm_are_asked_for_again(dsn: str, farm: FarmProc
     assert ({"hit": 16}, {}) == (sites["warm"]["cache"], sites["warm"]["rechecks"])
     assert ({"stale": 16}, 16) == (sites["stale"]["cache"], sites["stale"]["became_warm"])
     assert ({"expired": 16}, 16) == (sites["expired"]["cache"], sites["expired"]["became_warm"])
-    assert ({"unknown": 16}, {}) == (sites["silent"]["cache"], sites["silent"]["rechecks"])
+    silent = sites["silent"]
+    assert ({"unknown": 16}, {}, {}) == (
+        *(silent["cache"], silent["rechecks"], silent["uncacheable"]),
+    )
 
 
 def test_second_requests_take_no_page_of_the_limit(dsn: str, farm: FarmProcess) -> None:
