@@ -103,12 +103,11 @@ class Rechecks:
         `task` is the page's own, or a recheck that found it still cold.
         """
         number = (task.payload or {}).get("number", 0) + 1
+        if number > options.rechecks:
+            return NOTHING
         verdict = classify(answer.headers)
-        if (
-            number > options.rechecks
-            or verdict.status not in HELPABLE
-            or uncacheable(answer.headers, answer.status, verdict) is not None
-        ):
+        cause = uncacheable(answer.headers, answer.status, verdict)
+        if verdict.status not in HELPABLE or cause is not None:
             return NOTHING
         text = await task.document(DOCUMENT)
         tally = self._tally(task.job_id)

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import io
+import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pacewheel.cli.cache import classify
+from pacewheel.cli.filters import serve
+from pacewheel.crawl.cache_verdict import VERDICTS
 from pacewheel.errors import LineRefused
+
+NAMES = st.sampled_from(["Age", "Cache-Status", "cf-cache-status", "X-Cache", "Cache-Control"])
+LEAVES = st.one_of(st.none(), st.booleans(), st.integers(), st.text(max_size=20), NAMES)
+VALUES = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3), max_leaves=8)
+PAIRS = st.lists(st.tuples(st.one_of(NAMES, st.text(max_size=9)), st.text(max_size=30)).map(list))
 
 
 def test_a_line_is_answered_with_verdict_layers_age_and_ttl() -> None:
@@ -53,3 +64,18 @@ def test_a_line_of_another_shape_is_refused(line: dict[str, Any]) -> None:
     """With what to give instead."""
     with pytest.raises(LineRefused, match="give"):
         classify(line)
+
+
+@given(st.one_of(PAIRS, VALUES), VALUES)
+def test_every_line_has_an_answer(headers: object, status: object) -> None:
+    """A verdict of the closed set or an error, whatever the members are."""
+    line = json.dumps({"headers": headers, "status": status}).encode() + b"\n"
+    source, output = io.BytesIO(line), io.BytesIO()
+    serve(classify, lambda: source.read(65536), output, 1_000_000)
+    answer = json.loads(output.getvalue())
+    if "error" in answer:
+        assert "unexpected" not in answer["error"]
+        return
+    assert answer["status"] in VERDICTS
+    assert {layer["status"] for layer in answer["layers"]} <= VERDICTS
+    assert ["status", "layers", "age_seconds", "ttl_seconds"] == list(answer)
