@@ -12,6 +12,7 @@ from pacewheel.cli import options
 from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
 from pacewheel.crawl.options import RECHECKS_MAX, RECHECKS_MOST
+from pacewheel.crawl.query_counts import MAX_QUERIES
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
@@ -226,6 +227,25 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         help="only pages whose path and query match, such as '/blog/*' or 're:^/(en|de)/'; repeatable",
     )
     add("--exclude", metavar="PATTERN", action="append", help="no such pages; repeatable")
+    add("--subdomains", action="store_true", help="pages on hosts below the site's belong to it")
+    add("--www", action="store_true", help="the host is the same with and without www.")
+    add(
+        "--drop-tracking",
+        action="store_true",
+        help="URLs that differ only in tracking parameters (utm_*, gclid, ...) are one page",
+    )
+    add(
+        "--sort-query",
+        action="store_true",
+        help="URLs that differ only in the order of their parameters are one page",
+    )
+    add(
+        "--max-queries",
+        metavar="N",
+        default=str(MAX_QUERIES),
+        help="different queries of one path that links may lead to, about, or 'all' "
+        f"(default: {MAX_QUERIES})",
+    )
 
 
 def _add_output_options(parser: ArgumentParser) -> None:

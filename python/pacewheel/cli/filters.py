@@ -70,6 +70,14 @@ FILTERS = (
         max_line_bytes=8 * MIB,
     ),
     Filter(
+        "robots",
+        "check",
+        "robots:check",
+        "say whether robots.txt lets a crawler fetch a URL",
+        '{"robots": str|null, "robots_base64": str|null, "user_agent" (the product token), "url"} '
+        '-> {"allowed", "line": int|null (the deciding rule), "crawl_delay": float|null}',
+    ),
+    Filter(
         "sitemap",
         "parse",
         "sitemap:parse",
@@ -78,6 +86,24 @@ FILTERS = (
         '"urls": [{"loc", "lastmod", "priority"}], "sitemaps": [str], "warnings": [str]}',
         # A file of the greatest length, 50 MiB, in base64.
         max_line_bytes=72 * MIB,
+    ),
+    Filter(
+        "url",
+        "normalize",
+        "url:normalize",
+        "resolve a URL as browsers do and give its canonical key",
+        '{"url", "base": str|null, "drop_tracking": bool, "sort_query": bool} -> {"href", "key"}; '
+        "the last two, false unless given, fold the key further",
+        max_line_bytes=4 * MIB,
+    ),
+    Filter(
+        "links",
+        "extract",
+        "links:extract",
+        "say where a page leads and what it says of itself",
+        '{"url", "html"} -> {"links": [{"href", "position": "header"|"nav"|"main"|"body"|"footer", '
+        '"rel": str|null}], "canonical": str|null, "noindex", "nofollow"}, and "cut", the reason, '
+        "if the page is too large to be looked at whole",
     ),
 )
 
@@ -134,6 +160,14 @@ def whole_or_none(row: Mapping[str, Any], name: str) -> int | None:
     if not isinstance(value, int) or isinstance(value, bool) or value < 0:
         raise _wrong(row, name, "a whole number from 0, or null")
     return value
+
+
+def flag(row: Mapping[str, Any], name: str) -> bool:
+    """Return the truth value `name` of a line, False if missing or null. Raises LineRefused."""
+    value = row.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise _wrong(row, name, "true or false")
+    return bool(value)
 
 
 def octets(row: Mapping[str, Any], name: str) -> bytes:

@@ -13,6 +13,8 @@ from pacewheel.errors import LineRefused, TargetRefused
 def parse(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return kind, URLs, sitemaps and warnings of the file in `body_base64`, read from `url`.
 
+    A location that is absolute stays as it is written; another one is resolved against `url`.
+
     Raises:
         LineRefused: a member is missing or wrong, or the file is no sitemap at all.
         TargetRefused: `url` can't be requested.
@@ -23,12 +25,15 @@ def parse(row: Mapping[str, Any]) -> dict[str, Any]:
     found = sitemap.parse(body, sitemap.MAX_SITEMAP_URLS if max_urls is None else max_urls)
     if found.kind == "unknown":
         raise LineRefused(f"the file is no sitemap: {'; '.join(found.warnings)}")
+    refused: list[str] = []
     entries = []
     for entry in found.urls:
-        loc = _absolute(entry.loc, base, found.warnings)
+        loc = _absolute(entry.loc, base, refused)
         if loc is not None:
             entries.append({"loc": loc, "lastmod": entry.lastmod, "priority": entry.priority})
-    files = [_absolute(loc, base, found.warnings) for loc in found.sitemaps]
+    files = [_absolute(loc, base, refused) for loc in found.sitemaps]
+    if refused:
+        found.warnings.append(f"left out: {len(refused)} locations; {refused[0]}")
     return {
         "kind": found.kind,
         "urls": entries,
@@ -37,11 +42,10 @@ def parse(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _absolute(loc: str, base: str, warnings: list[str]) -> str | None:
-    """Return `loc` as it stands if it is absolute, resolved otherwise; None if it is no URL."""
+def _absolute(loc: str, base: str, refused: list[str]) -> str | None:
     try:
         resolved = urls.parse(loc, base).href
-    except TargetRefused as refused:
-        warnings.append(f"left out: {refused}")
+    except TargetRefused as error:
+        refused.append(str(error))
         return None
-    return loc if loc.lower().startswith(("http://", "https://")) else resolved
+    return loc if loc[:8].lower().startswith(("http://", "https://")) else resolved

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 SITES_MAX = 1_000
 CONCURRENCY_MAX = 10_000
 PAGES_MAX = 100_000_000
+QUERIES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,18 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "exclude": args.exclude or [],
             "rechecks": options.whole("--rechecks", args.rechecks, RECHECKS_MOST, least=0),
             "rechecks_max": options.whole("--rechecks-max", args.rechecks_max, PAGES_MAX, least=0),
+            "subdomains": args.subdomains,
+            "www": args.www,
+            "drop_tracking": args.drop_tracking,
+            "sort_query": args.sort_query,
+            "max_queries": _max_queries(args.max_queries),
             "user_agent": config.user_agent,
         },
     )
+
+
+def _max_queries(text: str) -> int | None:
+    return None if text == "all" else options.whole("--max-queries", text, QUERIES_MAX)
 
 
 def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli.progress import duration
 from pacewheel.crawl.recheck import WARM
-from pacewheel.model import JobInfo, JobState, JobSummary
+from pacewheel.job_summary import JobSummary
+from pacewheel.model import JobInfo, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ CAUSES = {
     "protocol": "what answers is no HTTP; check scheme and port",
     "refused": "it leads to an address that is refused; see --allow-network",
     "robots": "robots.txt disallows it for this user agent",
+    "robots_unknown": "the robots.txt of another of the site's hosts can't be had; try later",
     "timeout": "the site did not answer in time; try later",
     "tls": "no trusted TLS connection could be made; check the certificate or the scheme",
 }
@@ -151,6 +153,7 @@ def _details(result: SiteResult) -> list[str]:
         ("status", summary.statuses),
         ("cache", summary.cache),
         ("not fetched", summary.errors),
+        ("left out", summary.left_out),
     )
     groups = [f"{title} {_counts(words)}" for title, words in counted if words]
     found = [" | ".join(groups)] if groups else []
@@ -221,6 +224,7 @@ def _site_json(result: SiteResult) -> dict[str, Any]:
         "became_warm": _became_warm(summary),
         "cold_ms": None if summary.cold_ms is None else round(summary.cold_ms, 1),
         "warm_ms": None if summary.warm_ms is None else round(summary.warm_ms, 1),
+        "left_out": summary.left_out,
         "bytes": summary.bytes,
         "p50_ms": round(summary.p50_ms, 1),
         "p95_ms": round(summary.p95_ms, 1),

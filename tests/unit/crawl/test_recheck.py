@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import pytest
@@ -9,6 +10,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from pacewheel.crawl import recheck
 from pacewheel.crawl.client import FetchFailed, Response
+from pacewheel.crawl.robots import RobotsFile
 from pacewheel.crawl.transport import Timings
 from pacewheel.crawl.warm import WarmHandler, validate_options
 from pacewheel.model import NewTask, Outcome, OutcomeKind, Task
@@ -29,7 +31,8 @@ class Site:
 
     def __init__(self, *answers: Response | Exception, **options: Any) -> None:
         self.answers = list(answers)
-        self.documents: dict[str, str] = {"robots": "User-agent: *\nDisallow: /private"}
+        rules = RobotsFile("User-agent: *\nDisallow: /private", int(time.time())).as_document()
+        self.documents: dict[str, str] = {"robots": rules}
         self.options = validate_options({"start": [HOME], "links": False, **options})
         self.handler = WarmHandler(cast("Any", self))
         self.fetched: list[str] = []
