@@ -155,8 +155,6 @@ def _recheck(task: Task, key: str, number: int, status: str, timings: Timings) -
     )
 
 
-def never_failed(outcome: Outcome) -> Outcome:
-    """Return the outcome of a recheck: skipped where a page's would be failed or retried."""
-    if outcome.kind in {OutcomeKind.COMPLETED, OutcomeKind.SKIPPED}:
-        return outcome
+def skipped(outcome: Outcome) -> Outcome:
+    """Return a page's outcome as that of its recheck, which is neither failed nor tried again."""
     return replace(outcome, kind=OutcomeKind.SKIPPED, retry_in_s=None)

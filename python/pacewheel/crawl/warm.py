@@ -99,10 +99,9 @@ class WarmHandler:
             return Outcome.failed("refused", detail={"message": str(refused)})
         visit = _Visit(task, url, read(task.options))
         try:
-            outcome = await self._kinds[visit.kind](visit)
+            return await self._kinds[visit.kind](visit)
         except FetchFailed as failure:
-            outcome = _after_failure(visit, failure)
-        return recheck.never_failed(outcome) if visit.kind == recheck.KIND else outcome
+            return _after_failure(visit, failure)
 
     async def _robots(self, visit: _Visit) -> Outcome:
         answer = await self._fetch(
@@ -221,7 +220,7 @@ class WarmHandler:
             visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=_nothing_of
         )
         if not _is_success(answer.status, answer.headers):
-            return _after_status(visit, answer)
+            return recheck.skipped(_after_status(visit, answer))
         is_warm = cache_verdict.classify(answer.headers).status in recheck.WARM
         self._rechecks.note(visit.task.job_id, is_warm=is_warm)
         again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
@@ -307,6 +306,8 @@ def _after_status(visit: _Visit, answer: Response) -> Outcome:
 
 def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
     record = {"detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()}}
+    if visit.kind == recheck.KIND:
+        return Outcome.skipped(failure.error_class, **record)
     if failure.is_transient:
         return _retry(visit, failure.error_class, record)
     return Outcome.failed(failure.error_class, **record)
