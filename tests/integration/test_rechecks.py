@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from pacewheel.loadtest.farm_log import ArrivalLog
 
-DELAY_MS = 30
-TOLERANCE_MS = 15
+DELAY_MS = 60
+# The farm reads its sockets beside everything else this machine does.
+TOLERANCE_MS = 30
 OPTIONS = (*LOOPBACK, "--delay", str(DELAY_MS / 1000), "--json")
 CAUSES = ("no-store", "private", "no-cache", "no-freshness", "set-cookie", "vary-star", "bypass")
 QUICK = {"pages": 16, "latency_ms": 60, "latency_spread_ms": 0}

@@ -70,8 +70,8 @@ class Plan:
     def differences(self, site: Site, info: JobInfo) -> list[str]:
         """Name the options in which a live job of `site` differs from this plan."""
         ours = {**self.options_for(site), "concurrency": self.concurrency}
-        # A job of an earlier version has the defaults of what that version did not know.
-        theirs = {**validate_options(info.options), "concurrency": info.concurrency}
+        # A job of an earlier version may lack an option that there was not yet.
+        theirs = {**validate_options({}), **info.options, "concurrency": info.concurrency}
         found = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
         # The row knows the longer of the delay asked for and the site's Crawl-delay: only less is telling.
         return [*found, "delay"] if info.gap_ms < self.delay_ms else found
