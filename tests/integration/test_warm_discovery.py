@@ -148,6 +148,23 @@ async def test_a_sitemap_that_breaks_off_is_read_again_and_each_page_fetched_onc
     assert {**pages, "/": 1, "/robots.txt": 1, "/sitemap.xml": 2} == asked(server)
 
 
+async def test_a_robots_redirect_to_a_refused_address_is_not_followed(dsn: str) -> None:
+    """Every hop passes the guard; without the rules nothing of the site is fetched."""
+
+    async def site(_server: Server, exchange: Exchange) -> None:
+        await exchange.answer(b"", "302 Found", Location="http://10.255.255.1/robots.txt")
+
+    async with serving(site) as server, warming(dsn) as engine:
+        await warm_site(engine, server)
+    assert {"/robots.txt": 1} == asked(server)
+    (hop,) = await fetch(
+        dsn,
+        "SELECT target FROM pacewheel.results JOIN pacewheel.tasks t ON t.id = task_id "
+        "WHERE error = 'refused'",
+    )
+    assert "http://10.255.255.1/robots.txt" == hop["target"]
+
+
 async def test_robots_on_another_host_is_followed_and_fetched_again_after_a_day(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,3 +202,28 @@ async def test_robots_on_another_host_is_followed_and_fetched_again_after_a_day(
     )
     assert 11 == len(skipped)
     assert {"3"} == {row["line"] for row in skipped}
+
+
+async def test_failed_pages_that_are_run_again_are_checked_against_robots_first(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The new job fetches robots.txt, then the page that failed, and nothing else."""
+    monkeypatch.setattr(permission, "_REFETCH_S", 0.1)
+    broken = True
+
+    async def site(_server: Server, exchange: Exchange) -> None:
+        is_missing = exchange.path != "/robots.txt" and broken
+        await exchange.answer(b"", "404 Not Found" if is_missing else "200 OK")
+
+    async with serving(site) as server:
+        async with warming(dsn) as engine:
+            await warm_site(engine, server)
+        broken = False
+        before = asked(server)
+        async with warming(dsn) as engine:
+            job = await engine.get_job(1)
+            await job.retry_failed([server.url])
+            await engine.run_until_idle()
+    assert {"/robots.txt": 1, "/": 1} == asked(server) - before
+    (counts,) = await fetch(dsn, "SELECT completed, total FROM pacewheel.jobs WHERE id = 2")
+    assert (2, 2) == tuple(counts)

@@ -7,8 +7,8 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "depth": int,           links (or index levels) from the start
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
-     "source": str,          start, robots, guess, sitemap, redirect, refresh, host, expired, or a link's
-                             position
+     "source": str,          start, robots, guess, sitemap, redirect, refresh, host, refetch, or a
+                             link's position
      "authority": str,       whose robots.txt it is, absent for the job's domain
      "since": int,           which robots.txt this one replaces, by the time it was fetched
      "start": true}          on a start URL and what it redirects to
@@ -222,22 +222,19 @@ def ruled_authority(task: Task, url: Url) -> str:
     return url.authority
 
 
-def robots_task(task: Task, options: WarmOptions, url: Url, fetched_at_s: int | None) -> NewTask:
-    """Return the task that fetches the robots.txt `url` is subject to, whoever asks for it.
+def robots_task(task: Task, url: Url, fetched_at_s: int | None) -> NewTask:
+    """Return the task that fetches the robots.txt `url` is subject to, the same whoever asks for it.
 
-    It replaces the file fetched at `fetched_at_s`; None if there was none.
+    None: the first one of a further host. Otherwise it replaces the one fetched at `fetched_at_s`
+    (0: there is none), and discovers nothing.
     """
-    is_main = url.authority == task.domain
-    robots = urls.parse("/robots.txt", options.start[0] if is_main else url.href)
+    robots = urls.parse("/robots.txt", url.href)
     since = "" if fetched_at_s is None else f"since {fetched_at_s} "
-    payload: dict[str, Any] = {
-        "kind": "robots",
-        "depth": 0,
-        "source": "host" if fetched_at_s is None else "expired",
-    }
+    source = "host" if fetched_at_s is None else "refetch"
+    payload: dict[str, Any] = {"kind": "robots", "depth": 0, "source": source}
     if fetched_at_s is not None:
         payload["since"] = fetched_at_s
-    if not is_main:
+    if url.authority != task.domain:
         payload["authority"] = url.authority
     return NewTask(
         robots.href,

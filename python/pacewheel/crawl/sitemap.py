@@ -67,7 +67,7 @@ class SitemapParser:
     def __init__(
         self, max_urls: int = MAX_SITEMAP_URLS, max_bytes: int = MAX_SITEMAP_BYTES
     ) -> None:
-        """Stop after `max_urls` locations or `max_bytes` decoded bytes."""
+        """Stop after `max_urls` pages, 50,000 sitemaps or `max_bytes` decoded bytes."""
         self.sitemap = Sitemap()
         self._max_urls = max_urls
         self._max_bytes = max_bytes
@@ -136,12 +136,12 @@ class SitemapParser:
 
     def add(self, loc: str, lastmod: str | None = None, priority: float | None = None) -> None:
         """Add a page."""
-        self._count("URLs")
+        self._count("URLs", self._max_urls)
         self.sitemap.urls.append(SitemapEntry(loc, lastmod, priority))
 
     def add_sitemap(self, loc: str) -> None:
         """Add a sitemap of an index."""
-        self._count("sitemaps")
+        self._count("sitemaps", MAX_SITEMAP_URLS)
         self.sitemap.sitemaps.append(loc)
 
     def note(self, reason: str, sample: str) -> None:
@@ -158,9 +158,9 @@ class SitemapParser:
         self.stop(reason)
         raise EnoughError
 
-    def _count(self, what: str) -> None:
-        if self.sitemap.found >= self._max_urls:
-            self.refuse(f"more than {self._max_urls} {what}: the rest is left out")
+    def _count(self, what: str, limit: int) -> None:
+        if self.sitemap.found >= limit:
+            self.refuse(f"more than {limit} {what}: the rest is left out")
         self.sitemap.found += 1
 
     def _inflate(self, data: bytes) -> None:

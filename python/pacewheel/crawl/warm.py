@@ -3,12 +3,12 @@
 Owns what a task of a warm job does with its answer. Robots.txt, each sitemap file, each redirect
 hop and each page are tasks of the job, so every request takes its own slot of the domain's pace;
 what a task discovers is returned in its outcome and committed with it, but for what sitemaps list:
-that is added while they are read (`sitemap_intake`). Nothing of a site is
-fetched before its robots.txt has been answered, and every page is checked against it when
-discovered and again when fetched. A robots.txt older than a day is not followed: whoever finds it
-so waits, and a task is discovered that fetches it again. One that is redirected to another host is
-followed there, as a task of this job: the request takes a slot of this domain's pace. Further hosts
-of the site (`hosts`) have their own robots.txt: the first page there asks for it and waits.
+that is added while they are read (`sitemap_intake`). Nothing of a site is fetched before its
+robots.txt has been answered, and every page is checked against it when discovered and again when
+fetched. A robots.txt older than a day is not followed: whoever finds it so, or finds none, waits,
+and a task is discovered that fetches it. One that is redirected to another host is followed there,
+as a task of this job: the request takes a slot of this domain's pace. Further hosts of the site
+(`hosts`) have their own robots.txt: the first page there has it fetched, and waits.
 
 The handler keeps no state but the cache of parsed robots rules, which fills itself, and the counts
 of queries of each path and of rechecks, which documents of the job bring back.
@@ -16,8 +16,8 @@ of queries of each path and of rechecks, which documents of the job bring back.
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
-| 3xx with Location | completed; same site, robots.txt also elsewhere: next hop discovered (at     |
-|                   | most 5); other site: noted                                                |
+| 3xx with Location | completed; same site (robots.txt: any): next hop discovered (at most 5);  |
+|                   | other site: noted                                                         |
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
@@ -137,9 +137,10 @@ class WarmHandler:
             verdict = "unavailable"
         rules = self._permission.parsed(text, visit.options.user_agent)
         discovery = Discovery(visit.task, visit.options, rules)
+        is_first = "since" not in visit.payload
         is_main = visit.ruled == visit.task.domain
-        tasks = _start_tasks(visit) if is_main else []
-        if visit.options.sitemap:
+        tasks = _start_tasks(visit) if is_first and is_main else []
+        if visit.options.sitemap and is_first:
             # Whatever host it came from, the file speaks of the site that was asked first.
             base = visit.via[0] if visit.via else visit.url.href
             for loc in rules.sitemaps:
@@ -212,11 +213,11 @@ class WarmHandler:
         if counts is not None:
             discovery.count_queries(counts)
         if page.nofollow:
-            discovery.left_out["nofollow"] += len(page.links)
+            discovery.left_out["nofollow"] += len(page.links) + (page.refresh is not None)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
-        if page.refresh is not None:
-            discovery.add_refresh(page.refresh, visit.depth)
+            if page.refresh is not None:
+                discovery.add_refresh(page.refresh, visit.depth)
         record = _record(
             visit,
             answer,

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+import importlib
 import io
 import json
 import os
+import re
 import resource
 import signal
 import subprocess
@@ -127,6 +129,31 @@ def test_a_filter_with_a_defect_says_so() -> None:
 def test_any_bytes_get_one_answer_a_line(lines: list[bytes]) -> None:
     """Whatever the lines hold."""
     assert len(lines) == len(answers(b"".join(line + b"\n" for line in lines), 7))
+
+
+MEMBERS = sorted({name for each in FILTERS for name in re.findall(r'"(\w+)"', each.members)})
+_TEXTS = st.text(max_size=20) | st.sampled_from(
+    ["https://h.example/a", "PGE+PC9hPg==", "User-agent: *\nDisallow: /", "<a href=/x>y", "hit"]
+)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | _TEXTS,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXTS, inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.mark.parametrize("chosen", FILTERS, ids=[f"{each.group} {each.name}" for each in FILTERS])
+@given(rows=st.lists(st.dictionaries(st.sampled_from(MEMBERS), _VALUES), min_size=1, max_size=4))
+def test_no_members_of_whatever_type_are_a_defect(
+    chosen: filters.Filter, rows: list[dict[str, Any]]
+) -> None:
+    """Every filter answers every object, with an error that says what is wrong if it has to."""
+    module, _, name = chosen.target.partition(":")
+    answer = getattr(importlib.import_module(f"pacewheel.cli.{module}"), name)
+    data = b"".join(json.dumps(row, allow_nan=True).encode() + b"\n" for row in rows)
+    given = answers(data, answer=answer)
+    assert len(rows) == len(given)
+    assert [] == [each for each in given if str(each.get("error", "")).startswith("unexpected")]
 
 
 @pytest.fixture

@@ -67,6 +67,14 @@ def test_no_more_than_max_urls_are_given_and_the_cut_is_named(max_urls: int, cou
     assert (max_urls < 2) == any("the rest is left out" in text for text in answer["warnings"])
 
 
+def test_max_urls_does_not_cut_an_index() -> None:
+    """It counts pages; of sitemaps the protocol's limit counts."""
+    body = b"<sitemapindex>" + b"<sitemap><loc>/1</loc></sitemap>" * 50_001 + b"</sitemapindex>"
+    answer = parse(row(body, max_urls=1))
+    assert 50_000 == len(answer["sitemaps"])
+    assert ["more than 50000 sitemaps: the rest is left out"] == answer["warnings"]
+
+
 def test_without_max_urls_the_protocols_limit_counts() -> None:
     """50,000, and the rest is named."""
     answer = parse(row(b"https://h.example/1\n" * 50_001))

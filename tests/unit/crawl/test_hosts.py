@@ -10,7 +10,7 @@ from pacewheel.crawl.hosts import MAX_HOSTS
 from pacewheel.crawl.urls import Url
 from pacewheel.crawl.warm import WarmHandler, initial_tasks, validate_options
 from pacewheel.model import Enqueued, NewTask, Outcome, OutcomeKind, Task
-from tests.unit.crawl.test_warm import response
+from tests.unit.crawl.test_warm import FETCHED_AT_S, FakeLease, response
 
 HOME = "https://example.com/"
 SHOP = "https://shop.example.com/"
@@ -175,3 +175,36 @@ async def test_a_site_with_a_host_for_every_visitor_is_bounded() -> None:
     refused = await run("page", "new.example.com")
     assert (OutcomeKind.SKIPPED, "too_many_hosts") == (refused.kind, refused.error)
     assert "http_4xx" == (await run("page", "h5.example.com")).error
+
+
+async def test_a_robots_txt_is_read_once_a_lease() -> None:
+    """Not for each page; another lease, or an old file, reads it again."""
+    now_s = float(FETCHED_AT_S)
+    sites = Sites({HOME + "robots.txt": robots("User-agent: *\nDisallow: /no")})
+    handler = WarmHandler(cast("GuardedClient", sites), lambda: now_s)
+    options = validate_options({"start": [HOME]})
+
+    class CountedLease(FakeLease):
+        reads = 0
+
+        async def document(self, job_id: int, name: str) -> str | None:
+            self.reads += name == "robots"
+            return await super().document(job_id, name)
+
+    async def page(lease: CountedLease, path: str) -> str | None:
+        outcome = await handler(
+            Task(
+                1, 1, 1, "example.com", "warm", HOME + path, 1.0, 1, {"kind": "page"}, options,
+                lease=lease,
+            )
+        )  # fmt: skip
+        return outcome.error
+
+    first, second = CountedLease("User-agent: *\nDisallow: /no"), CountedLease("")
+    assert ["http_4xx", "robots", "http_4xx"] == [await page(first, p) for p in ("a", "no", "b")]
+    assert 1 == first.reads
+    assert "http_4xx" == await page(second, "no")
+    assert 1 == second.reads
+    now_s += 24 * 3600
+    assert "robots_expired" == await page(second, "a")
+    assert 2 == second.reads

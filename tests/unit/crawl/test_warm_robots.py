@@ -39,7 +39,7 @@ async def test_five_redirects_of_a_robots_are_followed_and_a_sixth_is_not() -> N
 
 @pytest.mark.parametrize("kind", ["page", "sitemap"])
 async def test_an_old_robots_is_fetched_again_before_anything_else(kind: str) -> None:
-    """After a day; however many find it so, one task does it, and the hops of it are its own."""
+    """After a day; one task does it, however many find it so, its hops are its own, and no more."""
     day_s = 24 * 3600
     outcome, fetched = await run(response(), kind, HOME + "x", age_s=day_s - 1)
     assert [HOME + "x"] == fetched
@@ -56,6 +56,7 @@ async def test_an_old_robots_is_fetched_again_before_anything_else(kind: str) ->
     outcome, _ = await run(
         response(body="User-agent: *"), target=again.target, age_s=5, **again.payload
     )
+    assert not outcome.discovered
     assert FETCHED_AT_S + 5 == RobotsFile.of_document(outcome.documents["robots"]).fetched_at_s
 
 
@@ -78,6 +79,14 @@ async def test_a_redirected_robots_is_the_next_hop_as_robots() -> None:
         hop.payload["via"],
     )
     assert "robots 1 https://example.com/robots.txt" == hop.key
+
+
+@pytest.mark.parametrize("kind", ["page", "sitemap"])
+async def test_a_job_without_a_robots_fetches_it_first(kind: str) -> None:
+    """As one that runs failed tasks of another job again."""
+    outcome, fetched = await run(response(), kind, HOME + "x", robots=None)
+    assert (OutcomeKind.RETRY, []) == (outcome.kind, fetched)
+    assert [f"robots since 0 {HOME}robots.txt"] == [task.key for task in outcome.discovered]
 
 
 @pytest.mark.parametrize("location", ["file:///robots.txt", "/robots.txt", None])
