@@ -92,7 +92,8 @@ class NewTask:
     """A task to be enqueued; not to be changed (frozen would take 1 us more a link of a page).
 
     `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
-    `priority`: higher is claimed first.
+    `priority`: higher is claimed first. With `beyond_limit` it takes no place of the job's
+    `max_tasks`, which grows with it.
     """
 
     target: str
@@ -100,6 +101,7 @@ class NewTask:
     priority: float = 0.0
     payload: dict[str, Any] | None = None
     ready_in_s: float | None = None
+    beyond_limit: bool = False
 
 
 @dataclass(slots=True)
@@ -326,28 +328,6 @@ class StuckJob:
     reason: WaitingReason
     holder: str
     idle_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class JobSummary:
-    """The last attempts of a job's tasks of one kind, summed up.
-
-    `requests` counts every attempt of every kind. Words are counted: `left_out` says why URLs that
-    were found made no task. Times are milliseconds; `first_at` and `last_at` are ends of attempts.
-    """
-
-    requests: int
-    pages: int
-    ok: int
-    bytes: int
-    p50_ms: float
-    p95_ms: float
-    statuses: dict[str, int]
-    errors: dict[str, int]
-    cache: dict[str, int]
-    left_out: dict[str, int]
-    first_at: datetime | None
-    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
