@@ -3,8 +3,8 @@
 -- returns: nothing
 -- index: jobs_pkey, results_by_task, tasks_pkey
 -- rows: 0
--- The body is a JSON array of [target, depth, priority], soonest first: priorities fall evenly from 1 to 0, for what
--- counts is the order. A page's last word counts, its own or that of a recheck; the limit of the results bounds the
+-- The body is a JSON array of [target, depth, priority], soonest first: priorities fall evenly from below 1 to
+-- above 0, for what counts is the order. A page's last word counts, its own or that of a recheck; the limit of the results bounds the
 -- transaction that fires, whatever the job before was.
 INSERT INTO pacewheel.documents (domain_id, job_id, name, body)
 SELECT j.domain_id, j.id, $3, e.body
@@ -14,7 +14,7 @@ CROSS JOIN (
     FROM (
         SELECT
             l.target, l.depth, l.expires_at,
-            round((1 - percent_rank() OVER (ORDER BY l.expires_at))::numeric, 6) AS priority
+            round(1 - rank() OVER (ORDER BY l.expires_at) / (count(*) OVER () + 1)::numeric, 6) AS priority
         FROM (
             SELECT
                 t.target,

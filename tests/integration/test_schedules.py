@@ -341,10 +341,10 @@ async def test_the_job_after_is_told_the_pages_whose_copies_expire_soonest_first
     second = await engine.schedules.fire("hourly")
     ((body,),) = await fetch(dsn, documents, second.id)
     expected = [
-        ["past", 1, 1.0],
-        ["soon", 1, 0.75],
+        ["past", 1, 0.833333],
+        ["soon", 1, 0.666667],
         ["rechecked", 3, 0.5],
-        ["late", 2, 0.25],
-        ["for ever", 1, 0.0],
+        ["late", 2, 0.333333],
+        ["for ever", 1, 0.166667],
     ]
     assert expected == json.loads(body)

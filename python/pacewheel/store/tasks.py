@@ -158,7 +158,9 @@ class PostgresTasks:
                 # Its owner, who alone can claim it, is the one who settles: nobody needs a hint.
                 inserted = await self._insert(connection, offers, notify=False)
                 await self._raise(connection, accepted, inserted.raises)
-                await connection.execute(self._queries["finish_jobs"], discovering)
+                # Of jobs that the settle has locked: any other would be locked out of order.
+                discovered = sorted({job_id for job_id, _ in offers})
+                await connection.execute(self._queries["finish_jobs"], discovered)
                 return self._settled(row, inserted.counts.inserted, inserted.raises)
 
         settled: Settled = await self._pool.run(settle)
@@ -320,6 +322,7 @@ class PostgresTasks:
                 [_millis(task.ready_in_s) for _, task in offers],
                 probe,
                 notify,
+                _sparse([task.beyond_limit or None for _, task in offers]),
             )
             inserted.counts = inserted.counts.plus(
                 row["inserted"], row["known"], row["over_limit"], row["refused"]

@@ -9,7 +9,7 @@ from pacewheel.crawl.discovery import EXPIRING_DOCUMENT
 from pacewheel.crawl.warm import WarmHandler, validate_options
 from pacewheel.model import Outcome, Task
 from pacewheel.store.schedules import EXPIRING_DOCUMENT as STORED_DOCUMENT
-from tests.unit.crawl.test_warm import HOME, FakeLease, ScriptedClient, found, response
+from tests.unit.crawl.test_warm import HOME, FakeLease, ScriptedClient, found, response, run
 
 ROBOTS = "User-agent: *\nDisallow: /private\n"
 
@@ -44,12 +44,19 @@ def test_store_and_handler_mean_the_same_document() -> None:
 
 
 async def test_pages_that_expire_become_tasks_at_their_old_depth() -> None:
-    """With the priorities that they were left with, after the start page and the sitemap."""
-    outcome = await robots_of_a_job_that_was_told([[HOME + "a", 2, 1.0], [HOME + "b", 1, 0.25]])
-    assert {"": 1.0, "sitemap.xml": 1.0, "a": 1.0, "b": 0.25} == found(outcome)
+    """Above all that is found, in the order that they were left in, after the start page and the sitemap."""
+    outcome = await robots_of_a_job_that_was_told([[HOME + "a", 2, 0.75], [HOME + "b", 1, 0.25]])
+    assert {"": 1.0, "sitemap.xml": 1.0, "a": 1.75, "b": 1.25} == found(outcome)
     last = outcome.discovered[-1]
     assert {"kind": "page", "depth": 1, "source": "expiring", "from": 7} == last.payload
     assert "sitemap.xml" == outcome.discovered[1].target.removeprefix(HOME)
+
+
+async def test_links_of_a_page_that_expires_raise_no_other_such_page() -> None:
+    """However high its own priority: they count as those of a start page at most."""
+    page = response(body="<main><a href='/b'>b</a></main>")
+    outcome, _ = await run(page, target=HOME + "a", priority=1.75)
+    assert {"b": 0.9} == found(outcome)
 
 
 async def test_pages_that_expire_pass_every_filter() -> None:
@@ -62,7 +69,7 @@ async def test_pages_that_expire_pass_every_filter() -> None:
         [HOME + "kept", 1, 0.5],
     ]
     outcome = await robots_of_a_job_that_was_told(pages, exclude=["*.pdf"], sitemap=False)
-    assert {"": 1.0, "kept": 0.5} == found(outcome)
+    assert {"": 1.0, "kept": 1.5} == found(outcome)
     assert outcome.detail is not None
     left_out = {"robots": 1, "pattern": 1, "other_site": 1, "unusable": 1}
     assert left_out == outcome.detail["left_out"]
