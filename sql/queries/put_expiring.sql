@@ -3,9 +3,9 @@
 -- returns: nothing
 -- index: jobs_pkey, results_by_task, tasks_pkey
 -- rows: 0
--- The body is a JSON array of [target, depth, priority], soonest first: priorities fall evenly from below 1 to
--- above 0, for what counts is the order. A page's last word counts, its own or that of a recheck; the limit of the results bounds the
--- transaction that fires, whatever the job before was.
+-- The body is a JSON array of [target, depth, priority], soonest first: priorities fall evenly from below 1 to above 0,
+-- for what counts is the order. A page's last word counts, its own or that of a recheck. The limit of the results
+-- bounds the transaction that fires, whatever the job before was.
 INSERT INTO pacewheel.documents (domain_id, job_id, name, body)
 SELECT j.domain_id, j.id, $3, e.body
 FROM pacewheel.jobs j
