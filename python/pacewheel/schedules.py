@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.errors import ConfigInvalid, ScheduleLive
-from pacewheel.job import Job, check_job
+from pacewheel.job import Job, check_job, finite
 from pacewheel.recurrence import NewSchedule, Recurrence
 
 if TYPE_CHECKING:
@@ -63,6 +63,8 @@ class Schedules:
             )
         if not 1 <= len(tasks) <= TASKS_MAX:
             raise ConfigInvalid(f"a schedule needs 1 to {TASKS_MAX} first tasks, not {len(tasks)}")
+        for task in tasks:
+            finite(task.priority)
         check_job(
             domain=domain,
             handler=handler,

@@ -115,6 +115,7 @@ async def test_what_can_t_be_a_schedule_is_refused(engine: Engine) -> None:
         ({"zone": "Mars/Olympus"}, "time zone"),
         ({"tasks": []}, "1 to 1000 first tasks"),
         ({"tasks": [NewTask("t")] * 1001}, "1 to 1000 first tasks"),
+        ({"tasks": [NewTask("t", priority=float("inf"))]}, "finite"),
         ({"concurrency": 0}, "concurrency"),
         ({"priority": float("nan")}, "finite"),
     ):
@@ -240,17 +241,24 @@ async def test_a_removed_schedule_leaves_its_jobs(engine: Engine, dsn: str) -> N
 async def test_what_can_t_be_fired_is_paused_and_stands_in_nobody_s_way(
     engine: Engine, dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A time zone that this machine doesn't know: said, paused, and the others fire."""
+    """A time zone that this machine doesn't know, a task that no row holds: said, paused; others fire."""
     await hourly(engine, name="lost")
+    await hourly(engine, name="broken")
     await hourly(engine, name="sound")
     await execute(
-        dsn, OVERDUE, "UPDATE pacewheel.schedules SET zone = 'Mars/Olympus' WHERE name = 'lost'"
+        dsn,
+        OVERDUE,
+        "UPDATE pacewheel.schedules SET zone = 'Mars/Olympus' WHERE name = 'lost'",
+        'UPDATE pacewheel.schedules SET tasks = \'[{"target": "t", "priority": null}]\''
+        " WHERE name = 'broken'",
     )
     with caplog.at_level(logging.INFO):
-        assert 2 == await scheduler(engine).run_once()
+        assert 3 == await scheduler(engine).run_once()
+    assert "schedule broken is paused: database" in caplog.text
     assert "schedule lost is paused: time zone 'Mars/Olympus' is unknown" in caplog.text
     states = [(info.name, info.paused, info.fired) for info in await engine.schedules.list_all()]
-    assert [("lost", True, 0), ("sound", False, 1)] == states
+    assert [("broken", True, 0), ("lost", True, 0), ("sound", False, 1)] == states
+    assert 1 == await jobs(dsn)
 
 
 async def test_a_running_engine_fires_what_is_created_meanwhile(dsn: str) -> None:

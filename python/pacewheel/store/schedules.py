@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pacewheel.errors import ConfigInvalid, ScheduleExists, ScheduleUnknown
+from pacewheel.errors import ConfigInvalid, DataRefused, ScheduleExists, ScheduleUnknown
 from pacewheel.model import JobState, NewTask
 from pacewheel.recurrence import Firing, ScheduleInfo
 
@@ -79,6 +79,8 @@ class PostgresSchedules:
                 )
                 return schedule_id
 
+        # What can't be the name of a domain is refused here, not when the schedule is due.
+        await self._pool.fetch(self._queries["put_domain"], new.domain, None)
         schedule_id = await self._pool.run(create)
         if schedule_id is None:
             raise ScheduleExists.of(new.name)
@@ -155,11 +157,16 @@ class PostgresSchedules:
         return self._told(*await self._pool.run(fire))
 
     async def fire_due(self) -> Firing | None:
-        """Fire the occurrence that has been due for longest; None when nobody else left one."""
+        """Fire the occurrence that has been due for longest; None when nobody else left one.
+
+        A schedule that can't be fired would be due for ever: it is paused.
+        """
+        due: int | None = None
 
         async def fire(
             connection: asyncpg.Connection,
         ) -> tuple[Firing, Inserted | None] | None:
+            nonlocal due
             async with connection.transaction():
                 due = await connection.fetchval(self._queries["take_due_schedule"])
                 if due is None:
@@ -168,7 +175,12 @@ class PostgresSchedules:
                 info, puts_domain = await self._read(connection, due)
                 return await self._fire(connection, info, now, puts_domain=puts_domain)
 
-        fired = await self._pool.run(fire)
+        try:
+            fired = await self._pool.run(fire)
+        except (ConfigInvalid, DataRefused) as error:
+            if due is None:
+                raise
+            return await self._pause_faulty(due, str(error))
         return None if fired is None else self._told(*fired)
 
     async def find_next_occurrence(self) -> float | None:
@@ -185,18 +197,30 @@ class PostgresSchedules:
         puts_domain: bool,
     ) -> tuple[Firing, Inserted | None]:
         """See to an occurrence of a schedule that is locked."""
-        try:
-            next_at = info.recurrence.next_after(now, info.next_at)
-        except ConfigInvalid as error:
-            # It would be due again at once, for ever.
-            await self._update(connection, info, info.next_at, paused=True)
-            return Firing(info.name, info.next_at, fault=str(error)), None
+        next_at = info.recurrence.next_after(now, info.next_at)
         if info.live_job_id is not None:
             await self._update(connection, info, next_at, skipped=1)
             return Firing(info.name, next_at, live_job_id=info.live_job_id), None
         job_id, inserted = await self._make_job(connection, info, puts_domain=puts_domain)
         await self._update(connection, info, next_at, job_id=job_id)
         return Firing(info.name, next_at, job_id=job_id), inserted
+
+    async def _pause_faulty(self, schedule_id: int, fault: str) -> Firing | None:
+        """Pause a schedule; None when it is gone by now."""
+
+        async def pause(connection: asyncpg.Connection) -> Firing | None:
+            async with connection.transaction():
+                row = await connection.fetchrow(
+                    self._queries["list_schedules"], [schedule_id], None
+                )
+                if row is None:
+                    return None
+                info, _ = _info_of(row)
+                await self._update(connection, info, info.next_at, paused=True)
+                return Firing(info.name, info.next_at, fault=fault)
+
+        firing: Firing | None = await self._pool.run(pause)
+        return firing
 
     async def _make_job(
         self, connection: asyncpg.Connection, info: ScheduleInfo, *, puts_domain: bool
