@@ -340,4 +340,5 @@ class Dispatcher(Service):
             domain.put_back(task.id, task.job_id)
         if domain.recheck or outcome is None:
             self.mark_due(domain.id)
-        self.slot_freed()
+        else:
+            self.slot_freed()

@@ -74,9 +74,10 @@ class Settler(Service):
 
     def add(self, settlement: Settlement) -> None:
         """Queue one attempt's end."""
+        if not self._queue:
+            self._arrived.set()
+            self._empty.clear()
         self._queue.append(settlement)
-        self._arrived.set()
-        self._empty.clear()
 
     def forget(self, domain_id: int) -> None:
         """Drop what is queued for a domain that is held no longer; a later lease is another."""
