@@ -93,21 +93,21 @@ QUEUE_TABLE: Edits = {
     ],
     "claim_tasks": [
         (
-            """        FROM pacewheel.tasks t
-        WHERE
-            t.domain_id = r.domain_id AND t.job_id = r.job_id AND t.status = 0
+            """                FROM pacewheel.tasks t
+                WHERE
+                    t.domain_id = g.id AND t.job_id = r.job_id AND t.status = 0
 """,
-            """        FROM pacewheel.queue q
-        JOIN pacewheel.tasks t ON t.domain_id = q.domain_id AND t.id = q.id
-        WHERE
-            q.domain_id = r.domain_id AND q.job_id = r.job_id
+            """                FROM pacewheel.queue q
+                JOIN pacewheel.tasks t ON t.domain_id = q.domain_id AND t.id = q.id
+                WHERE
+                    q.domain_id = g.id AND q.job_id = r.job_id
 """,
         ),
         ("AND (t.priority, t.id) <", "AND (q.priority, q.id) <"),
         ("AND t.id NOT IN", "AND q.id NOT IN"),
         (
-            "        ORDER BY t.priority DESC, t.id DESC\n        LIMIT",
-            "        ORDER BY q.priority DESC, q.id DESC\n        LIMIT",
+            "        ORDER BY t.priority DESC, t.id DESC\n                LIMIT",
+            "        ORDER BY q.priority DESC, q.id DESC\n                LIMIT",
         ),
     ],
 }

@@ -8,6 +8,7 @@ that is marked done can't lose its links; without discoveries or raises it is on
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -74,13 +75,13 @@ class PostgresTasks:
             worker_id,
             request.domain_ids,
             request.epochs,
-            request.unsettled,
+            list(chain.from_iterable(request.unsettled)),
             job_ids,
             [request.running.get(job_id, 0) for job_id in job_ids],
             handlers,
             request.tasks_max,
             request.lead_ms,
-            request.unsettled_domains,
+            list(accumulate(map(len, request.unsettled))),
             [poke for poke, _, _ in cursors],
             [priority for _, priority, _ in cursors],
             [task_id for _, _, task_id in cursors],
