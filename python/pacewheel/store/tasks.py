@@ -44,7 +44,7 @@ def _millis(seconds: float | None) -> int | None:
 
 def _sparse(column: list[Any]) -> list[Any] | None:
     """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
-    return column if any(value is not None for value in column) else None
+    return None if column.count(None) == len(column) else column
 
 
 @dataclass(slots=True)
@@ -315,10 +315,10 @@ class PostgresTasks:
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
                 [task.target for _, task in offers],
-                [task.key for _, task in offers],
+                _sparse([task.key for _, task in offers]),
                 [task.priority for _, task in offers],
-                [_text(task.payload) for _, task in offers],
-                [_millis(task.ready_in_s) for _, task in offers],
+                _sparse([_text(task.payload) for _, task in offers]),
+                _sparse([_millis(task.ready_in_s) for _, task in offers]),
                 probe,
                 notify,
             )
