@@ -11,9 +11,11 @@ them; one event loop, so there are no locks but the gate's.
 from __future__ import annotations
 
 import asyncio
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pacewheel.clock import lease_clock_s, monotonic_ms
+from pacewheel.departure import Departure
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.model import WaitingReason
 from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, learn
@@ -177,7 +179,7 @@ class HeldDomain:
         """Milliseconds until the next request may leave, by this process's own clock."""
         return max(0.0, self.last_departure_ms + self.gap_ms - monotonic_ms())
 
-    async def depart(self) -> None:
+    async def depart(self) -> Departure:
         """Wait until the gap since the last departure has passed, and note this one.
 
         Raises:
@@ -187,8 +189,7 @@ class HeldDomain:
         if self.gap_ms == 0:
             self._refuse_unless_free()
             # A gap that this very request teaches (Crawl-delay) counts from it.
-            self.last_departure_ms = monotonic_ms()
-            return
+            return self._leaves()
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
@@ -196,8 +197,16 @@ class HeldDomain:
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
             self._refuse_unless_free()
-            self.last_departure_ms = monotonic_ms()
+            departure = self._leaves()
         asyncio.get_running_loop().call_soon(self._left)
+        return departure
+
+    def _leaves(self) -> Departure:
+        before_ms, self.last_departure_ms = self.last_departure_ms, monotonic_ms()
+        apart_ms = self.last_departure_ms - before_ms
+        return Departure(
+            self.last_departure_ms, apart_ms if isfinite(apart_ms) else None, self.gap_ms
+        )
 
     def _left(self) -> None:
         """Count the departure from the turn of the loop after it: by then the bytes are out.

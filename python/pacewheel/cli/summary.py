@@ -10,8 +10,8 @@ import resource
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.cli.progress import duration
 from pacewheel.model import JobInfo, JobState, JobSummary
+from pacewheel.report.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -4,6 +4,7 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 
 - `user_agent` (str): the User-Agent header; its product token picks the robots.txt group.
 - `links` (bool, true): discover pages by links. `sitemap` (bool, true): discover pages by sitemaps.
+- `record_links` (bool, true): keep which page links to which, for the report.
 - `include`, `exclude` (lists of str): patterns for discovered pages; a start URL is always in.
   With `include`, a page must match one of them; `exclude` wins. A pattern is matched against path
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
@@ -35,7 +36,10 @@ _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
 _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
-_KNOWN = ("exclude", "include", "links", "max_depth", "sitemap", "start", "user_agent")
+_KNOWN = (
+    *("exclude", "include", "links", "max_depth", "record_links", "sitemap", "start"),
+    "user_agent",
+)
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
 
@@ -46,6 +50,7 @@ class WarmOptions:
     user_agent: str = DEFAULT_USER_AGENT
     links: bool = True
     sitemap: bool = True
+    record_links: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -83,6 +88,7 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "user_agent": _user_agent(options.get("user_agent", DEFAULT_USER_AGENT)),
         "links": _flag(options, "links"),
         "sitemap": _flag(options, "sitemap"),
+        "record_links": _flag(options, "record_links"),
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
@@ -96,6 +102,7 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         user_agent=options.get("user_agent", DEFAULT_USER_AGENT),
         links=options.get("links", True),
         sitemap=options.get("sitemap", True),
+        record_links=options.get("record_links", True),
         include=tuple(options.get("include", ())),
         exclude=tuple(options.get("exclude", ())),
         start=tuple(options.get("start", ())),

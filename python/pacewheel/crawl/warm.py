@@ -31,6 +31,7 @@ from pacewheel.crawl.discovery import (
     page_task,
     redirect_task,
 )
+from pacewheel.crawl.link_record import REDIRECT, linked_keys, listed_keys
 from pacewheel.crawl.options import WarmOptions, read, validate_options
 from pacewheel.crawl.retry_after import retry_after_s
 from pacewheel.crawl.robots import RobotsRules, RulesCache
@@ -166,7 +167,8 @@ class WarmHandler:
             left_out=dict(discovery.left_out),
             warnings=found.warnings,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        listed = listed_keys(discovery.tasks) if visit.options.record_links else {}
+        return Outcome.completed(**record, discovered=discovery.tasks, links=listed)
 
     async def _page(self, visit: _Visit) -> Outcome:
         rules = await self._job_rules(visit)
@@ -198,7 +200,10 @@ class WarmHandler:
             noindex=page.noindex,
             cut=page.cut,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        linked = {}
+        if visit.options.record_links:
+            linked = linked_keys(page.links, visit.task, visit.url.key)
+        return Outcome.completed(**record, discovered=discovery.tasks, links=linked)
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
@@ -261,6 +266,8 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
     if not urls.same_site(target, visit.task.domain):
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
+    if visit.kind == "page" and visit.options.record_links:
+        record["links"] = {REDIRECT: [target.key]}
     if target.key in via or len(via) > MAX_REDIRECTS:
         return Outcome.failed("redirect_loop", **record)
     return Outcome.completed(**record, discovered=[redirect_task(visit.task, target, via)])

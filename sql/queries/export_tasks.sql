@@ -1,0 +1,36 @@
+-- purpose: read a job's tasks, each with its last attempt, page after page, to hand them out
+-- params: $1 job id, $2 id after which to go on (the smallest bigint: from the first), $3 most tasks
+-- returns: id, url, status, http_status, error, attempts, started_at, finished_at, answer_ms, timings (JSON text), bytes, cache_status, source, kind, depth, priority, in the order of ids
+-- index: jobs_pkey, domains_pkey, tasks_pkey (in order: no sort), results_by_task
+-- rows: at most $3
+WITH page AS MATERIALIZED (
+    SELECT
+        t.*, j.created_at AS since,
+        t.status = 0 AND t.id = ANY (d.in_flight) AND (t.ready_at > d.claimed_at) IS NOT TRUE AS runs
+    FROM pacewheel.jobs j
+    JOIN pacewheel.domains d ON d.id = j.domain_id
+    JOIN pacewheel.tasks t ON t.domain_id = d.id AND t.job_id = j.id
+    WHERE j.id = $1 AND t.id > $2
+    ORDER BY t.id
+    LIMIT $3
+)
+SELECT
+    p.id, p.target AS url,
+    CASE
+        WHEN p.runs THEN 'running'
+        ELSE (ARRAY['pending', 'waiting', 'running', 'completed', 'failed', 'skipped', 'cancelled'])[p.status + 1]
+    END AS status,
+    r.http_status, r.error, p.attempt AS attempts,
+    coalesce(r.departed_at, r.finished_at - r.duration_ms * interval '1 ms') AS started_at, r.finished_at,
+    coalesce((r.detail -> 'timings' ->> 'total')::float8, r.duration_ms) AS answer_ms,
+    (r.detail -> 'timings')::text AS timings, r.bytes, r.cache AS cache_status, p.payload ->> 'source' AS source,
+    coalesce(p.payload ->> 'kind', 'page') AS kind, (p.payload ->> 'depth')::integer AS depth, p.priority
+FROM page p
+LEFT JOIN LATERAL (
+    SELECT r.*
+    FROM pacewheel.results r
+    -- What came before the job can't be of it: whole days of results are left out.
+    WHERE r.job_id = $1 AND r.task_id = p.id AND r.attempt = p.attempt AND r.finished_at >= p.since
+    LIMIT 1
+) r ON true
+ORDER BY p.id
