@@ -250,6 +250,31 @@ CREATE TABLE pacewheel.migrations (
     applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
 );
 
+CREATE VIEW pacewheel.page_results AS
+ SELECT l.job_id,
+    l.task_id,
+    l.target,
+    l.status,
+    l.error,
+    l.http_status,
+    l.bytes,
+    l.answer_ms,
+    c.cache,
+        CASE
+            WHEN (c.cache <> 'unknown'::text) THEN (c.cache = ANY (ARRAY['hit'::text, 'revalidated'::text]))
+            ELSE NULL::boolean
+        END AS is_warm
+   FROM ((pacewheel.last_results l
+     LEFT JOIN ( SELECT DISTINCT ON (a.job_id, (a.payload ->> 'from'::text)) a.job_id,
+            ((a.payload ->> 'from'::text))::bigint AS page_id,
+            a.cache
+           FROM pacewheel.last_results a
+          WHERE ((a.kind = 'recheck'::text) AND (a.status = 3))
+          ORDER BY a.job_id, (a.payload ->> 'from'::text), a.finished_at DESC) r ON (((r.job_id = l.job_id) AND
+        (r.page_id = l.task_id))))
+     CROSS JOIN LATERAL ( SELECT COALESCE(r.cache, l.cache) AS cache) c)
+  WHERE (l.kind = 'page'::text);
+
 CREATE TABLE pacewheel.priority_updates (
     domain_id bigint NOT NULL,
     task_id bigint NOT NULL,

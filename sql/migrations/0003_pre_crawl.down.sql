@@ -1,5 +1,5 @@
 -- Undoes 0003.
-DROP VIEW pacewheel.last_results;
+DROP VIEW pacewheel.page_results, pacewheel.last_results;
 DROP TABLE pacewheel.link_lists;
 ALTER TABLE pacewheel.results
     DROP COLUMN departed_at,

@@ -1,9 +1,8 @@
 -- purpose: sum up a job's attempts and the last result of each of its pages, for its report
 -- params: $1 job id
--- returns: attempts, requests (attempts that left), retries, bytes (all attempts), pages, ok, broken, skipped, disallowed, warm and judged (pages whose cache answered, whose cache said anything), p50_ms, p95_ms, p99_ms of the pages' answers; cold_answers, cold_p50_ms, cold_p95_ms and warm_ likewise over all answers of a cache; kinds, statuses, errors, cache, left_out (JSON text, word to count)
+-- returns: attempts, requests (attempts that left), retries, bytes (all attempts), pages, ok, broken, skipped, disallowed, warm and judged (pages that a cache had, of which one said anything), p50_ms, p95_ms, p99_ms of the pages' answers; cold_answers, cold_p50_ms, cold_p95_ms and warm_ likewise over all answers of a cache; kinds, statuses, errors, cache, left_out, robots_lines (JSON text, word to count)
 -- index: results_by_task, tasks_pkey
 -- rows: 1
--- A page's cache word is that of the last answer to it, a second request's included.
 WITH attempts AS MATERIALIZED (
     SELECT r.task_id, r.attempt, r.bytes, r.departed_at IS NOT NULL OR r.http_status IS NOT NULL AS has_left
     FROM pacewheel.results r
@@ -12,16 +11,10 @@ WITH attempts AS MATERIALIZED (
     SELECT l.*
     FROM pacewheel.last_results l
     WHERE l.job_id = $1
-), rechecked AS MATERIALIZED (
-    SELECT DISTINCT ON (l.payload ->> 'from') (l.payload ->> 'from')::bigint AS task_id, l.cache
-    FROM latest l
-    WHERE l.kind IN ('recheck', 'warm') AND l.cache IS NOT NULL AND l.payload ? 'from'
-    ORDER BY l.payload ->> 'from', l.finished_at DESC
 ), pages AS MATERIALIZED (
-    SELECT l.status, l.error, l.http_status, l.answer_ms, coalesce(r.cache, l.cache) AS cache
-    FROM latest l
-    LEFT JOIN rechecked r ON r.task_id = l.task_id
-    WHERE l.kind = 'page'
+    SELECT p.*
+    FROM pacewheel.page_results p
+    WHERE p.job_id = $1
 ), words AS MATERIALIZED (
     SELECT s.about, s.word, sum(s.n) AS n
     FROM (
@@ -36,6 +29,10 @@ WITH attempts AS MATERIALIZED (
         SELECT 'left_out', o.key, o.value::bigint
         FROM latest l, jsonb_each_text(l.detail -> 'left_out') o
         WHERE jsonb_typeof(l.detail -> 'left_out') = 'object'
+        UNION ALL
+        SELECT 'robots_line', o.key, o.value::bigint
+        FROM latest l, jsonb_each_text(l.detail -> 'robots_lines') o
+        WHERE jsonb_typeof(l.detail -> 'robots_lines') = 'object'
     ) s
     WHERE s.word IS NOT NULL
     GROUP BY s.about, s.word
@@ -54,10 +51,10 @@ WITH attempts AS MATERIALIZED (
             l.answer_ms,
             CASE
                 WHEN l.cache IN ('miss', 'expired') THEN true
-                WHEN l.cache IN ('hit', 'stale', 'revalidated') THEN false
+                WHEN l.cache IN ('hit', 'revalidated') THEN false
             END AS is_cold
         FROM latest l
-        WHERE l.kind IN ('page', 'recheck', 'warm') AND l.status = 3
+        WHERE l.kind IN ('page', 'recheck') AND l.status = 3
     ) l
 )
 SELECT
@@ -67,7 +64,8 @@ SELECT
     coalesce((SELECT w.counts FROM worded w WHERE w.about = 'status'), '{}')::text AS statuses,
     coalesce((SELECT w.counts FROM worded w WHERE w.about = 'error'), '{}')::text AS errors,
     coalesce((SELECT w.counts FROM worded w WHERE w.about = 'cache'), '{}')::text AS cache,
-    coalesce((SELECT w.counts FROM worded w WHERE w.about = 'left_out'), '{}')::text AS left_out
+    coalesce((SELECT w.counts FROM worded w WHERE w.about = 'left_out'), '{}')::text AS left_out,
+    coalesce((SELECT w.counts FROM worded w WHERE w.about = 'robots_line'), '{}')::text AS robots_lines
 FROM (
     SELECT
         count(*) AS attempts,
@@ -82,8 +80,8 @@ FROM (
         count(*) FILTER (WHERE p.status = 4 AND p.error IS DISTINCT FROM 'redirect_loop') AS broken,
         count(*) FILTER (WHERE p.status = 5) AS skipped,
         count(*) FILTER (WHERE p.status = 5 AND p.error = 'robots') AS disallowed,
-        count(*) FILTER (WHERE p.cache IN ('hit', 'stale', 'revalidated')) AS warm,
-        count(*) FILTER (WHERE p.cache <> 'unknown') AS judged,
+        count(*) FILTER (WHERE p.is_warm) AS warm,
+        count(p.is_warm) AS judged,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY p.answer_ms) FILTER (WHERE p.http_status IS NOT NULL) AS p50_ms,
         percentile_cont(0.95) WITHIN GROUP (ORDER BY p.answer_ms) FILTER (WHERE p.http_status IS NOT NULL) AS p95_ms,
         percentile_cont(0.99) WITHIN GROUP (ORDER BY p.answer_ms) FILTER (WHERE p.http_status IS NOT NULL) AS p99_ms

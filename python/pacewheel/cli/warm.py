@@ -47,11 +47,11 @@ class Ending:
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     config = options.load_config(args, log_level="warning")
+    form = None if args.report is None else form_of(args.report)
     sites = sites_of(args.urls, config.allow_network)
     plan = plan_of(args, config)
     for site in sites:
         plan.options_for(site)
-    form = None if args.report is None else form_of(args.report)
     ending = run_async(
         warm_sites(
             config, sites, plan, reporter(quiet=args.quiet), rows_max=rows_max_of(form or "text")

@@ -4,7 +4,8 @@
       "job": {"id", "domain", "label", "handler", "state", "error", "concurrency", "gap_ms", "live",
               "created_at", "started_at", "finished_at", "read_at"},
       "figures": {name: number or null, ...}     build.FIGURES; what `--fail-on` speaks of
-      "counts": {"kinds", "statuses", "errors", "cache", "left_out"}      each {word: number}
+      "counts": {"kinds", "statuses", "errors", "cache", "left_out", "robots_lines"}
+                                                             each {word: number}
       "cold", "warm": {"answers", "p50_ms", "p95_ms"}
       "sections": {"total", "rows": [{"name", "pages", "ok", "broken", "warm", "judged",
                    "warm_share", "bytes", "p50_ms"}]}
@@ -66,7 +67,7 @@ def _report(report: Report, verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "figures": report.figures,
         "counts": {
             name: getattr(sums, name)
-            for name in ("kinds", "statuses", "errors", "cache", "left_out")
+            for name in ("kinds", "statuses", "errors", "cache", "left_out", "robots_lines")
         },
         "cold": _timed(sums.cold_answers, sums.cold_p50_ms, sums.cold_p95_ms),
         "warm": _timed(sums.warm_answers, sums.warm_p50_ms, sums.warm_p95_ms),

@@ -29,9 +29,11 @@ class Listing(Generic[Row]):
 class Sums:
     """A job's attempts, and the last results of its pages.
 
-    `warm` counts the pages that a cache answered, `judged` those whose cache said anything.
+    `warm` counts the pages that a cache had at the last answer, `judged` those of which one said
+    anything.
     `cold_` are answers that a cache had to fetch, `warm_` those that it had. The mappings count by
-    word; `left_out` says what was found and made no task, by reason.
+    word; `left_out` says what was found and made no task, by reason, `robots_lines` how many of it
+    each line of robots.txt kept out.
     """
 
     attempts: int = 0
@@ -59,6 +61,7 @@ class Sums:
     errors: Mapping[str, int] = field(default_factory=dict)
     cache: Mapping[str, int] = field(default_factory=dict)
     left_out: Mapping[str, int] = field(default_factory=dict)
+    robots_lines: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def warm_share(self) -> float | None:

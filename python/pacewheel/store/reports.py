@@ -31,7 +31,7 @@ EXAMPLES_MAX = 5
 EXPORT_ROWS = 1000
 # A job of a million tasks takes a few seconds a statement, more on a busy machine.
 TIMEOUT_S = 600.0
-_WORDS = ("kinds", "statuses", "errors", "cache", "left_out")
+_WORDS = ("kinds", "statuses", "errors", "cache", "left_out", "robots_lines")
 
 
 class PostgresReports:
@@ -50,6 +50,7 @@ class PostgresReports:
 
         async def read(connection: asyncpg.Connection) -> Facts:
             async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.execute(self._queries["plan_for_reading"])
                 return await _Reading(connection, self._queries, job_id, rows_max).read(
                     compared_with
                 )
@@ -123,6 +124,7 @@ class _Reading:
         domain_id = await self._domain_id()
         cut = self._rows_max
         sections = await self._fetch("report_sections", cut)
+        one_way = await self._one_way(job, domain_id)
         flow = (await self._fetch("report_flow"))[0]
         return Facts(
             job=job,
@@ -140,8 +142,8 @@ class _Reading:
                 facts.Uncacheable(**row)
                 for row in await self._fetch("report_uncacheable", EXAMPLES_MAX)
             ],
-            unlinked=await self._one_way(job, domain_id, listed=True),
-            unlisted=await self._one_way(job, domain_id, listed=False),
+            unlinked=one_way[True],
+            unlisted=one_way[False],
             disallowed=[
                 facts.Disallowed(**row) for row in await self._fetch("report_disallowed", cut)
             ],
@@ -204,18 +206,21 @@ class _Reading:
             for row in rows
         ]
 
-    async def _one_way(self, job: JobInfo, domain_id: int, *, listed: bool) -> Listing[str]:
-        if not keeps_links(job):
-            return Listing()
-        rows = await self._connection.fetch(
-            self._queries["report_unlinked"],
-            domain_id,
-            self._job_id,
-            listed,
-            self._rows_max,
-            timeout=TIMEOUT_S,
-        )
-        return _listing(rows)
+    async def _one_way(self, job: JobInfo, domain_id: int) -> dict[bool, Listing[str]]:
+        """Return the pages that only sitemaps name (True), and those that only links do."""
+        rows: Sequence[Mapping[str, Any]] = ()
+        if keeps_links(job):
+            rows = await self._connection.fetch(
+                self._queries["report_unlinked"],
+                domain_id,
+                self._job_id,
+                self._rows_max,
+                timeout=TIMEOUT_S,
+            )
+        return {
+            is_listed: _listing([row for row in rows if row["is_listed"] is is_listed])
+            for is_listed in (True, False)
+        }
 
     async def _waiting(self) -> list[Waiting]:
         rows = await self._connection.fetch(self._queries["explain_waiting"], [self._job_id], None)
