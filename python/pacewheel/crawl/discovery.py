@@ -50,10 +50,13 @@ class Discovery:
         """Filter for `task`'s site by the job's `options` and the site's `rules`."""
         self.tasks: list[NewTask] = []
         self.left_out: Counter[str] = Counter()
+        self.links: dict[str, list[str]] = {}
+        """Keys of all pages of the site that were named, by source, each once, for the report."""
         self._task = task
         self._options = options
         self._rules = rules
         self._keys: set[str] = set()
+        self._noted = {urls.key(task.target)}
 
     async def add_links(self, links: Iterable[Link], depth: int, *, is_start_page: bool) -> None:
         """Add the links of a page at `depth`."""
@@ -62,6 +65,7 @@ class Discovery:
                 await asyncio.sleep(0)
             if link.is_nofollow:
                 self.left_out["nofollow"] += 1
+                self.note_links((link,))
                 continue
             priority = self._task.priority * LINK_FACTOR
             if is_start_page and link.region == "header":
@@ -82,11 +86,24 @@ class Discovery:
     def add_page(self, url: Url, priority: float, depth: int, source: str) -> None:
         """Add one page, unless a filter keeps it out."""
         reason = self._reason_against(url)
+        if reason != "other_site":
+            self._note(url, source)
         if reason is not None:
             self.left_out[reason] += 1
         elif (key := url.key) not in self._keys:
             self._keys.add(key)
             self.tasks.append(page_task(url, priority, depth, source, found_by=self._task.id))
+
+    def note_links(self, links: Iterable[Link]) -> None:
+        """Note links that are not followed: they are links all the same."""
+        for link in links:
+            if urls.same_site(link.url, self._task.domain):
+                self._note(link.url, link.position)
+
+    def _note(self, url: Url, source: str) -> None:
+        if self._options.record_links and url.key not in self._noted:
+            self._noted.add(url.key)
+            self.links.setdefault(source, []).append(url.key)
 
     def add_sitemap(self, loc: str, base: str, depth: int, source: str) -> None:
         """Add one sitemap file of the site."""

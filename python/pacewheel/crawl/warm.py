@@ -31,7 +31,6 @@ from pacewheel.crawl.discovery import (
     page_task,
     redirect_task,
 )
-from pacewheel.crawl.link_record import REDIRECT, linked_keys, listed_keys
 from pacewheel.crawl.options import WarmOptions, read, validate_options
 from pacewheel.crawl.retry_after import retry_after_s
 from pacewheel.crawl.robots import RobotsRules, RulesCache
@@ -167,8 +166,7 @@ class WarmHandler:
             left_out=dict(discovery.left_out),
             warnings=found.warnings,
         )
-        listed = listed_keys(discovery.tasks) if visit.options.record_links else {}
-        return Outcome.completed(**record, discovered=discovery.tasks, links=listed)
+        return Outcome.completed(**record, discovered=discovery.tasks, links=discovery.links)
 
     async def _page(self, visit: _Visit) -> Outcome:
         rules = await self._job_rules(visit)
@@ -190,6 +188,7 @@ class WarmHandler:
         discovery = Discovery(visit.task, visit.options, rules)
         if page.nofollow:
             discovery.left_out["nofollow"] += len(page.links)
+            discovery.note_links(page.links)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
         record = _record(
@@ -200,10 +199,7 @@ class WarmHandler:
             noindex=page.noindex,
             cut=page.cut,
         )
-        linked = {}
-        if visit.options.record_links:
-            linked = linked_keys(page.links, visit.task, visit.url.key)
-        return Outcome.completed(**record, discovered=discovery.tasks, links=linked)
+        return Outcome.completed(**record, discovered=discovery.tasks, links=discovery.links)
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
@@ -267,7 +263,7 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
     if visit.kind == "page" and visit.options.record_links:
-        record["links"] = {REDIRECT: [target.key]}
+        record["links"] = {"redirect": [target.key]}
     if target.key in via or len(via) > MAX_REDIRECTS:
         return Outcome.failed("redirect_loop", **record)
     return Outcome.completed(**record, discovered=[redirect_task(visit.task, target, via)])
