@@ -89,9 +89,9 @@ class OutcomeKind(StrEnum):
     RETRY = "retry"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTask:
-    """A task to be enqueued.
+    """A task to be enqueued; not to be changed (frozen would take 1 us more a link of a page).
 
     `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
     `priority`: higher is claimed first.
@@ -179,6 +179,9 @@ class Lease(Protocol):
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
 
+    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to the job."""
+
 
 @dataclass(slots=True)
 class Task:
@@ -226,6 +229,13 @@ class Task:
             LoadFailed: it is not known, and could not be loaded.
         """
         return None if self.lease is None else await self.lease.job(self.job_id)
+
+    async def enqueue(self, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to this task's job now: the first of many need not wait for its outcome.
+
+        They stay if the attempt fails (StoreError included); the next one may offer all again.
+        """
+        return Enqueued() if self.lease is None else await self.lease.enqueue(self.job_id, tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,61 +285,11 @@ class JobInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
-    """Tasks of one job that wait for one reason.
-
-    `expected_in_ms`: when the first of them may start as far as is known; None when it depends on
-    others. `holder` says in words what they wait for.
-    """
-
-    job_id: int
-    domain: str
-    reason: WaitingReason
-    tasks: int
-    expected_in_ms: float | None
-    holder: str
-
-
-@dataclass(frozen=True, slots=True)
-class TaskInfo:
-    """A task at one instant; `reason`, `expected_in_ms` and `holder` as in `Waiting` while it waits.
-
-    `attempt` counts the attempts settled, `error` is the last one's, `owner` the worker that holds
-    its domain.
-    """
-
-    job_id: int
-    domain: str
-    target: str
-    state: TaskState
-    reason: WaitingReason | None
-    expected_in_ms: float | None
-    holder: str | None
-    priority: float
-    attempt: int
-    owner: int | None
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class StuckJob:
-    """A job that has made no progress for `idle_s` although nothing asks it to wait so long."""
-
-    job_id: int
-    domain: str
-    tasks: int
-    reason: WaitingReason
-    holder: str
-    idle_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class JobSummary:
     """The last attempts of a job's tasks of one kind, summed up.
 
-    `requests` counts every attempt of every kind. `statuses`, `errors` and `cache` map a word to a
-    count; times are milliseconds, `first_at` and `last_at` are the ends of the first and the last
-    attempt.
+    `requests` counts every attempt of every kind. Words are counted: `left_out` says why URLs that
+    were found made no task. Times are milliseconds; `first_at` and `last_at` are ends of attempts.
     """
 
     requests: int
@@ -341,6 +301,7 @@ class JobSummary:
     statuses: dict[str, int]
     errors: dict[str, int]
     cache: dict[str, int]
+    left_out: dict[str, int]
     first_at: datetime | None
     last_at: datetime | None
 

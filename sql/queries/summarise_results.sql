@@ -1,6 +1,6 @@
 -- purpose: sum up the last attempt of each task of a job, for the closing summary
 -- params: $1 job id, $2 kind (the payload's) of the tasks to count
--- returns: requests (all attempts of all kinds), pages, ok, bytes, p50_ms, p95_ms, statuses, errors, cache (JSON text, word to count), first_at, last_at
+-- returns: requests (all attempts of all kinds), pages, ok, bytes, p50_ms, p95_ms, statuses, errors, cache, left_out (of all kinds; JSON text, word to count), first_at, last_at
 -- index: results_by_task, tasks_pkey
 -- rows: 1
 WITH attempts AS MATERIALIZED (
@@ -21,6 +21,15 @@ WITH attempts AS MATERIALIZED (
     ) AS said (about, word)
     WHERE said.word IS NOT NULL
     GROUP BY said.about, said.word
+), left_out AS MATERIALIZED (
+    -- Any handler may keep what it likes under this name: only numbers by word are summed up.
+    SELECT said.key AS word, sum(said.value::bigint) AS n
+    FROM attempts a
+    CROSS JOIN LATERAL jsonb_each(
+        CASE jsonb_typeof(a.detail -> 'left_out') WHEN 'object' THEN a.detail -> 'left_out' END
+    ) AS said
+    WHERE a.outcome = 3 AND jsonb_typeof(said.value) = 'number'
+    GROUP BY said.key
 )
 SELECT
     (SELECT count(*) FROM attempts) AS requests,
@@ -35,6 +44,7 @@ SELECT
         AS errors,
     (SELECT coalesce(jsonb_object_agg(w.word, w.n) FILTER (WHERE w.about = 'cache'), '{}') FROM words w)::text
         AS cache,
+    (SELECT coalesce(jsonb_object_agg(o.word, o.n), '{}') FROM left_out o)::text AS left_out,
     (SELECT min(a.finished_at) FROM attempts a) AS first_at,
     (SELECT max(a.finished_at) FROM attempts a) AS last_at
 FROM latest l

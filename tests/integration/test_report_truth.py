@@ -204,9 +204,11 @@ async def the_record_is_the_farms(warmed: Warmed) -> None:
     assert politeness.is_kept
     assert [] == warmed.log.retry_after_violations("site")
     assert len(arrivals) == politeness.departures == politeness.requests
-    assert 1 == politeness.pauses
-    assert SPEC.rate_limit is not None
-    assert SPEC.rate_limit.retry_after_s == politeness.asked_s
+    # Two requests may be under way when the site begins to refuse.
+    refused = [arrival for arrival in arrivals if arrival.retry_after_s]
+    assert refused
+    assert len(refused) == politeness.pauses
+    assert sum(arrival.retry_after_s for arrival in refused) == politeness.asked_s
     assert DELAY_MS == politeness.least_gap_ms
     rows = await fetch(
         warmed.dsn,

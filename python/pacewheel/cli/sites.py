@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SITES_MAX = 1_000
 CONCURRENCY_MAX = 10_000
 PAGES_MAX = 100_000_000
+QUERIES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +96,18 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "record_links": not args.no_link_record,
             "include": args.include or [],
             "exclude": args.exclude or [],
+            "subdomains": args.subdomains,
+            "www": args.www,
+            "drop_tracking": args.drop_tracking,
+            "sort_query": args.sort_query,
+            "max_queries": _max_queries(args.max_queries),
             "user_agent": config.user_agent,
         },
     )
+
+
+def _max_queries(text: str) -> int | None:
+    return None if text == "all" else options.whole("--max-queries", text, QUERIES_MAX)
 
 
 def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:

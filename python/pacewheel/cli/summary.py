@@ -32,6 +32,7 @@ CAUSES = {
     "protocol": "what answers is no HTTP; check scheme and port",
     "refused": "it leads to an address that is refused; see --allow-network",
     "robots": "robots.txt disallows it for this user agent",
+    "robots_unknown": "the robots.txt of another of the site's hosts can't be had; try later",
     "timeout": "the site did not answer in time; try later",
     "tls": "no trusted TLS connection could be made; check the certificate or the scheme",
 }
@@ -150,6 +151,7 @@ def _details(result: SiteResult) -> list[str]:
         ("status", summary.statuses),
         ("cache", summary.cache),
         ("not fetched", summary.errors),
+        ("left out", summary.left_out),
     )
     groups = [f"{title} {_counts(words)}" for title, words in counted if words]
     found = [" | ".join(groups)] if groups else []
@@ -198,6 +200,7 @@ def _site_json(result: SiteResult) -> dict[str, Any]:
         "errors": summary.errors,
         "statuses": summary.statuses,
         "cache": summary.cache,
+        "left_out": summary.left_out,
         "bytes": summary.bytes,
         "p50_ms": round(summary.p50_ms, 1),
         "p95_ms": round(summary.p95_ms, 1),

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from pacewheel.model import JobInfo, Waiting
+    from pacewheel.explained import Waiting
+    from pacewheel.model import JobInfo
 
 Row = TypeVar("Row")
 

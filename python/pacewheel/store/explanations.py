@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.errors import TaskUnknown
-from pacewheel.model import StuckJob, TaskInfo, TaskState, Waiting, WaitingReason
+from pacewheel.explained import StuckJob, TaskInfo, Waiting
+from pacewheel.model import TaskState, WaitingReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -178,6 +178,6 @@ class PostgresJobs:
         if row is None:
             raise AssertionError
         values = dict(row)
-        for name in ("statuses", "errors", "cache"):
+        for name in ("statuses", "errors", "cache", "left_out"):
             values[name] = orjson.loads(values[name])
         return JobSummary(**values)

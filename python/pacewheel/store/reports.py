@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from pacewheel.model import JobInfo, Waiting
+    from pacewheel.explained import Waiting
+    from pacewheel.model import JobInfo
     from pacewheel.store.pool import WorkPool
 
 LINKERS_MAX = 20

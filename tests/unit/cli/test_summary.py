@@ -35,7 +35,7 @@ def result(
     sums: dict[str, Any] = {
         "requests": 13, "pages": 10, "ok": 9, "bytes": 2_500_000, "p50_ms": 20.4, "p95_ms": 99.6,
         "statuses": {"200": 9, "404": 1}, "errors": {"http_4xx": 1},
-        "cache": {"hit": 4, "miss": 6}, "first_at": START, "last_at": START,
+        "cache": {"hit": 4, "miss": 6}, "left_out": {"trap_queries": 3}, "first_at": START, "last_at": START,
     }  # fmt: skip
     return SiteResult(
         label,
@@ -47,7 +47,9 @@ def result(
 
 def nothing(**values: Any) -> SiteResult:
     """A site of which no page was fetched."""
-    empty = {"pages": 0, "ok": 0, "bytes": 0, "statuses": {}, "errors": {}, "cache": {}}
+    empty = {
+        "pages": 0, "ok": 0, "bytes": 0, "statuses": {}, "errors": {}, "cache": {}, "left_out": {},
+    }  # fmt: skip
     return result(**{**empty, **values})
 
 
@@ -57,7 +59,10 @@ def test_a_warmed_site_shows_its_sums() -> None:
     assert int(memory.removeprefix("peak memory of this process: ").removesuffix(" MB")) > 0
     assert header.split()[:4] == ["site", "state", "pages", "ok"]
     assert "bookshop completed 10 9 1 0 2.5 20 100 5.5 s 500 ms" == " ".join(line.split())
-    assert "status 200: 9, 404: 1 | cache miss: 6, hit: 4 | not fetched http_4xx: 1" in details
+    assert (
+        "status 200: 9, 404: 1 | cache miss: 6, hit: 4 | not fetched http_4xx: 1 | "
+        "left out trap_queries: 3" == details.strip()
+    )
     assert 0 == summary.exit_code([result()])
 
 
@@ -101,6 +106,7 @@ def test_json_holds_all_of_it() -> None:
         shown["duration_s"],
     )
     assert {"200": 9, "404": 1} == shown["statuses"]
+    assert {"trap_queries": 3} == shown["left_out"]
     assert 10 == content["total"]["pages"]
 
 
