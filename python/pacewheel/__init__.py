@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
-from pacewheel.explained import StuckJob, TaskInfo, Waiting
 from pacewheel.model import (
     Enqueued,
     JobFacts,
@@ -19,8 +18,11 @@ from pacewheel.model import (
     NewTask,
     Outcome,
     OutcomeKind,
+    StuckJob,
     Task,
+    TaskInfo,
     TaskState,
+    Waiting,
     WaitingReason,
 )
 from pacewheel.outcomes import FailedTask

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pacewheel.engine import Engine
-    from pacewheel.explained import TaskInfo, Waiting
-    from pacewheel.model import Enqueued, JobInfo, NewTask, Raised
+    from pacewheel.model import Enqueued, JobInfo, NewTask, Raised, TaskInfo, Waiting
     from pacewheel.outcomes import FailedTask
     from pacewheel.ports import CallersConnection
     from pacewheel.report import Report

@@ -94,7 +94,8 @@ class NewTask:
     """A task to be enqueued; not to be changed (frozen would take 1 us more a link of a page).
 
     `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
-    `priority`: higher is claimed first.
+    `priority`: higher is claimed first. With `beyond_limit` it takes no place of the job's
+    `max_tasks`, which grows with it.
     """
 
     target: str
@@ -102,6 +103,7 @@ class NewTask:
     priority: float = 0.0
     payload: dict[str, Any] | None = None
     ready_in_s: float | None = None
+    beyond_limit: bool = False
 
 
 @dataclass(slots=True)
@@ -285,25 +287,52 @@ class JobInfo:
 
 
 @dataclass(frozen=True, slots=True)
-class JobSummary:
-    """The last attempts of a job's tasks of one kind, summed up.
+class Waiting:
+    """Tasks of one job that wait for one reason.
 
-    `requests` counts every attempt of every kind. Words are counted: `left_out` says why URLs that
-    were found made no task. Times are milliseconds; `first_at` and `last_at` are ends of attempts.
+    `expected_in_ms`: when the first of them may start as far as is known; None when it depends on
+    others. `holder` says in words what they wait for.
     """
 
-    requests: int
-    pages: int
-    ok: int
-    bytes: int
-    p50_ms: float
-    p95_ms: float
-    statuses: dict[str, int]
-    errors: dict[str, int]
-    cache: dict[str, int]
-    left_out: dict[str, int]
-    first_at: datetime | None
-    last_at: datetime | None
+    job_id: int
+    domain: str
+    reason: WaitingReason
+    tasks: int
+    expected_in_ms: float | None
+    holder: str
+
+
+@dataclass(frozen=True, slots=True)
+class TaskInfo:
+    """A task at one instant; `reason`, `expected_in_ms` and `holder` as in `Waiting` while it waits.
+
+    `attempt` counts the attempts settled, `error` is the last one's, `owner` the worker that holds
+    its domain.
+    """
+
+    job_id: int
+    domain: str
+    target: str
+    state: TaskState
+    reason: WaitingReason | None
+    expected_in_ms: float | None
+    holder: str | None
+    priority: float
+    attempt: int
+    owner: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StuckJob:
+    """A job that has made no progress for `idle_s` although nothing asks it to wait so long."""
+
+    job_id: int
+    domain: str
+    tasks: int
+    reason: WaitingReason
+    holder: str
+    idle_s: float
 
 
 @dataclass(frozen=True, slots=True)

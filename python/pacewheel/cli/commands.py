@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pacewheel.cli import options
 from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
+from pacewheel.crawl.options import RECHECKS_MAX, RECHECKS_MOST
 from pacewheel.crawl.query_counts import MAX_QUERIES
 
 if TYPE_CHECKING:
@@ -259,6 +260,19 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         f"(default: {DELAY_S})",
     )
     add("--max-pages", metavar="N", help="most pages a site, sitemaps included (default: all)")
+    add(
+        "--rechecks",
+        metavar="N",
+        default="1",
+        help="how often to ask again for a page whose miss may become a hit, "
+        f"0 to {RECHECKS_MOST} (default: 1)",
+    )
+    add(
+        "--rechecks-max",
+        metavar="N",
+        default=str(RECHECKS_MAX),
+        help=f"how often for all pages of a site (default: {RECHECKS_MAX})",
+    )
     add("--no-links", action="store_true", help="do not follow links")
     add("--no-sitemap", action="store_true", help="do not read sitemaps")
     add(

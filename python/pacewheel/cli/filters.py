@@ -60,6 +60,16 @@ class Filter:
 
 FILTERS = (
     Filter(
+        "cache",
+        "classify",
+        "cache:classify",
+        "say what the caches on the way made of a request",
+        '{"headers": [[name, value]], "status": int|null} -> {"status", "layers": [{"status", ...}], '
+        '"age_seconds", "ttl_seconds"}',
+        # More headers than a server may send.
+        max_line_bytes=8 * MIB,
+    ),
+    Filter(
         "robots",
         "check",
         "robots:check",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pacewheel.config import Config
-    from pacewheel.explained import TaskInfo, Waiting
+    from pacewheel.model import TaskInfo, Waiting
 
 MINUTE_MS = 60_000
 HOUR_MS = 60 * MINUTE_MS

@@ -18,6 +18,10 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 - `max_queries` (int or null, 1,000): different queries of one path that links may lead to, about;
   what sitemaps list is not counted.
 - `start` (list of str): the URLs the job begins with, all of one site.
+- `max_pages` (int or null): the limit the job was made with; what counts is its row's max_tasks,
+  which rechecks make grow.
+- `rechecks` (int, 1; at most 3): how often a page is asked for again whose miss may become a
+  hit. `rechecks_max` (int, 10,000): how often for the whole job.
 - `max_depth` (int or null): links followed from a start URL; 0 stays on the start URLs and
   sitemaps.
 """
@@ -40,6 +44,8 @@ if TYPE_CHECKING:
     from pacewheel.crawl.urls import Url
 
 DEFAULT_USER_AGENT = "pacewheel/0.1"
+RECHECKS_MOST = 3
+RECHECKS_MAX = 10_000
 
 _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
@@ -47,8 +53,9 @@ _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
 _MAX_QUERIES_MOST = 10_000
 _KNOWN = (
-    *("drop_tracking", "exclude", "include", "links", "max_depth", "max_queries", "record_links"),
-    *("sitemap", "sort_query", "start", "subdomains", "user_agent", "www"),
+    *("drop_tracking", "exclude", "include", "links", "max_depth", "max_pages", "max_queries"),
+    *("rechecks", "rechecks_max", "record_links", "sitemap", "sort_query", "start"),
+    *("subdomains", "user_agent", "www"),
 )
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
@@ -65,6 +72,8 @@ class WarmOptions:
     exclude: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     max_depth: int | None = None
+    rechecks: int = 1
+    rechecks_max: int = RECHECKS_MAX
     drop_tracking: bool = False
     sort_query: bool = False
     max_queries: int | None = MAX_QUERIES
@@ -115,6 +124,9 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
+        "max_pages": _number_or_none(options, "max_pages", None, 0, None),
+        "rechecks": _number_or_none(options, "rechecks", 1, 0, RECHECKS_MOST) or 0,
+        "rechecks_max": _number_or_none(options, "rechecks_max", RECHECKS_MAX, 0, None) or 0,
         "max_depth": _number_or_none(options, "max_depth", None, 0, None),
         "drop_tracking": _flag(options, "drop_tracking", default=False),
         "sort_query": _flag(options, "sort_query", default=False),
@@ -135,6 +147,8 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         exclude=tuple(options.get("exclude", ())),
         start=tuple(options.get("start", ())),
         max_depth=options.get("max_depth"),
+        rechecks=options.get("rechecks", 1),
+        rechecks_max=options.get("rechecks_max", RECHECKS_MAX),
         drop_tracking=options.get("drop_tracking", False),
         sort_query=options.get("sort_query", False),
         max_queries=options.get("max_queries", MAX_QUERIES),

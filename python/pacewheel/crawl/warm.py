@@ -11,7 +11,7 @@ as a task of this job: the request takes a slot of this domain's pace. Further h
 (`hosts`) have their own robots.txt: the first page there has it fetched, and waits.
 
 The handler keeps no state but the cache of parsed robots rules, which fills itself, and the counts
-of queries of each path, which a document of the job brings back.
+of queries of each path and of rechecks, which documents of the job bring back.
 
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
@@ -21,6 +21,9 @@ of queries of each path, which a document of the job brings back.
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
+
+A page whose miss may become a hit discovers its recheck (`recheck`): a GET like the first, whose
+failure is no failure of the page. What results say of caching: `caching`.
 """
 
 from __future__ import annotations
@@ -29,7 +32,8 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.crawl import cache_verdict, links, robots, urls
+from pacewheel.crawl import cache_verdict, links, recheck, robots, urls
+from pacewheel.crawl.caching import caching_detail
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.discovery import (
     START_PRIORITY,
@@ -83,6 +87,7 @@ class WarmHandler:
     def __init__(self, client: GuardedClient, now_s: Callable[[], float] = time.time) -> None:
         """Fetch through `client`, which the caller opens and closes; `now_s` is the Unix time."""
         self._client = client
+        self._rechecks = recheck.Rechecks()
         self._now_s = now_s
         self._permission = Permission(now_s)
         self._queries = QueryCountsCache()
@@ -90,6 +95,7 @@ class WarmHandler:
             "robots": self._robots,
             "sitemap": self._sitemap,
             "page": self._page,
+            recheck.KIND: self._recheck,
         }
 
     async def __call__(self, task: Task) -> Outcome:
@@ -195,8 +201,10 @@ class WarmHandler:
             return _redirected(visit, answer)
         if not 200 <= answer.status < 400:
             return _after_status(visit, answer)
+        again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
         if not answer.body:
-            return Outcome.completed(**_record(visit, answer))
+            record = _record(visit, answer, recheck=again.refused)
+            return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
         text = links.decode(answer.body, answer.headers.get("Content-Type", ""))
         page = links.extract(text, visit.url, agent=product_token(visit.options.user_agent))
         for value in answer.headers.getall("X-Robots-Tag", ()):
@@ -222,12 +230,30 @@ class WarmHandler:
             canonical=_other_page(page.canonical, visit.url),
             refresh=_other_page(page.refresh, visit.url),
             cut=page.cut,
+            recheck=again.refused,
         )
         noted = None if counts is None else counts.as_document()
-        documents = {} if noted is None else {QUERIES_DOCUMENT: noted}
+        documents = {**again.documents, **({} if noted is None else {QUERIES_DOCUMENT: noted})}
+        tasks = [*discovery.tasks, *again.tasks]
         return Outcome.completed(
-            **record, discovered=discovery.tasks, documents=documents, links=discovery.links
+            **record, discovered=tasks, documents=documents, links=discovery.links
         )
+
+    async def _recheck(self, visit: _Visit) -> Outcome:
+        rules = await self._permission.rules(visit)
+        if isinstance(rules, Outcome):
+            return rules
+        # The same request as the first one, for a cache may keep a copy for each Accept.
+        answer = await self._fetch(
+            visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=_nothing_of
+        )
+        if not _is_success(answer.status, answer.headers):
+            return recheck.skipped(_after_status(visit, answer))
+        is_warm = cache_verdict.classify(answer.headers).status in recheck.WARM
+        self._rechecks.note(visit.task.job_id, is_warm=is_warm)
+        again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
+        record = _record(visit, answer, cold=visit.payload.get("cold"), warmed=is_warm)
+        return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
@@ -309,6 +335,8 @@ def _after_status(visit: _Visit, answer: Response) -> Outcome:
 
 def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
     record = {"detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()}}
+    if visit.kind == recheck.KIND:
+        return Outcome.skipped(failure.error_class, **record)
     if failure.is_transient:
         return _retry(visit, failure.error_class, record)
     return Outcome.failed(failure.error_class, **record)
@@ -325,18 +353,24 @@ def _retry(visit: _Visit, error: str, record: dict[str, Any]) -> Outcome:
 def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
     """Return what every outcome with an answer keeps; empty details are left away."""
     kept = {name: value for name, value in detail.items() if value}
+    verdict = cache_verdict.classify(answer.headers)
     return {
         "http_status": answer.status,
         "bytes": answer.bytes_received,
-        "cache": cache_verdict.classify(answer.headers),
+        "cache": verdict.status,
         "detail": {
             "kind": visit.kind,
             "timings": answer.timings.as_dict(),
             "content_type": _clean(_media_type(answer.headers)),
             **({"truncated": True} if answer.truncated else {}),
+            **caching_detail(answer.headers, answer.status, verdict, visit.kind),
             **kept,
         },
     }
+
+
+def _nothing_of(_status: int, _headers: Headers) -> bool:
+    return False
 
 
 def _other_page(url: Url | None, own: Url) -> str | None:

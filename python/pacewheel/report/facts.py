@@ -12,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from pacewheel.explained import Waiting
-    from pacewheel.model import JobInfo
+    from pacewheel.model import JobInfo, Waiting
 
 Row = TypeVar("Row")
 

@@ -117,6 +117,8 @@ def _pages(report: Report) -> str:
 def _warm(report: Report) -> str:
     sums = report.facts.sums
     words = [f"{sums.warm:,} of {sums.judged:,} pages ({share(sums.warm_share)}) from the cache"]
+    if "recheck" in sums.kinds:
+        words.append(f"{sums.kinds['recheck']:,} asked for a second time")
     if sums.cold_answers and sums.warm_answers:
         words.append(
             f"{millis(sums.warm_p50_ms)} warm against {millis(sums.cold_p50_ms)} cold (medians)"

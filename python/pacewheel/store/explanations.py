@@ -8,8 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.errors import TaskUnknown
-from pacewheel.explained import StuckJob, TaskInfo, Waiting
-from pacewheel.model import TaskState, WaitingReason
+from pacewheel.model import StuckJob, TaskInfo, TaskState, Waiting, WaitingReason
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from pacewheel.explained import Waiting
-    from pacewheel.model import JobInfo
+    from pacewheel.model import JobInfo, Waiting
     from pacewheel.store.pool import WorkPool
 
 LINKERS_MAX = 20

@@ -10,7 +10,8 @@ import pytest
 
 from pacewheel.cli import summary
 from pacewheel.cli.summary import SiteResult
-from pacewheel.model import JobInfo, JobState, JobSummary
+from pacewheel.job_summary import JobSummary
+from pacewheel.model import JobInfo, JobState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -51,6 +52,24 @@ def nothing(**values: Any) -> SiteResult:
         "pages": 0, "ok": 0, "bytes": 0, "statuses": {}, "errors": {}, "cache": {}, "left_out": {},
     }  # fmt: skip
     return result(**{**empty, **values})
+
+
+def test_what_became_warm_and_what_never_will_is_shown() -> None:
+    """How many pages were asked for again, what that took, and the causes of the others."""
+    site = result(
+        rechecks={"hit": 4, "miss": 1, "timeout": 1}, cold_ms=95.6, warm_ms=20.9,
+        uncacheable={"no-store": 1, "private": 2},
+    )  # fmt: skip
+    _, _, _, again, never, _ = summary.lines([site])
+    assert (
+        "  asked again for 6 of them: 4 became warm, first byte after 96 ms, then 21 ms"
+        " | still miss: 1, timeout: 1"
+    ) == again
+    assert "  never from a cache: private: 2, no-store: 1" == never
+    content = summary.as_json([site.info], [site], 0)["sites"][0]
+    assert (4, 95.6, 20.9) == (content["became_warm"], content["cold_ms"], content["warm_ms"])
+    cold = result(rechecks={"miss": 2})
+    assert "  asked again for 2 of them: 0 became warm | still miss: 2" in summary.lines([cold])
 
 
 def test_a_warmed_site_shows_its_sums() -> None:
