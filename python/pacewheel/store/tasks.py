@@ -19,11 +19,11 @@ from pacewheel.store.links import lists_of, put_link_lists
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import asyncpg
 
-    from pacewheel.model import NewTask
+    from pacewheel.model import NewTask, Outcome
     from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.hinter import Hinter
@@ -57,7 +57,7 @@ def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
     pauses_s = [item.outcome.block_domain_s for item in batch]
     kept = [
         item.departure
-        if item.departure is not None and (item.departure.gap_ms or pause_s is not None)
+        if (item.departure is not None and item.departure.gap_ms) or pause_s is not None
         else None
         for item, pause_s in zip(batch, pauses_s, strict=True)
     ]
@@ -66,12 +66,12 @@ def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
         _sparse([departure and departure.apart_ms for departure in kept]),
         _sparse([departure and departure.gap_ms for departure in kept]),
         _sparse([_millis(pause_s) for pause_s in pauses_s]),
-        _sparse([_array(lists_of(item.outcome)) for item in batch]),
+        _sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
     )
 
 
-def _array(ids: Collection[int]) -> str | None:
-    return "{" + ",".join(map(str, ids)) + "}" if ids else None
+def _lists(outcome: Outcome) -> str:
+    return "{" + ",".join(map(str, lists_of(outcome))) + "}"
 
 
 @dataclass(slots=True)
