@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pacewheel.departure import Departure
 from pacewheel.model import COUNTERS, Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 
@@ -121,6 +122,7 @@ class Settlement:
     retry_in_ms: int | None
     outcome: Outcome
     lesson: Lesson | None = None
+    departure: Departure | None = None
 
 
 @dataclass(slots=True)

@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pacewheel.clock import monotonic_ms
 from pacewheel.model import Enqueued
 from pacewheel.ports import DomainClaim, Raises, Settled, Woken
+from pacewheel.store.links import lists_of, put_link_lists
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from pacewheel.model import NewTask
+    from pacewheel.model import NewTask, Outcome
     from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.hinter import Hinter
@@ -45,6 +47,32 @@ def _millis(seconds: float | None) -> int | None:
 def _sparse(column: list[Any]) -> list[Any] | None:
     """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
     return None if column.count(None) == len(column) else column
+
+
+def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
+    """Return the last parameters of a settle, counted at the moment it is sent.
+
+    Departures are kept where there was a gap to keep, or a pause was asked for.
+    """
+    now_ms = monotonic_ms()
+    pauses_s = [item.outcome.block_domain_s for item in batch]
+    kept = [
+        item.departure
+        if (item.departure is not None and item.departure.gap_ms) or pause_s is not None
+        else None
+        for item, pause_s in zip(batch, pauses_s, strict=True)
+    ]
+    return (
+        _sparse([departure and now_ms - departure.at_ms for departure in kept]),
+        _sparse([departure and departure.apart_ms for departure in kept]),
+        _sparse([departure and departure.gap_ms for departure in kept]),
+        _sparse([_millis(pause_s) for pause_s in pauses_s]),
+        _sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
+    )
+
+
+def _lists(outcome: Outcome) -> str:
+    return "{" + ",".join(map(str, lists_of(outcome))) + "}"
 
 
 @dataclass(slots=True)
@@ -141,18 +169,27 @@ class PostgresTasks:
         if (
             not discovering
             and not paced
-            and not any(item.outcome.documents or item.outcome.raises for item in batch)
+            and not any(
+                item.outcome.documents or item.outcome.raises or item.outcome.links
+                for item in batch
+            )
         ):
-            row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
+            row = await self._pool.run(
+                lambda connection: connection.fetchrow(
+                    self._queries["settle_tasks"], *args, *_departures(batch)
+                )
+            )
             return self._settled(row, 0, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
+            departures = _departures(batch)
             async with connection.transaction():
                 await self._pace(connection, worker_id, epochs, paced)
-                row = await connection.fetchrow(self._queries["settle_tasks"], *args)
+                row = await connection.fetchrow(self._queries["settle_tasks"], *args, *departures)
                 held = frozenset(row["held"])
                 accepted = [item for item in batch if item.domain_id in held]
                 await self._put_documents(connection, accepted)
+                await put_link_lists(connection, self._queries, accepted)
                 offers = [
                     (item.job_id, task) for item in accepted for task in item.outcome.discovered
                 ]
