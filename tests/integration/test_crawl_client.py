@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
-import tracemalloc
 
 import pytest
 
@@ -26,7 +24,7 @@ async def test_fetch_returns_status_headers_body_and_timings() -> None:
     head = server.requests[0]
     assert head.startswith(b"GET /a%7Eb?x=%271%27 HTTP/1.1\r\n")
     assert b"User-Agent: pacewheel-test/1\r\n" in head
-    assert b"Accept-Encoding: gzip, deflate\r\n" in head
+    assert b"Accept-Encoding: gzip, deflate, br, zstd\r\n" in head
     assert b"ookie" not in head
 
 
@@ -202,101 +200,6 @@ async def test_garbage_instead_of_http_is_a_protocol_failure() -> None:
         with pytest.raises(FetchFailed) as failed:
             await fetch(client, server.url)
     assert failed.value.error_class == "protocol"
-
-
-@pytest.mark.parametrize("is_wanted", [True, False])
-async def test_a_huge_body_is_cut_and_memory_stays_bounded(*, is_wanted: bool) -> None:
-    """The server offers 200 MB; what is kept is max_bytes, or nothing."""
-
-    async def huge(_server: Server, exchange: Exchange) -> None:
-        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 200000000\r\n\r\n")
-        for _ in range(3000):
-            await exchange.send(b"x" * 65536)
-
-    limits = PhaseLimits(first_byte_s=5, total_s=20)
-    async with serving(huge) as server, client_of(limits) as client:
-        tracemalloc.start()
-        answer = await fetch(
-            client, server.url, max_bytes=3_000_000, want_body=lambda _status, _headers: is_wanted
-        )
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert (3_000_000, True) == (answer.bytes_decoded, answer.truncated)
-    assert (3_000_000 if is_wanted else 0) == len(answer.body)
-    assert peak < (12_000_000 if is_wanted else 3_000_000)
-
-
-async def test_a_gzip_bomb_is_refused() -> None:
-    """100 MB of zeros in 100 KB: refused soon after the first megabyte."""
-    bomb = gzip.compress(b"\0" * 100_000_000, 9)
-
-    async def send_bomb(_server: Server, exchange: Exchange) -> None:
-        await exchange.answer(bomb, Content_Encoding="gzip")
-
-    limits = PhaseLimits(first_byte_s=5, total_s=20)
-    async with serving(send_bomb) as server, client_of(limits) as client:
-        tracemalloc.start()
-        with pytest.raises(FetchFailed) as failed:
-            await fetch(client, server.url, max_bytes=200_000_000)
-        peak = tracemalloc.get_traced_memory()[1]
-        tracemalloc.stop()
-    assert ("too_large", False) == (failed.value.error_class, failed.value.is_transient)
-    assert peak < 30_000_000
-
-
-async def test_a_compressed_body_is_decoded_and_counted_both_ways() -> None:
-    """`bytes_received` is what crossed the wire."""
-    page = b"<p>text</p>" * 1000
-    packed = gzip.compress(page)
-
-    async def send(_server: Server, exchange: Exchange) -> None:
-        await exchange.answer(packed, Content_Encoding="gzip")
-
-    async with serving(send) as server, client_of() as client:
-        answer = await fetch(client, server.url)
-    assert page == answer.body
-    assert (len(packed), len(page)) == (answer.bytes_received, answer.bytes_decoded)
-
-
-async def test_a_body_that_ends_early_is_a_transient_failure() -> None:
-    """Half a page is no page."""
-
-    async def half(_server: Server, exchange: Exchange) -> None:
-        await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
-        exchange.writer.close()
-
-    async with serving(half) as server, client_of() as client:
-        with pytest.raises(FetchFailed) as failed:
-            await fetch(client, server.url)
-    assert ("protocol", True) == (failed.value.error_class, failed.value.is_transient)
-
-
-async def test_an_answer_without_a_body_is_complete() -> None:
-    """204 has neither body nor length."""
-
-    async def nothing(_server: Server, exchange: Exchange) -> None:
-        await exchange.send(b"HTTP/1.1 204 No Content\r\n\r\n")
-
-    async with serving(nothing) as server, client_of() as client:
-        answer = await fetch(client, server.url)
-    assert (204, b"", 0) == (answer.status, answer.body, answer.bytes_received)
-
-
-async def test_the_feed_gets_the_body_in_pieces_and_may_stop_it() -> None:
-    """Nothing is kept when a feed takes the body."""
-    pieces: list[bytes] = []
-
-    async def send(_server: Server, exchange: Exchange) -> None:
-        await exchange.answer(b"x" * 500_000)
-
-    def feed(piece: bytes) -> bool:
-        pieces.append(piece)
-        return sum(map(len, pieces)) < 100_000
-
-    async with serving(send) as server, client_of() as client:
-        answer = await fetch(client, server.url, feed=feed)
-    assert (b"", True) == (answer.body, answer.truncated)
-    assert 100_000 <= sum(map(len, pieces)) < 400_000
 
 
 async def test_many_requests_run_at_once() -> None:

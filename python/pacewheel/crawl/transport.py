@@ -51,7 +51,7 @@ class Timings:
 
     `dns_ms` is None for a cached or literal address, `connect_ms` and `tls_ms` for a reused
     connection. `first_byte_ms` and `total_ms` count from the departure, so waiting for the gate
-    is in none of them.
+    is in none of them; of a request that failed after it, `total_ms` ends with the failure.
     """
 
     dns_ms: float | None = None
