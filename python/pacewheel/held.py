@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING
 from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.model import WaitingReason
-from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, learn
+from pacewheel.pacing import (
+    ASKED,
+    CALM,
+    CIRCUIT_OPEN,
+    LATENCY_DELAY_MAX_MS,
+    RETRY_AFTER,
+    Lesson,
+    learn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -45,6 +53,7 @@ class HeldDomain:
         "id",
         "idle_since_ms",
         "last_departure_ms",
+        "latency_delay_ms",
         "name",
         "pace",
         "pace_since_ms",
@@ -71,6 +80,8 @@ class HeldDomain:
         """Known here as soon as an outcome says it, before the settle has made it durable."""
         self.block_reason = CIRCUIT_OPEN if pace.is_open else None
         self.pace = pace
+        self.latency_delay_ms = 0
+        """The gap that the last response time asks for; the row doesn't know it."""
         self.pace_since_ms = float("-inf")
         """When an answer last slowed the domain down; what began before says nothing of this pace."""
         self.unsettled: dict[int, int] = {}
@@ -172,6 +183,11 @@ class HeldDomain:
         if block_ms:
             self.blocked_until_ms = max(self.blocked_until_ms, now_ms + block_ms)
         return Lesson(self.pace, block_ms, self.block_reason)
+
+    def take_time(self, latency_delay_ms: float) -> None:
+        """Keep at least this gap from now on; a shorter one than before counts from the next claim."""
+        self.latency_delay_ms = round(min(latency_delay_ms, LATENCY_DELAY_MAX_MS))
+        self.gap_ms = max(self.gap_ms, self.latency_delay_ms)
 
     def slot_in_ms(self) -> float:
         """Milliseconds until the next request may leave, by this process's own clock."""

@@ -111,6 +111,8 @@ class Outcome:
     now has a higher priority is raised. `raises` does the same for tasks of the job by key.
     `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's
     Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
+    `latency_delay_ms` is the least gap the domain's owner keeps until another outcome says
+    otherwise (None says nothing): what the response time asks for.
     """
 
     kind: OutcomeKind = OutcomeKind.COMPLETED
@@ -125,6 +127,7 @@ class Outcome:
     documents: Mapping[str, str] = field(default_factory=dict)
     robots_delay_ms: int | None = None
     block_domain_s: float | None = None
+    latency_delay_ms: float | None = None
 
     @classmethod
     def completed(cls, **values: Any) -> Outcome:
@@ -160,7 +163,7 @@ class JobFacts:
     status: JobState
     concurrency: int
     max_tasks: int | None
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
 
 
 class Lease(Protocol):
@@ -193,7 +196,7 @@ class Task:
     priority: float
     attempt: int
     payload: dict[str, Any] | None
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     lease: Lease | None = field(default=None, repr=False)
     departed: bool = False
 
@@ -238,7 +241,7 @@ class JobInfo:
     priority: float
     concurrency: int
     max_tasks: int | None
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     discovery_open: bool
     error: str | None
     retries_job_id: int | None

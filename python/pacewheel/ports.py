@@ -95,7 +95,8 @@ class ClaimRequest:
 
     `unsettled` are the ids of all its tasks that the caller has not settled, `unsettled_domains`
     the domain of each; `running` counts the tasks whose handler runs, by job, `cursors` says
-    where each job is read on, and `ahead` how far a job is ahead of its share.
+    where each job is read on, and `ahead` how far a job is ahead of its share. `least_gaps_ms` are
+    the gaps that only the owner knows of, by the position of their domain.
     """
 
     domain_ids: list[int]
@@ -107,6 +108,7 @@ class ClaimRequest:
     ahead: Mapping[int, float]
     tasks_max: int
     lead_ms: int
+    least_gaps_ms: Sequence[int] = ()
 
 
 @dataclass(slots=True)

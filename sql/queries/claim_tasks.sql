@@ -1,5 +1,5 @@
 -- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
--- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, $10 their domain ids, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, $10 their domain ids, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms, $15 least gap of each domain in ms (may be shorter than $2: none)
 -- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: none)
 -- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
 -- rows: at most $8 a domain
@@ -15,14 +15,14 @@
 -- 1996); of equal ones that of the job longest without progress. So a lesser job gets less, and never
 -- nothing, however many new ones come; within a job the best priority goes first.
 WITH asked AS MATERIALIZED (
-    SELECT a.domain_id, a.epoch
-    FROM unnest($2::bigint[], $3::bigint[]) AS a (domain_id, epoch)
+    SELECT a.domain_id, a.epoch, a.least_gap_ms
+    FROM unnest($2::bigint[], $3::bigint[], $15::integer[]) AS a (domain_id, epoch, least_gap_ms)
 ), unsettled AS MATERIALIZED (
     SELECT u.domain_id, array_agg(u.id) AS ids
     FROM unnest($4::bigint[], $10::bigint[]) AS u (id, domain_id)
     GROUP BY u.domain_id
 ), held AS MATERIALIZED (
-    SELECT d.id, d.next_slot_at, d.blocked_until, d.gap_ms
+    SELECT d.id, d.next_slot_at, d.blocked_until, greatest(d.gap_ms, a.least_gap_ms) AS gap_ms
     FROM pacewheel.domains d
     JOIN asked a ON a.domain_id = d.id AND a.epoch = d.epoch
     WHERE d.owner = $1

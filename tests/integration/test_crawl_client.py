@@ -241,3 +241,20 @@ async def test_cancelling_a_fetch_leaves_no_connection_behind() -> None:
             await fetching
         await asyncio.wait_for(gone.wait(), 2)
     listener.close()
+
+
+async def test_headers_of_the_job_go_along_and_requests_share_a_connection() -> None:
+    """Beside our own ones, which they can't replace; read bodies leave the connection open."""
+    async with serving(hello) as server, client_of() as client:
+        for is_wanted in (True, False, True):
+            await fetch(
+                client,
+                server.url,
+                headers={"Authorization": "Bearer x", "X-Env": "a b"},
+                want_body=lambda _status, _headers, wanted=is_wanted: wanted,
+            )
+        assert (1, 3) == (server.connections, len(server.requests))
+    for head in server.requests:
+        assert b"\r\nAuthorization: Bearer x\r\n" in head
+        assert b"\r\nX-Env: a b\r\n" in head
+        assert 1 == head.count(b"User-Agent:")

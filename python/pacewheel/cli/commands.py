@@ -21,7 +21,7 @@ CONCURRENCY = 8
 _LOOK_SETTINGS = (*options.DATABASE_SETTINGS, "pooler", *options.LOG_SETTINGS)
 _WARM_SETTINGS = (
     *options.DATABASE_SETTINGS,
-    *("pooler", "capacity", "user_agent", "allow_network", "grace_s"),
+    *("pooler", "capacity", "user_agent", "allow_network", "proxy", "grace_s"),
     *options.LOG_SETTINGS,
 )
 _DEMO_SETTINGS = ("dsn", "data_dir", "capacity", *options.LOG_SETTINGS)
@@ -198,6 +198,18 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         help="only pages whose path and query match, such as '/blog/*' or 're:^/(en|de)/'; repeatable",
     )
     add("--exclude", metavar="PATTERN", action="append", help="no such pages; repeatable")
+    add(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        help="a header for every request to the sites; its value is shown nowhere; repeatable",
+    )
+    add(
+        "--latency-factor",
+        metavar="K",
+        default="0",
+        help="the next request comes no sooner than K times the last response time (default: 0)",
+    )
 
 
 def _add_output_options(parser: ArgumentParser) -> None:

@@ -70,7 +70,13 @@ class Plan:
             "concurrency": self.concurrency,
             "max pages": self.max_tasks,
         }
-        theirs = {**info.options, "concurrency": info.concurrency, "max pages": info.max_tasks}
+        # A job of an earlier version may lack an option that there was not yet.
+        theirs = {
+            **validate_options({}),
+            **info.options,
+            "concurrency": info.concurrency,
+            "max pages": info.max_tasks,
+        }
         found = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
         # The row knows the longer of the delay asked for and the site's Crawl-delay: only less is telling.
         return [*found, "delay"] if info.gap_ms < self.delay_ms else found
@@ -95,6 +101,8 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "include": args.include or [],
             "exclude": args.exclude or [],
             "user_agent": config.user_agent,
+            "headers": _headers(args.header or []),
+            "latency_factor": options.number("--latency-factor", args.latency_factor),
         },
     )
 
@@ -146,6 +154,18 @@ async def ensure_jobs(
         note(f"{word} job {known.id} of {known.domain}: {known.settled} of {known.total} done")
         job_ids.append(known.id)
     return job_ids
+
+
+def _headers(given: Sequence[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise ConfigInvalid("a --header has no colon; write it as 'Name: value'")
+        if name in headers:
+            raise ConfigInvalid(f"--header {name[:100]!r} is given twice; leave one of them out")
+        headers[name] = value.strip(" \t")
+    return headers
 
 
 async def _live_job(engine: Engine, site: Site, plan: Plan) -> JobInfo | None:

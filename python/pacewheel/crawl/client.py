@@ -286,7 +286,9 @@ async def _one_attempt(
     except (aiohttp.ClientError, OSError) as error:
         if isinstance(error, TimeoutError):
             raise
-        raise failure_of(error) from error
+        # The text of a proxy's refusal shows the proxy's URL, password included.
+        is_secret = isinstance(error, aiohttp.ClientHttpProxyError)
+        raise failure_of(error) from (None if is_secret else error)
 
 
 async def _read(

@@ -9,6 +9,10 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
   regular expression found anywhere in path and query (`re:\.pdf$`).
 - `start` (list of str): the URLs the job begins with, all of one site.
+- `headers` (texts by name): sent along with every request to the site; see `headers`. When every
+  start URL is https, they are not sent over http.
+- `latency_factor` (0 to 100, 0 = off): the site's next request comes no sooner than so many times
+  its last response time after the last one.
 - `max_depth` (int or null): links followed from a start URL; 0 stays on the start URLs and
   sitemaps.
 """
@@ -17,11 +21,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.crawl import urls
+from pacewheel.crawl.headers import checked_headers
 from pacewheel.errors import ConfigInvalid, TargetRefused
 
 if TYPE_CHECKING:
@@ -35,7 +40,11 @@ _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
 _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
-_KNOWN = ("exclude", "include", "links", "max_depth", "sitemap", "start", "user_agent")
+_MAX_LATENCY_FACTOR = 100
+_KNOWN = (
+    *("exclude", "headers", "include", "latency_factor", "links", "max_depth", "sitemap", "start"),
+    "user_agent",
+)
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
 
@@ -50,6 +59,14 @@ class WarmOptions:
     exclude: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     max_depth: int | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    latency_factor: float = 0.0
+
+    def headers_for(self, url: Url) -> Mapping[str, str]:
+        """Return the headers that may go along with a request for `url`, over its scheme."""
+        if url.scheme == "https" or any(start.startswith("http:") for start in self.start):
+            return self.headers
+        return {}
 
     def selects(self, url: Url) -> bool:
         """True when `include` and `exclude` let a discovered `url` in."""
@@ -87,6 +104,8 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "exclude": _patterns(options, "exclude"),
         "start": start,
         "max_depth": max_depth,
+        "headers": checked_headers(options.get("headers", {})),
+        "latency_factor": _factor(options.get("latency_factor", 0.0)),
     }
 
 
@@ -100,6 +119,8 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         exclude=tuple(options.get("exclude", ())),
         start=tuple(options.get("start", ())),
         max_depth=options.get("max_depth"),
+        headers=options.get("headers", {}),
+        latency_factor=options.get("latency_factor", 0.0),
     )
 
 
@@ -150,6 +171,15 @@ def _flag(options: Mapping[str, Any], name: str) -> bool:
     if not isinstance(value, bool):
         raise ConfigInvalid(f"option {name} is {value!r}: give true or false")
     return value
+
+
+def _factor(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _MAX_LATENCY_FACTOR:
+        raise ConfigInvalid(
+            f"option latency_factor is {value!r}: give a number from 0 to {_MAX_LATENCY_FACTOR}"
+        )
+    return float(value)
 
 
 def _user_agent(value: Any) -> str:

@@ -20,12 +20,12 @@ def retry_after_s(value: str | None, now: datetime) -> float | None:
     if value is None or not value.strip():
         return None
     text = value.strip()
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         asked_s = float(text[:12])
     else:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if date.tzinfo is None:
             date = date.replace(tzinfo=UTC)

@@ -41,6 +41,7 @@ from pacewheel.pacing import Breaker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from pacewheel.crawl.transport import Timings
     from pacewheel.crawl.urls import Url
 
 __all__ = ["BREAKER", "ROBOTS_DOCUMENT", "WarmHandler", "initial_tasks", "validate_options"]
@@ -70,9 +71,10 @@ _MAX_TEXT_CHARS = 200
 class WarmHandler:
     """`await handler(task)` makes the task's one request and returns its outcome."""
 
-    def __init__(self, client: GuardedClient) -> None:
-        """Fetch through `client`, which the caller opens and closes."""
+    def __init__(self, client: GuardedClient, *, body_bytes_max: int = MAX_BODY_BYTES) -> None:
+        """Fetch through `client`, which the caller opens and closes; cut pages after so much."""
         self._client = client
+        self._body_bytes_max = body_bytes_max
         self._rules = RulesCache()
         self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
             "robots": self._robots,
@@ -173,7 +175,10 @@ class WarmHandler:
         if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
             return _robots_refusal(rules)
         answer = await self._fetch(
-            visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=visit.wants_links
+            visit,
+            accept=_ACCEPT_PAGE,
+            max_bytes=self._body_bytes_max,
+            want_body=visit.wants_links,
         )
         if answer.status in _REDIRECTS:
             return _redirected(visit, answer)
@@ -202,7 +207,11 @@ class WarmHandler:
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
-            visit.url, depart=visit.task.depart, user_agent=visit.options.user_agent, **how
+            visit.url,
+            depart=visit.task.depart,
+            user_agent=visit.options.user_agent,
+            headers=visit.options.headers_for(visit.url),
+            **how,
         )
 
     async def _job_rules(self, visit: _Visit) -> RobotsRules | None:
@@ -225,6 +234,12 @@ class _Visit:
         self.depth: int = payload.get("depth", 0)
         self.via: list[str] = payload.get("via", [])
         self.is_start: bool = payload.get("start", False)
+
+    def latency_delay_ms(self, timings: Timings) -> float | None:
+        """Return the gap that the response time asks for; None if no request left."""
+        if timings.total_ms is None:
+            return None
+        return self.options.latency_factor * timings.total_ms
 
     def wants_links(self, status: int, headers: Headers) -> bool:
         """True when the body is HTML whose links may become tasks."""
@@ -278,7 +293,10 @@ def _after_status(visit: _Visit, answer: Response) -> Outcome:
 
 
 def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
-    record = {"detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()}}
+    record: dict[str, Any] = {
+        "detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()},
+        "latency_delay_ms": visit.latency_delay_ms(failure.timings),
+    }
     if failure.is_transient:
         return _retry(visit, failure.error_class, record)
     return Outcome.failed(failure.error_class, **record)
@@ -311,6 +329,7 @@ def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
         "http_status": answer.status,
         "bytes": answer.bytes_received,
         "cache": cache_verdict.classify(answer.headers),
+        "latency_delay_ms": visit.latency_delay_ms(answer.timings),
         "detail": {
             "kind": visit.kind,
             "timings": answer.timings.as_dict(),

@@ -85,6 +85,7 @@ class PostgresTasks:
             [priority for _, priority, _ in cursors],
             [task_id for _, _, task_id in cursors],
             [request.ahead.get(job_id, 0.0) for job_id in job_ids],
+            request.least_gaps_ms,
         )
         return [self._claim_of(row) for row in rows]
 

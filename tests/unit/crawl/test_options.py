@@ -21,6 +21,8 @@ def test_no_options_give_the_defaults() -> None:
         "exclude": [],
         "start": [],
         "max_depth": None,
+        "headers": {},
+        "latency_factor": 0.0,
     } == validate_options({})
     assert WarmOptions() == read(validate_options({})) == read({})
 
@@ -43,6 +45,10 @@ def test_no_options_give_the_defaults() -> None:
         ({"user_agent": "bot\r\nX: y"}, "user_agent"),
         ({"user_agent": "1bot"}, "user_agent"),
         ({"user_agent": "b" * 257}, "user_agent"),
+        ({"latency_factor": -1}, "latency_factor"),
+        ({"latency_factor": float("nan")}, "latency_factor"),
+        ({"latency_factor": "2"}, "latency_factor"),
+        ({"headers": ["A: b"]}, "headers"),
         ({"start": ["example.com"]}, "no scheme"),
         ({"start": ["https://a.example/", "https://b.example/"]}, "2 sites"),
     ],
