@@ -272,7 +272,10 @@ def failure_of(error: BaseException) -> FetchFailed:
     elif isinstance(error, aiohttp.ClientPayloadError):
         # Also what a connection that is lost in the middle of a body ends in.
         error_class = "protocol"
-    elif isinstance(error, aiohttp.ClientResponseError | ValueError):
+    elif isinstance(error, aiohttp.ClientResponseError):
+        # Its own text begins with a 400 that no site has sent.
+        error_class, is_transient, text = "protocol", False, " ".join(error.message.split())[:200]
+    elif isinstance(error, ValueError):
         error_class, is_transient = "protocol", False
     return FetchFailed(error_class, text, is_transient=is_transient)
 

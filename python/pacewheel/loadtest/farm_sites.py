@@ -19,7 +19,11 @@ PAGES_MAX = 1_000_000
 SITES_MAX = 1_000
 
 CdnVendor = Literal["cloudflare", "x-cache"]
-HostileKind = Literal["drip", "close", "never", "gzip-bomb"]
+HostileKind = Literal[
+    "drip", "close", "never", "gzip-bomb", "br-bomb", "zstd-bomb", "zstd-window", "slow-headers",
+    "endless-headers", "endless-hints", "endless-body", "endless-chunk", "huge-cookies", "redirects",
+    "nesting",
+]  # fmt: skip
 SitemapKind = Literal["flat", "index", "none"]
 
 
