@@ -9,7 +9,6 @@ links a page, and see `html_guard`.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +16,7 @@ import ada_url
 from selectolax.lexbor import LexborHTMLParser, LexborNode
 
 from pacewheel.crawl import urls
-from pacewheel.crawl.html_guard import MAX_HTML_CHARS, bounded
+from pacewheel.crawl.html_guard import bounded
 from pacewheel.errors import TargetRefused
 
 if TYPE_CHECKING:
@@ -35,16 +34,6 @@ _ROLE_LANDMARKS = {
 # A header or footer inside one of these belongs to it, not to the page (HTML-AAM).
 _SECTIONING = frozenset({"article", "aside", "main", "nav", "section"})
 _MARKED = "header,nav,main,footer,article,aside,section,[role]"
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
-_SNIFF_BYTES = 1024
-# Labels whose decoders are safe for any input and mean the same on the web as in Python.
-_CHARSETS = re.compile(
-    r"utf-?8|utf-16(le|be)?|windows-125\d|cp125\d|iso-8859-\d{1,2}|koi8-[ru]|gb2312|gbk|gb18030|"
-    r"big5|euc-jp|euc-kr|shift_jis|iso-2022-jp|macintosh",
-    re.IGNORECASE,
-)
-# The encoding standard reads these labels as windows-1252.
-_LATIN = frozenset({"iso-8859-1", "us-ascii", "ascii", "latin1", "latin-1"})
 _SCHEMES_SKIPPED = ("javascript:", "mailto:", "tel:", "data:", "#")
 
 
@@ -110,27 +99,6 @@ def extract(html: str, page_url: Url, max_links: int = MAX_LINKS) -> PageLinks:
         place = places.of(node)
         page.links.append(Link(url, place.position, place.region, attributes.get("rel")))
     return page
-
-
-def decode(body: bytes, content_type: str) -> str:
-    """Return the text of an HTML body; never an error.
-
-    The charset is the header's, else a meta element's, else UTF-8.
-    """
-    if body.startswith(b"\xef\xbb\xbf"):
-        return body[:MAX_HTML_CHARS].decode("utf-8-sig", "replace")
-    match = _CHARSET.search(content_type) or _CHARSET.search(
-        body[:_SNIFF_BYTES].decode("ascii", "replace")
-    )
-    label = match[1].lower() if match else "utf-8"
-    if label in _LATIN:
-        label = "windows-1252"
-    elif not _CHARSETS.fullmatch(label):
-        label = "utf-8"
-    try:
-        return body[: 2 * MAX_HTML_CHARS].decode(label, "replace")
-    except LookupError:
-        return body[:MAX_HTML_CHARS].decode("utf-8", "replace")
 
 
 class _Place(NamedTuple):

@@ -9,8 +9,8 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
   regular expression found anywhere in path and query (`re:\.pdf$`).
 - `start` (list of str): the URLs the job begins with, all of one site.
-- `headers` (texts by name): sent along with every request to the site; see `headers`. When every
-  start URL is https, they are not sent over http.
+- `headers` (texts by name): sent along with every request to the hosts of the start URLs; when
+  all of these are https, not over http. See `headers`.
 - `latency_factor` (0 to 100, 0 = off): the site's next request comes no sooner than so many times
   its last response time after the last one.
 - `max_depth` (int or null): links followed from a start URL; 0 stays on the start URLs and
@@ -63,10 +63,9 @@ class WarmOptions:
     latency_factor: float = 0.0
 
     def headers_for(self, url: Url) -> Mapping[str, str]:
-        """Return the headers that may go along with a request for `url`, over its scheme."""
-        if url.scheme == "https" or any(start.startswith("http:") for start in self.start):
-            return self.headers
-        return {}
+        """Return the headers that may go along with a request for `url`: by its host and scheme."""
+        hosts, is_plain = _origins(self.start)
+        return self.headers if url.host in hosts and (is_plain or url.scheme == "https") else {}
 
     def selects(self, url: Url) -> bool:
         """True when `include` and `exclude` let a discovered `url` in."""
@@ -122,6 +121,13 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         headers=options.get("headers", {}),
         latency_factor=options.get("latency_factor", 0.0),
     )
+
+
+@lru_cache(maxsize=64)
+def _origins(start: tuple[str, ...]) -> tuple[frozenset[str], bool]:
+    """Return the hosts of the start URLs, and whether one of them is http."""
+    parsed = [urls.parse(url) for url in start]
+    return frozenset(url.host for url in parsed), any(url.scheme == "http" for url in parsed)
 
 
 def _matches(patterns: tuple[str, ...], target: str) -> bool:

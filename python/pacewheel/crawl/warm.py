@@ -22,7 +22,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.crawl import cache_verdict, links, robots, sitemap, urls
+from pacewheel.crawl import cache_verdict, charset, links, robots, sitemap, urls
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.discovery import (
     START_PRIORITY,
@@ -186,7 +186,7 @@ class WarmHandler:
             return _after_status(visit, answer)
         if not answer.body:
             return Outcome.completed(**_record(visit, answer))
-        text = links.decode(answer.body, answer.headers.get("Content-Type", ""))
+        text = charset.decode_html(answer.body, answer.headers.get("Content-Type", ""))
         page = links.extract(text, visit.url)
         for directives in answer.headers.getall("X-Robots-Tag", ()):
             links.apply_robots_directives(directives, page)

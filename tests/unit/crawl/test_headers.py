@@ -67,9 +67,10 @@ def test_other_headers_are_refused_and_no_value_is_shown(headers: Any, message: 
         ("https://a.example/", "http://a.example/x", False),
         ("http://a.example/", "http://a.example/x", True),
         ("http://a.example/", "https://a.example/x", True),
+        ("https://a.example/", "https://www.a.example/", False),
     ],
 )
-def test_headers_of_an_https_job_never_go_over_http(
+def test_headers_go_to_the_job_s_own_host_and_with_https_never_over_http(
     start: str, target: str, *, is_sent: bool
 ) -> None:
     """A link to the same host without TLS would show them to everybody on the way."""
