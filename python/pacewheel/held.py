@@ -11,7 +11,7 @@ them; one event loop, so there are no locks but the gate's.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import DomainBlocked, LeaseLost
@@ -228,6 +228,10 @@ class HeldDomain:
         """Return a text that an earlier task of the job left."""
         return await self._held.read_document(self.id, job_id, name)
 
+    async def earlier(self, task_id: int, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job."""
+        return await self._held.read_earlier(self.id, task_id, job_id)
+
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
         return await self._held.read_job(job_id)
@@ -242,7 +246,7 @@ class HeldDomain:
 class Held:
     """All domains of this process, and the process's lease.
 
-    `read_document` is the store's, `read_job` the cache's; `on_departed` is called after each
+    `read_document` and `read_earlier` are the store's, `read_job` the cache's; `on_departed` is called after each
     departure of a domain with a gap.
     """
 
@@ -250,10 +254,12 @@ class Held:
         self,
         *,
         read_document: Callable[[int, int, str], Awaitable[str | None]],
+        read_earlier: Callable[[int, int, int], Awaitable[dict[str, Any] | None]],
         read_job: Callable[[int], Awaitable[JobFacts | None]],
         on_departed: Callable[[HeldDomain], None],
     ) -> None:
         self.read_document = read_document
+        self.read_earlier = read_earlier
         self.read_job = read_job
         self.on_departed = on_departed
         self.worker_id: int | None = None

@@ -175,6 +175,9 @@ class Lease(Protocol):
     async def document(self, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
 
+    async def earlier(self, task_id: int, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job."""
+
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
 
@@ -216,6 +219,10 @@ class Task:
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
         return None if self.lease is None else await self.lease.document(self.job_id, name)
+
+    async def earlier(self, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of this key left in an earlier job of its domain."""
+        return None if self.lease is None else await self.lease.earlier(self.id, job_id)
 
     async def job(self) -> JobFacts | None:
         """Return what is known of this task's job, as a rule without a query.

@@ -320,6 +320,11 @@ class TaskStore(Protocol):
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
 
+    async def find_earlier(
+        self, domain_id: int, task_id: int, job_id: int
+    ) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job of the domain."""
+
 
 class RaiseStore(Protocol):
     """Priorities on their way from the outbox to the tasks."""

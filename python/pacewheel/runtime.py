@@ -71,6 +71,7 @@ class Runtime:
         self._job_cache = job_cache
         self._held = Held(
             read_document=store.tasks.get_document,
+            read_earlier=store.tasks.find_earlier,
             read_job=job_cache.get,
             on_departed=self._on_departed,
         )

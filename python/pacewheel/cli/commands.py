@@ -205,6 +205,12 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         help="a header for every request to the sites; its value is shown nowhere; repeatable",
     )
     add(
+        "--conditional-on",
+        metavar="JOB",
+        help="without --no-links only for the deepest pages: ask only for what has changed since "
+        "this earlier job of the site",
+    )
+    add(
         "--latency-factor",
         metavar="K",
         default="0",

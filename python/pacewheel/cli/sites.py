@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER
+from pacewheel.cli.jobs import ID_MAX
 from pacewheel.crawl.guard import AddressGuard
 from pacewheel.crawl.urls import Url, parse
 from pacewheel.crawl.warm import initial_tasks, validate_options
@@ -91,6 +92,9 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
     max_pages = None
     if args.max_pages is not None:
         max_pages = options.whole("--max-pages", args.max_pages, PAGES_MAX)
+    conditional_on = None
+    if args.conditional_on is not None:
+        conditional_on = options.whole("--conditional-on", args.conditional_on, ID_MAX)
     return Plan(
         concurrency=options.whole("--concurrency", args.concurrency, CONCURRENCY_MAX),
         delay_ms=options.milliseconds("--delay", args.delay),
@@ -102,6 +106,7 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "exclude": args.exclude or [],
             "user_agent": config.user_agent,
             "headers": _headers(args.header or []),
+            "conditional_on": conditional_on,
             "latency_factor": options.number("--latency-factor", args.latency_factor),
         },
     )

@@ -32,7 +32,7 @@ _CHARSET = re.compile(r"charset\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|([^\s;,\"'/>]+))
 def decode_html(body: bytes, content_type: str) -> str:
     """Return the text of `body`, which came with this Content-Type header, or `""`.
 
-    What is no character of the encoding becomes U+FFFD. A page is read as far as `html_guard` looks.
+    What is no character of the encoding becomes U+FFFD. Only what `html_guard` looks at is decoded.
     """
     body = body[: 2 * MAX_HTML_CHARS]
     for bom, label in _BOMS:

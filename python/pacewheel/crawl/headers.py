@@ -22,13 +22,16 @@ _MAX_VALUE_CHARS = 4_096
 # RFC 9110, sections 5.6.2 and 5.5: no control character, so no second header or request.
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
 _VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?")
-_OWN = {"user-agent": "user_agent", "if-none-match": "conditional"}
+_OWN = {
+    "user-agent": "user_agent",
+    "if-none-match": "conditional_on",
+    "if-modified-since": "conditional_on",
+}
 # What frames a message, belongs to the connection, or decides what the answer's body means.
 _REFUSED = frozenset(
     {
         "accept", "accept-encoding", "connection", "content-encoding", "content-length",
-        "content-type", "expect", "host", "http2-settings", "if-match", "if-modified-since",
-        "if-range", "if-unmodified-since", "keep-alive", "range", "te", "trailer",
+        "content-type", "expect", "host", "http2-settings", "if-match", "if-range", "if-unmodified-since", "keep-alive", "range", "te", "trailer",
         "transfer-encoding", "upgrade",
     }
 )  # fmt: skip

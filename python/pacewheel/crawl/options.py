@@ -11,6 +11,8 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 - `start` (list of str): the URLs the job begins with, all of one site.
 - `headers` (texts by name): sent along with every request to the hosts of the start URLs; when
   all of these are https, not over http. See `headers`.
+- `conditional_on` (int or null): an earlier job of the site; pages whose links are not followed are
+  asked for only if they have changed since its results. See `conditional`.
 - `latency_factor` (0 to 100, 0 = off): the site's next request comes no sooner than so many times
   its last response time after the last one.
 - `max_depth` (int or null): links followed from a start URL; 0 stays on the start URLs and
@@ -42,7 +44,17 @@ _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
 _MAX_LATENCY_FACTOR = 100
 _KNOWN = (
-    *("exclude", "headers", "include", "latency_factor", "links", "max_depth", "sitemap", "start"),
+    *(
+        "conditional_on",
+        "exclude",
+        "headers",
+        "include",
+        "latency_factor",
+        "links",
+        "max_depth",
+        "sitemap",
+        "start",
+    ),
     "user_agent",
 )
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
@@ -61,6 +73,7 @@ class WarmOptions:
     max_depth: int | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     latency_factor: float = 0.0
+    conditional_on: int | None = None
 
     def headers_for(self, url: Url) -> Mapping[str, str]:
         """Return the headers that may go along with a request for `url`: by its host and scheme."""
@@ -105,6 +118,7 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "max_depth": max_depth,
         "headers": checked_headers(options.get("headers", {})),
         "latency_factor": _factor(options.get("latency_factor", 0.0)),
+        "conditional_on": _job_id(options.get("conditional_on")),
     }
 
 
@@ -120,6 +134,7 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         max_depth=options.get("max_depth"),
         headers=options.get("headers", {}),
         latency_factor=options.get("latency_factor", 0.0),
+        conditional_on=options.get("conditional_on"),
     )
 
 
@@ -186,6 +201,12 @@ def _factor(value: Any) -> float:
             f"option latency_factor is {value!r}: give a number from 0 to {_MAX_LATENCY_FACTOR}"
         )
     return float(value)
+
+
+def _job_id(value: Any) -> int | None:
+    if value is None or (type(value) is int and 0 < value < 1 << 63):
+        return value
+    raise ConfigInvalid(f"option conditional_on is {value!r}: give the id of a job, or null")
 
 
 def _user_agent(value: Any) -> str:

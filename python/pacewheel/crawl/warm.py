@@ -11,6 +11,7 @@ The handler keeps no state but the cache of parsed robots rules, which fills its
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
+| 304               | completed as `unchanged`, where the request was a conditional one         |
 | 3xx with Location | completed; same site: next hop discovered (at most 5), other site: noted  |
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
@@ -24,6 +25,12 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.crawl import cache_verdict, charset, links, robots, sitemap, urls
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
+from pacewheel.crawl.conditional import (
+    NOT_MODIFIED,
+    conditions_of,
+    validators_of,
+    well_formed,
+)
 from pacewheel.crawl.discovery import (
     START_PRIORITY,
     Discovery,
@@ -39,7 +46,7 @@ from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pacewheel.crawl.transport import Timings
     from pacewheel.crawl.urls import Url
@@ -66,6 +73,7 @@ _BLOCK_BASE_S = 10.0
 _ROBOTS_BASE_S = 2.0
 _BACKOFF_CAP_S = 300.0
 _MAX_TEXT_CHARS = 200
+_NO_CONDITIONS: Mapping[str, str] = {}
 
 
 class WarmHandler:
@@ -174,9 +182,11 @@ class WarmHandler:
         rules = await self._job_rules(visit)
         if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
             return _robots_refusal(rules)
+        known = await _known_validators(visit)
         answer = await self._fetch(
             visit,
             accept=_ACCEPT_PAGE,
+            conditions=conditions_of(known),
             max_bytes=self._body_bytes_max,
             want_body=visit.wants_links,
         )
@@ -185,7 +195,7 @@ class WarmHandler:
         if not 200 <= answer.status < 400:
             return _after_status(visit, answer)
         if not answer.body:
-            return Outcome.completed(**_record(visit, answer))
+            return Outcome.completed(**_record(visit, answer, **_freshness(answer, known)))
         text = charset.decode_html(answer.body, answer.headers.get("Content-Type", ""))
         page = links.extract(text, visit.url)
         for directives in answer.headers.getall("X-Robots-Tag", ()):
@@ -202,15 +212,18 @@ class WarmHandler:
             left_out=dict(discovery.left_out),
             noindex=page.noindex,
             cut=page.cut,
+            **_freshness(answer, known),
         )
         return Outcome.completed(**record, discovered=discovery.tasks)
 
-    async def _fetch(self, visit: _Visit, **how: Any) -> Response:
+    async def _fetch(
+        self, visit: _Visit, *, conditions: Mapping[str, str] = _NO_CONDITIONS, **how: Any
+    ) -> Response:
         return await self._client.fetch(
             visit.url,
             depart=visit.task.depart,
             user_agent=visit.options.user_agent,
-            headers=visit.options.headers_for(visit.url),
+            headers={**visit.options.headers_for(visit.url), **conditions},
             **how,
         )
 
@@ -241,15 +254,15 @@ class _Visit:
             return None
         return self.options.latency_factor * timings.total_ms
 
+    @property
+    def follows_links(self) -> bool:
+        """True when the page's links may become tasks, if it turns out to be HTML."""
+        deepest = self.options.max_depth
+        return self.options.links and (deepest is None or self.depth < deepest)
+
     def wants_links(self, status: int, headers: Headers) -> bool:
         """True when the body is HTML whose links may become tasks."""
-        deepest = self.options.max_depth
-        return (
-            self.options.links
-            and (deepest is None or self.depth < deepest)
-            and 200 <= status < 300
-            and _media_type(headers) in _HTML_TYPES
-        )
+        return self.follows_links and 200 <= status < 300 and _media_type(headers) in _HTML_TYPES
 
 
 def _start_tasks(visit: _Visit) -> list[NewTask]:
@@ -261,6 +274,21 @@ def _start_tasks(visit: _Visit) -> list[NewTask]:
         if urls.same_site(url, visit.task.domain):
             tasks.append(page_task(url, START_PRIORITY, 0, "start", found_by=None))
     return tasks
+
+
+async def _known_validators(visit: _Visit) -> dict[str, str]:
+    """Return what the job that this one builds on knows of the page; nothing if links are wanted."""
+    if visit.options.conditional_on is None or visit.follows_links:
+        return {}
+    earlier = await visit.task.earlier(visit.options.conditional_on)
+    return well_formed((earlier or {}).get("validators"))
+
+
+def _freshness(answer: Response, known: dict[str, str]) -> dict[str, Any]:
+    """Return what the page's result keeps for a later job; a 304 may leave its validators away."""
+    if answer.status == NOT_MODIFIED and known:
+        return {"unchanged": True, "validators": {**known, **validators_of(answer.headers)}}
+    return {"validators": validators_of(answer.headers)}
 
 
 def _redirected(visit: _Visit, answer: Response) -> Outcome:

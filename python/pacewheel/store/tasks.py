@@ -351,6 +351,13 @@ class PostgresTasks:
         row = await self._pool.fetchrow(self._queries["get_document"], domain_id, job_id, name)
         return None if row is None else row["body"]
 
+    async def find_earlier(
+        self, domain_id: int, task_id: int, job_id: int
+    ) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job of the domain."""
+        row = await self._pool.fetchrow(self._queries["find_earlier"], domain_id, task_id, job_id)
+        return None if row is None or row["detail"] is None else orjson.loads(row["detail"])
+
     async def count_live(self, handlers: Sequence[str]) -> tuple[int, int]:
         """Return how many tasks of these handlers are pending (running ones too) and waiting."""
         row = await self._pool.fetchrow(self._queries["count_live_tasks"], handlers)

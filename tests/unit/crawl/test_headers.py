@@ -50,6 +50,7 @@ def test_ordinary_headers_are_taken_as_they_are() -> None:
         ({"Accept-Encoding": "xz"}, "request itself"),
         ({"Range": "bytes=0-"}, "request itself"),
         ({"User-Agent": SECRET}, "option user_agent"),
+        ({"If-None-Match": SECRET}, "option conditional_on"),
     ],
 )
 def test_other_headers_are_refused_and_no_value_is_shown(headers: Any, message: str) -> None:

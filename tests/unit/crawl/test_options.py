@@ -23,6 +23,7 @@ def test_no_options_give_the_defaults() -> None:
         "max_depth": None,
         "headers": {},
         "latency_factor": 0.0,
+        "conditional_on": None,
     } == validate_options({})
     assert WarmOptions() == read(validate_options({})) == read({})
 
@@ -45,6 +46,9 @@ def test_no_options_give_the_defaults() -> None:
         ({"user_agent": "bot\r\nX: y"}, "user_agent"),
         ({"user_agent": "1bot"}, "user_agent"),
         ({"user_agent": "b" * 257}, "user_agent"),
+        ({"conditional_on": 0}, "conditional_on"),
+        ({"conditional_on": True}, "conditional_on"),
+        ({"conditional_on": "7"}, "conditional_on"),
         ({"latency_factor": -1}, "latency_factor"),
         ({"latency_factor": float("nan")}, "latency_factor"),
         ({"latency_factor": "2"}, "latency_factor"),
