@@ -31,8 +31,9 @@ _OWN = {
 _REFUSED = frozenset(
     {
         "accept", "accept-encoding", "connection", "content-encoding", "content-length",
-        "content-type", "expect", "host", "http2-settings", "if-match", "if-range", "if-unmodified-since", "keep-alive", "range", "te", "trailer",
-        "transfer-encoding", "upgrade",
+        "content-type", "expect", "host", "http2-settings", "if-match", "if-range",
+        "if-unmodified-since", "keep-alive", "range", "te", "trailer", "transfer-encoding",
+        "upgrade",
     }
 )  # fmt: skip
 
