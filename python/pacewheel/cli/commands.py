@@ -100,7 +100,7 @@ def _add_submit(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
     _add_warm_options(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network"))
+    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
 
 
 def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:

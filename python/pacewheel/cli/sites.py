@@ -112,8 +112,10 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
     )
 
 
-def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:
-    """Group URLs by site, in the order given.
+def sites_of(
+    urls: Sequence[str], allow_network: Sequence[str], proxy: str | None = None
+) -> list[Site]:
+    """Group URLs by site, in the order given. With a `proxy`, names are its business.
 
     Raises:
         TargetRefused: a URL is malformed or its scheme unsupported, its host is a refused address
@@ -128,7 +130,7 @@ def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:
     if len(found) > SITES_MAX:
         raise ConfigInvalid(f"{len(found)} sites are more than {SITES_MAX}; split the command")
     for same_site in found.values():
-        _refuse_host(same_site[0], guard)
+        _refuse_host(same_site[0], guard, resolves=proxy is None)
     return [
         Site(domain, tuple(dict.fromkeys(url.href for url in same_site)))
         for domain, same_site in found.items()
@@ -222,7 +224,7 @@ async def _create_job(engine: Engine, site: Site, plan: Plan) -> int:
     return job.id
 
 
-def _refuse_host(url: Url, guard: AddressGuard) -> None:
+def _refuse_host(url: Url, guard: AddressGuard, *, resolves: bool) -> None:
     host = url.host.strip("[]").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         try:
@@ -236,7 +238,8 @@ def _refuse_host(url: Url, guard: AddressGuard) -> None:
     try:
         address = ip_address(host)
     except ValueError:
-        _refuse_unknown_name(host)
+        if resolves:
+            _refuse_unknown_name(host)
     else:
         guard.check(address, url.port)
 

@@ -6,14 +6,14 @@ import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-MAX_RETRY_AFTER_S = 3_600.0
-"""A site that asks for more is asked again after an hour."""
+MAX_RETRY_AFTER_S = 86_400.0
+"""A site that asks for more is asked again after a day."""
 
 _MIN_RETRY_AFTER_S = 1.0
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that `value` (seconds or an HTTP date) asks for, within 1 s and 1 h.
+    """Return the seconds that `value` (seconds or an HTTP date) asks for, within 1 s and 1 day.
 
     `now` is the wall clock, aware. None when the header is absent or can't be read.
     """

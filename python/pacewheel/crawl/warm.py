@@ -13,7 +13,7 @@ The handler keeps no state but the cache of parsed robots rules, which fills its
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
 | 304               | completed as `unchanged`, where the request was a conditional one         |
 | 3xx with Location | completed; same site: next hop discovered (at most 5), other site: noted  |
-| 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
+| 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 day)  |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
 """
