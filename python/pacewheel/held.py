@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 # A cursor saves reading, no more: those of jobs that don't run are forgotten beyond so many.
 CURSORS_MAX = 64
+# A claimed task waits for milliseconds, or, behind one that took long to connect, for a gap.
+GATE_WAIT_MAX_MS = 10_000
 
 
 class HeldDomain:
@@ -197,7 +199,8 @@ class HeldDomain:
         """Wait until the gap since the last departure has passed, and note this one.
 
         Raises:
-            DomainBlocked: the domain has asked for a pause since the task was claimed.
+            DomainBlocked: since the task was claimed, the domain has asked for a pause or for a gap
+                that is much longer.
             LeaseLost: the lease is no longer sure when the moment has come.
         """
         if self.gap_ms == 0:
@@ -208,7 +211,10 @@ class HeldDomain:
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
-            while (wait_ms := self.slot_in_ms()) > 0:  # noqa: ASYNC110 - waits for a time, not for an event
+            while (wait_ms := self.slot_in_ms()) > 0:
+                if wait_ms > GATE_WAIT_MAX_MS:
+                    # The gap has become longer since the claim: wait without a slot instead.
+                    raise DomainBlocked(f"{self.name} is asked less often now: nothing was sent")
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
             self._refuse_unless_free()
