@@ -190,6 +190,56 @@ async def test_endless_headers_are_refused(shape: str) -> None:
     assert ("protocol", False) == (failed.value.error_class, failed.value.is_transient)
 
 
+FLOODS = {
+    "interim answers": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 1000),
+    "long interim answers": (
+        b"",
+        b"HTTP/1.1 103 Early Hints\r\nLink: <" + b"x" * 16_000 + b">\r\n\r\n",
+    ),
+    "empty lines": (b"", b"\r\n" * 30_000),
+    "cookies": (b"HTTP/1.1 200 OK\r\n", b"Set-Cookie: a=" + b"c" * 16_000 + b"\r\n"),
+    "a chunk extension": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"a=b;" * 15_000,
+    ),
+    "a chunk size": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"0" * 60_000),
+}
+
+
+@pytest.mark.parametrize("what", FLOODS)
+async def test_a_flood_of_what_is_no_body_is_cut_long_before_the_deadline(what: str) -> None:
+    """Aiohttp has no limit there, and its loop over interim answers lets no timeout fire."""
+    first, again = FLOODS[what]
+
+    async def flood(_server: Server, exchange: Exchange) -> None:
+        await exchange.send(first)
+        while True:
+            await exchange.send(again)
+
+    limits = PhaseLimits(connect_s=5, first_byte_s=60, total_s=60)
+    async with serving(flood) as server, client_of(limits) as client:
+        with pytest.raises(FetchFailed) as failed:
+            await asyncio.wait_for(fetch(client, server.url, max_bytes=100_000), 30)
+    assert not failed.value.is_transient
+    assert failed.value.error_class in ("too_large", "protocol")
+
+
+async def test_some_interim_answers_and_a_head_in_two_parts_are_no_flood() -> None:
+    """A body that comes with the end of its head counts as a body."""
+
+    async def answer(_server: Server, exchange: Exchange) -> None:
+        hints = b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 10
+        await exchange.send(hints + b"HTTP/1.1 200 OK\r\nX: " + b"x" * 8000)
+        await asyncio.sleep(0.05)
+        await exchange.send(b"\r\nContent-Length: 900000\r\n\r\n" + b"y" * 900_000)
+
+    async with serving(answer) as server, client_of() as client:
+        for _ in range(2):
+            answered = await fetch(client, server.url)
+            assert (200, 900_000) == (answered.status, len(answered.body))
+        assert 1 == server.connections
+
+
 async def test_garbage_instead_of_http_is_a_protocol_failure() -> None:
     """What is not HTTP is named so."""
 

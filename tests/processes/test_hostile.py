@@ -32,10 +32,10 @@ OUTCOMES = {
     "zstd-window": {"protocol"},
     "slow-headers": {"timeout"},
     "endless-headers": {"protocol"},
-    "endless-hints": {"timeout"},
+    "endless-hints": {"too_large"},
     "endless-body": {None},
-    "endless-chunk": {"timeout"},
-    "huge-cookies": {None},
+    "endless-chunk": {"too_large"},
+    "huge-cookies": {"too_large"},
     "redirects": {None},
     "nesting": {None},
 }

@@ -9,7 +9,8 @@ Owns the process's HTTP session. Promises for each `fetch`:
   `FetchFailed`, which that branch does not catch (lesson 56);
 - the request's bytes leave only after `depart` has returned (`transport.PacedConnector`);
 - only addresses that `guard.AddressGuard` accepts are connected to;
-- memory is bounded whatever the server does: headers by number and size, the body by `max_bytes`
+- memory is bounded whatever the server does: headers by number and size, all that is no body by
+  its bytes, the body by `max_bytes`
   (on the wire and decoded), by its decompression ratio and by its decoder's window, time by phase.
   A body longer than `max_bytes` is cut and marked, not an error; one that nobody wants is read and
   dropped as it came.
@@ -59,6 +60,7 @@ _MAX_RATIO = 200
 _RATIO_EXEMPT_BYTES = 1024 * 1024
 _MAX_HEADERS = 200
 _MAX_HEADER_BYTES = 16 * 1024
+_FRAMING_BYTES = 1024 * 1024
 _PROXY_REFUSES = 407
 # A proxy's own address is its operator's choice, as a rule a private one.
 _ANYWHERE = AddressGuard([ip_network("0.0.0.0/0"), ip_network("::/0")])
@@ -217,6 +219,8 @@ class GuardedClient:
                         now_s = loop.time()
                         flight.timings.first_byte_ms = (now_s - flight.departed_s) * 1000
                         flight.phase = "reading the body"
+                        # Framing has no limit of its own; one-byte chunks cost six times the body.
+                        flight.allow_bytes(2 * max_bytes + _FRAMING_BYTES)
                         flight.allow_until(flight.departed_s + self._limits.total_s)
                         response = await _read(answer, flight, max_bytes, want_body, feed)
                         flight.timings.total_ms = (loop.time() - flight.departed_s) * 1000
@@ -352,6 +356,9 @@ def _proxy_refused(status: int) -> FetchFailed:
 
 
 def _timed(failure: FetchFailed, flight: Flight | None) -> FetchFailed:
+    if flight is not None and flight.is_flooded:
+        message = f"the answer is too long while {flight.phase}: refused"
+        failure = FetchFailed("too_large", message, is_transient=False)
     if flight is not None:
         failure.timings = flight.timings
         if flight.departed_s:
