@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pacewheel.model import COUNTERS, JobFacts, JobState, Outcome, TaskState
+from pacewheel.model import COUNTERS, Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 
 
@@ -299,7 +299,7 @@ class LeaseStore(Protocol):
 
 
 class TaskStore(Protocol):
-    """Claim, settle and wake."""
+    """Claim, settle, wake and enqueue."""
 
     async def claim_tasks(
         self, worker_id: int, handlers: Sequence[str], request: ClaimRequest
@@ -324,6 +324,9 @@ class TaskStore(Protocol):
         self, domain_id: int, task_id: int, job_id: int
     ) -> dict[str, Any] | None:
         """Return the detail that the task of the same key left in an earlier job of the domain."""
+
+    async def enqueue_tasks(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Insert tasks of one job, in one transaction; `refused` counts them when it is final."""
 
 
 class RaiseStore(Protocol):

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pacewheel.config import Config
-    from pacewheel.model import JobInfo, JobSummary
+    from pacewheel.job_summary import JobSummary
+    from pacewheel.model import JobInfo
     from pacewheel.outcomes import FailedTask
 
 JOBS_MAX = 100_000

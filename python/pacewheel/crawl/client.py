@@ -70,7 +70,7 @@ _NO_HEADERS: Mapping[str, str] = {}
 Headers = CIMultiDictProxy[str]
 Depart = Callable[[], Awaitable[None]]
 WantBody = Callable[[int, Headers], bool]
-Feed = Callable[[bytes], bool]
+Feed = Callable[[bytes], Awaitable[bool]]
 
 
 class FetchFailed(PacewheelError):
@@ -320,7 +320,7 @@ async def _read(
             decoded += len(chunk)
             _refuse_bomb(decoded, received)
             if is_wanted and feed is not None:
-                truncated = not feed(chunk) or truncated
+                truncated = not await feed(chunk) or truncated
             elif is_wanted:
                 kept += chunk
             if truncated:

@@ -15,7 +15,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-NOT_MODIFIED = 304
+    from pacewheel.crawl.client import Response
+    from pacewheel.crawl.visit import Visit
+
+_NOT_MODIFIED = 304
 
 _FORMS = {
     "etag": ("ETag", "If-None-Match", re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,200}"')),
@@ -42,3 +45,18 @@ def well_formed(validators: Any) -> dict[str, str]:
 def conditions_of(validators: Mapping[str, str]) -> dict[str, str]:
     """Return the request headers that ask for an answer only if it isn't the one validated."""
     return {_FORMS[name][1]: value for name, value in validators.items()}
+
+
+async def known_validators(visit: Visit) -> dict[str, str]:
+    """Return what the job that this one builds on knows of the page; nothing if links are wanted."""
+    if visit.options.conditional_on is None or visit.follows_links:
+        return {}
+    earlier = await visit.task.earlier(visit.options.conditional_on)
+    return well_formed((earlier or {}).get("validators"))
+
+
+def freshness(answer: Response, known: Mapping[str, str]) -> dict[str, Any]:
+    """Return what the page's result keeps for a later job; a 304 may leave its validators away."""
+    if answer.status == _NOT_MODIFIED and known:
+        return {"unchanged": True, "validators": {**known, **validators_of(answer.headers)}}
+    return {"validators": validators_of(answer.headers)}
