@@ -25,7 +25,7 @@ WHERE
     AND (
         d.owner IS NULL
         -- The answer to an earlier lease or release was lost.
-        OR (d.owner = $4 AND d.id <> ALL ($5::bigint[]))
+        OR (d.owner = $4 AND d.id NOT IN (SELECT h.id FROM unnest($5::bigint[]) AS h (id)))
         OR NOT EXISTS (SELECT FROM pacewheel.workers w WHERE w.id = d.owner AND w.dead_at IS NULL)
     )
 ORDER BY d.id
