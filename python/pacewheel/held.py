@@ -191,6 +191,11 @@ class HeldDomain:
         self.latency_delay_ms = round(min(latency_delay_ms, LATENCY_DELAY_MAX_MS))
         self.gap_ms = max(self.gap_ms, self.latency_delay_ms)
 
+    def first_slot(self, at_ms: float) -> None:
+        """Let nothing leave before this slot, which an owner before may have set: it was claimed ahead."""
+        if self.gap_ms > 0 and self.last_departure_ms == float("-inf"):
+            self.last_departure_ms = at_ms - self.gap_ms
+
     def slot_in_ms(self) -> float:
         """Milliseconds until the next request may leave, by this process's own clock."""
         return max(0.0, self.last_departure_ms + self.gap_ms - monotonic_ms())

@@ -251,6 +251,7 @@ class Dispatcher(Service):
         # What was learned since may not have reached the row yet.
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
+            domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
             self._observe(domain, claim)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])
