@@ -116,6 +116,8 @@ class Outcome:
     `documents` are small texts kept for the job's later tasks, `links` the keys of tasks that this
     one refers to, in lists by name, kept for reports. `robots_delay_ms` sets the domain's
     Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
+    `latency_delay_ms` is the least gap the domain's owner keeps until another outcome says
+    otherwise (None says nothing): what the response time asks for.
     """
 
     kind: OutcomeKind = OutcomeKind.COMPLETED
@@ -131,6 +133,7 @@ class Outcome:
     links: Mapping[str, Sequence[str]] = field(default_factory=dict)
     robots_delay_ms: int | None = None
     block_domain_s: float | None = None
+    latency_delay_ms: float | None = None
 
     @classmethod
     def completed(cls, **values: Any) -> Outcome:
@@ -166,7 +169,7 @@ class JobFacts:
     status: JobState
     concurrency: int
     max_tasks: int | None
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
 
 
 class Lease(Protocol):
@@ -177,6 +180,9 @@ class Lease(Protocol):
 
     async def document(self, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+    async def earlier(self, task_id: int, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job."""
 
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
@@ -202,7 +208,7 @@ class Task:
     priority: float
     attempt: int
     payload: dict[str, Any] | None
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     lease: Lease | None = field(default=None, repr=False)
     departed: bool = False
     departure: Departure | None = field(default=None, repr=False)
@@ -223,6 +229,10 @@ class Task:
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
         return None if self.lease is None else await self.lease.document(self.job_id, name)
+
+    async def earlier(self, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of this key left in an earlier job of its domain."""
+        return None if self.lease is None else await self.lease.earlier(self.id, job_id)
 
     async def job(self) -> JobFacts | None:
         """Return what is known of this task's job, as a rule without a query.
@@ -255,7 +265,7 @@ class JobInfo:
     priority: float
     concurrency: int
     max_tasks: int | None
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     discovery_open: bool
     error: str | None
     retries_job_id: int | None

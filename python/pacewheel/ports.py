@@ -96,7 +96,8 @@ class ClaimRequest:
 
     `unsettled` are, of each domain, the ids of all its tasks that the caller has not settled;
     `running` counts the tasks whose handler runs, by job, `cursors` says where each job is read on,
-    and `ahead` how far a job is ahead of its share.
+    and `ahead` how far a job is ahead of its share. `least_gaps_ms` are the gaps that only the
+    owner knows of, by the position of their domain.
     """
 
     domain_ids: list[int]
@@ -107,6 +108,7 @@ class ClaimRequest:
     ahead: Mapping[int, float]
     tasks_max: int
     lead_ms: int
+    least_gaps_ms: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -318,6 +320,11 @@ class TaskStore(Protocol):
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+    async def find_earlier(
+        self, domain_id: int, task_id: int, job_id: int
+    ) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job of the domain."""
 
     async def enqueue_tasks(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
         """Insert tasks of one job, in one transaction; `refused` counts them when it is final."""

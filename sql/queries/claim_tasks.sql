@@ -1,5 +1,5 @@
 -- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
--- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, domain by domain, $10 where those of each domain end, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, domain by domain, $10 where those of each domain end, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms, $15 least gap of each domain in ms (may be shorter than $2: none)
 -- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: no job of the domain was ever paused)
 -- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
 -- rows: at most $8 a domain
@@ -17,10 +17,11 @@
 -- Everything is done domain by domain, by index: a join of what was found for one domain with what was
 -- found for another would cost the square of the domains asked.
 WITH asked AS MATERIALIZED (
-    SELECT a.domain_id, a.epoch, coalesce(($10::integer[])[a.nth - 1], 0) + 1 AS first, a.last
-    FROM unnest($2::bigint[], $3::bigint[], $10::integer[]) WITH ORDINALITY AS a (domain_id, epoch, last, nth)
+    SELECT a.domain_id, a.epoch, coalesce(($10::integer[])[a.nth - 1], 0) + 1 AS first, a.last, a.least_gap_ms
+    FROM unnest($2::bigint[], $3::bigint[], $10::integer[], $15::integer[])
+        WITH ORDINALITY AS a (domain_id, epoch, last, least_gap_ms, nth)
 ), held AS MATERIALIZED (
-    SELECT d.id, d.next_slot_at, d.blocked_until, d.gap_ms, a.first, a.last
+    SELECT d.id, d.next_slot_at, d.blocked_until, greatest(d.gap_ms, a.least_gap_ms) AS gap_ms, a.first, a.last
     FROM pacewheel.domains d
     JOIN asked a ON a.domain_id = d.id AND a.epoch = d.epoch
     WHERE d.owner = $1

@@ -135,6 +135,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
                 )
             case "found":
                 assert await task.document("note") == "kept"
+                assert await task.earlier(task.job_id) is None
             case "hold":
                 await asyncio.sleep(60)
             case "broken":

@@ -24,7 +24,7 @@ CONCURRENCY = 8
 _LOOK_SETTINGS = (*options.DATABASE_SETTINGS, "pooler", *options.LOG_SETTINGS)
 _WARM_SETTINGS = (
     *options.DATABASE_SETTINGS,
-    *("pooler", "capacity", "user_agent", "allow_network", "grace_s"),
+    *("pooler", "capacity", "user_agent", "allow_network", "proxy", "grace_s"),
     *options.LOG_SETTINGS,
 )
 _DEMO_SETTINGS = ("dsn", "data_dir", "capacity", *options.LOG_SETTINGS)
@@ -111,7 +111,7 @@ def _add_submit(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
     _add_warm_options(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network"))
+    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
 
 
 def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -273,6 +273,30 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         default=str(RECHECKS_MAX),
         help=f"how often for all pages of a site (default: {RECHECKS_MAX})",
     )
+    add(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        help="a header for every request to the sites; its value is shown nowhere; repeatable",
+    )
+    add(
+        "--conditional-on",
+        metavar="JOB",
+        help="without --no-links only for the deepest pages: ask only for what has changed since "
+        "this earlier job of the site",
+    )
+    add(
+        "--latency-factor",
+        metavar="K",
+        default="0",
+        help="the next request comes no sooner than K times the last response time (default: 0)",
+    )
+    _add_page_options(parser)
+
+
+def _add_page_options(parser: ArgumentParser) -> None:
+    """Add what says which pages there are."""
+    add = parser.add_argument
     add("--no-links", action="store_true", help="do not follow links")
     add("--no-sitemap", action="store_true", help="do not read sitemaps")
     add(

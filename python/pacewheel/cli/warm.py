@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     config = options.load_config(args, log_level="warning")
     form = None if args.report is None else form_of(args.report)
-    sites = sites_of(args.urls, config.allow_network)
+    sites = sites_of(args.urls, config.allow_network, config.proxy)
     plan = plan_of(args, config)
     for site in sites:
         plan.options_for(site)

@@ -171,6 +171,7 @@ class Dispatcher(Service):
             ahead={job_id: at for domain in asked for job_id, at in domain.ahead.items()},
             tasks_max=tasks_max,
             lead_ms=self._lead_ms,
+            least_gaps_ms=[domain.latency_delay_ms for domain in asked],
         )
         returned = [domain.returned for domain in asked]
         sent_ms = monotonic_ms()
@@ -220,6 +221,10 @@ class Dispatcher(Service):
             if domain.blocked_until_ms > monotonic_ms():
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
+            elif (wait_ms := domain.slot_in_ms()) > self._lead_ms:
+                # The gap has become longer since the timer was set.
+                domain.waiting_for = WaitingReason.DOMAIN_DELAY
+                self._slot_at(domain_id, monotonic_ms() + wait_ms - self._lead_ms)
             elif not domain.pace.is_open:
                 asked.append(domain)
             elif domain.running:
@@ -243,8 +248,9 @@ class Dispatcher(Service):
     ) -> None:
         now_ms = monotonic_ms()
         # What was learned since may not have reached the row yet.
-        domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms)
+        domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
+            domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
             self._observe(domain, claim)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])

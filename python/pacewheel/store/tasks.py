@@ -114,6 +114,7 @@ class PostgresTasks:
             [priority for _, priority, _ in cursors],
             [task_id for _, _, task_id in cursors],
             [request.ahead.get(job_id, 0.0) for job_id in job_ids],
+            request.least_gaps_ms,
         )
         return [self._claim_of(row) for row in rows]
 
@@ -390,6 +391,13 @@ class PostgresTasks:
         """Return a text that an earlier task of the job left."""
         row = await self._pool.fetchrow(self._queries["get_document"], domain_id, job_id, name)
         return None if row is None else row["body"]
+
+    async def find_earlier(
+        self, domain_id: int, task_id: int, job_id: int
+    ) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job of the domain."""
+        row = await self._pool.fetchrow(self._queries["find_earlier"], domain_id, task_id, job_id)
+        return None if row is None or row["detail"] is None else orjson.loads(row["detail"])
 
     async def count_live(self, handlers: Sequence[str]) -> tuple[int, int]:
         """Return how many tasks of these handlers are pending (running ones too) and waiting."""
