@@ -10,124 +10,24 @@ expected, in one line.
 from __future__ import annotations
 
 import difflib
-import ipaddress
-import re
 import tomllib
 from dataclasses import Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
+from pacewheel import kinds
 from pacewheel.errors import ConfigInvalid
 from pacewheel.logs import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
+
+    from pacewheel.kinds import Kind
 
 ENV_PREFIX = "PACEWHEEL_"
 CONFIG_FILE_VARIABLE = "PACEWHEEL_CONFIG"
 USER_AGENT = "pacewheel/0.1"
 _SHOWN_CHARACTERS_MAX = 80
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What a setting may be.
-
-    `parse` turns the text of a variable or an option into a value; `check` takes a value, wherever
-    it is from, and returns it in its final form. Both raise ValueError, TypeError or OverflowError
-    when it is not what `expected` says.
-    """
-
-    expected: str
-    check: Callable[[Any], Any]
-    parse: Callable[[str], Any] = str
-
-
-def _number(low: float, high: float, *, whole: bool = False) -> Kind:
-    def parse(text: str) -> int | float:
-        if whole and not re.fullmatch(r"[+-]?[0-9]+", text):
-            raise ValueError(text)
-        return int(text) if whole else float(text)
-
-    def check(value: Any) -> int | float:
-        if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
-            raise TypeError(value)
-        # Written so that NaN is refused too.
-        if not low <= value <= high:
-            raise ValueError(value)
-        return value if whole else float(value)
-
-    noun = "a whole number" if whole else "a number"
-    return Kind(f"{noun} from {low:g} to {high:g}", check, parse)
-
-
-def _switch() -> Kind:
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-
-    def parse(text: str) -> bool | None:
-        return words.get(text.lower())
-
-    def check(value: Any) -> bool:
-        if not isinstance(value, bool):
-            raise TypeError(value)
-        return value
-
-    return Kind("true or false", check, parse)
-
-
-def _choice(*words: str) -> Kind:
-    return _text("|".join(words), "one of " + ", ".join(words))
-
-
-def _text(pattern: str, expected: str) -> Kind:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(pattern, value):
-            raise ValueError(value)
-        return value
-
-    return Kind(expected, check)
-
-
-def _dsn() -> Kind:
-    def check(value: Any) -> str:
-        if not isinstance(value, str) or not re.fullmatch(r"postgres(ql)?://\S*", value):
-            raise ValueError(value)
-        # Raises ValueError for what no driver could take: a port that is none, half an IPv6
-        # address.
-        parts = urlsplit(value)
-        if parts.port == 0:
-            raise ValueError(value)
-        return value
-
-    return Kind("a URL such as postgresql://user:password@host:5432/database", check)
-
-
-def _directory() -> Kind:
-    def check(value: Any) -> Path:
-        if not isinstance(value, str | Path) or not str(value).strip() or "\0" in str(value):
-            raise ValueError(value)
-        try:
-            return Path(value).expanduser()
-        except RuntimeError as error:
-            raise ValueError(value) from error
-
-    return Kind("a directory", check)
-
-
-def _networks() -> Kind:
-    def parse(text: str) -> list[str]:
-        return [part.strip() for part in text.split(",")]
-
-    def check(value: Any) -> tuple[str, ...]:
-        # A number would be taken for an address.
-        if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
-            raise TypeError(value)
-        return tuple(str(ipaddress.ip_network(part)) for part in value)
-
-    return Kind(
-        "networks such as 10.0.0.0/8 or ::1/128, no address bits beyond the prefix", check, parse
-    )
 
 
 def _setting(default: Any, kind: Kind, help_text: str) -> Any:
@@ -146,103 +46,136 @@ class Config:
 
     dsn: str | None = _setting(
         None,
-        _dsn(),
+        kinds.dsn(),
         "PostgreSQL to use; without one the embedded server is started",
     )
     schema: str = _setting(
         "pacewheel",
-        _text(r"[a-z_][a-z0-9_]{0,39}", "a name of 1 to 40 lower-case letters, digits and _"),
+        kinds.text(r"[a-z_][a-z0-9_]{0,39}", "a name of 1 to 40 lower-case letters, digits and _"),
         "schema that holds everything",
     )
     # The call returns a dataclasses.field, which the rule only knows by that name.
     data_dir: Path | None = _setting(  # noqa: RUF009
-        None, _directory(), "where the embedded server keeps its data"
+        None, kinds.directory(), "where the embedded server keeps its data"
     )
     capacity: int = _setting(
-        64, _number(1, 10_000, whole=True), "tasks this process runs at once, at most"
+        64, kinds.number(1, 10_000, whole=True), "tasks this process runs at once, at most"
     )
     capacity_min: int = _setting(
-        8, _number(1, 10_000, whole=True), "slots an idle process keeps; never more than capacity"
+        8,
+        kinds.number(1, 10_000, whole=True),
+        "slots an idle process keeps; never more than capacity",
     )
     scale_interval_s: float = _setting(
-        1.0, _number(0.01, 3_600), "time between two decisions about the number of slots"
+        1.0, kinds.number(0.01, 3_600), "time between two decisions about the number of slots"
     )
     memory_max_mb: int = _setting(
         0,
-        _number(0, 100_000_000, whole=True),
+        kinds.number(0, 100_000_000, whole=True),
         "above 80 % of it no slot comes; 0: what the kernel allows",
     )
     pool_max: int = _setting(
-        70, _number(2, 1_000, whole=True), "most database connections for work; see Connections"
+        70,
+        kinds.number(2, 1_000, whole=True),
+        "most database connections for work; see Connections",
     )
     pool_idle_max: int = _setting(
-        20, _number(1, 1_000, whole=True), "most of them that stay open unused"
+        20, kinds.number(1, 1_000, whole=True), "most of them that stay open unused"
     )
     reserve_connections: int = _setting(
         20,
-        _number(0, 10_000, whole=True),
+        kinds.number(0, 10_000, whole=True),
         "connections that all processes leave for administration",
     )
-    pooler: bool = _setting(False, _switch(), "a transaction pooler stands before the database")
+    pooler: bool = _setting(
+        False, kinds.switch(), "a transaction pooler stands before the database"
+    )
     direct_dsn: str | None = _setting(
-        None, _dsn(), "the database past the pooler, for hints and the heartbeat"
+        None, kinds.dsn(), "the database past the pooler, for hints and the heartbeat"
     )
     lease_ttl_s: float = _setting(
-        10.0, _number(1, 3_600), "how long a silent process keeps its domains"
+        10.0, kinds.number(1, 3_600), "how long a silent process keeps its domains"
     )
     heartbeat_s: float = _setting(
-        2.5, _number(0.05, 1_000), "time between two renewals of the lease"
+        2.5, kinds.number(0.05, 1_000), "time between two renewals of the lease"
     )
     lease_margin_s: float = _setting(
-        2.0, _number(0, 1_000), "how long before its lease ends a process stops starting tasks"
+        2.0, kinds.number(0, 1_000), "how long before its lease ends a process stops starting tasks"
     )
     domains_max: int = _setting(
-        5_000, _number(1, 1_000_000, whole=True), "domains one process holds"
+        5_000, kinds.number(1, 1_000_000, whole=True), "domains one process holds"
     )
     idle_release_s: float = _setting(
-        5.0, _number(0, 3_600), "how long a domain without work is kept"
+        5.0, kinds.number(0, 3_600), "how long a domain without work is kept"
     )
-    horizon_s: float = _setting(300.0, _number(1, 450), "how far ahead timers are kept in memory")
+    horizon_s: float = _setting(
+        300.0, kinds.number(1, 450), "how far ahead timers are kept in memory"
+    )
     sweep_s: float = _setting(
-        60.0, _number(0.1, 3_600), "time between two sweeps for what no timer covers"
+        60.0, kinds.number(0.1, 3_600), "time between two sweeps for what no timer covers"
     )
     reconcile_interval_s: float = _setting(
-        300.0, _number(0.1, 86_400), "time between two comparisons of counters with tasks"
+        300.0, kinds.number(0.1, 86_400), "time between two comparisons of counters with tasks"
     )
     lead_ms: int = _setting(
-        10, _number(0, 50, whole=True), "how long before its slot a task is claimed"
+        10, kinds.number(0, 50, whole=True), "how long before its slot a task is claimed"
     )
     settle_rows_max: int = _setting(
-        500, _number(1, 10_000, whole=True), "outcomes written in one transaction"
+        500, kinds.number(1, 10_000, whole=True), "outcomes written in one transaction"
     )
     settle_queue_max: int = _setting(
-        1_000, _number(1, 1_000_000, whole=True), "outcomes kept before claiming slows down"
+        1_000, kinds.number(1, 1_000_000, whole=True), "outcomes kept before claiming slows down"
     )
     warm_raise_s: float = _setting(
-        10.0, _number(0, 3_600), "how long a raise to a priority of 0.4 or more waits for others"
+        10.0,
+        kinds.number(0, 3_600),
+        "how long a raise to a priority of 0.4 or more waits for others",
     )
     cold_raise_s: float = _setting(
-        60.0, _number(0, 3_600), "how long a raise to a lower priority waits for others"
+        60.0, kinds.number(0, 3_600), "how long a raise to a lower priority waits for others"
     )
     raises_max: int = _setting(
-        50_000, _number(1, 10_000_000, whole=True), "raises kept before they are written at once"
+        50_000,
+        kinds.number(1, 10_000_000, whole=True),
+        "raises kept before they are written at once",
     )
-    grace_s: float = _setting(10.0, _number(0, 3_600), "how long a drain lets running tasks finish")
+    grace_s: float = _setting(
+        10.0, kinds.number(0, 3_600), "how long a drain lets running tasks finish"
+    )
     user_agent: str = _setting(
         USER_AGENT,
-        _text(r"[A-Za-z_-][ -~]{0,255}", "printable ASCII that begins with a product name"),
+        kinds.text(r"[A-Za-z_-][ -~]{0,255}", "printable ASCII that begins with a product name"),
         "what sites are told, and looked up in robots.txt",
     )
     allow_network: tuple[str, ...] = _setting(
-        (), _networks(), "private or loopback networks that may be requested"
+        (), kinds.networks(), "private or loopback networks that may be requested"
+    )
+    proxy: str | None = _setting(
+        None,
+        kinds.proxy(),
+        "HTTP proxy for all requests to sites; it resolves their names, see Sites",
+    )
+    connect_timeout_s: float = _setting(
+        10.0, kinds.number(0.1, 600), "most time to resolve a site's name and connect, TLS included"
+    )
+    first_byte_timeout_s: float = _setting(
+        20.0, kinds.number(0.1, 600), "most time from a request to the end of its answer's headers"
+    )
+    fetch_timeout_s: float = _setting(
+        60.0, kinds.number(0.1, 3_600), "most time from a request to the last byte of its answer"
+    )
+    body_bytes_max: int = _setting(
+        10_485_760,
+        kinds.number(1_024, 1_073_741_824, whole=True),
+        "a page's body is cut after so many bytes",
     )
     log_level: str = _setting(
         "info",
-        _choice("debug", "info", "warning", "error"),
+        kinds.choice("debug", "info", "warning", "error"),
         "least level logged; commands other than run and db: warning",
     )
     log_format: str = _setting(
-        "auto", _choice("auto", "human", "json"), "auto: human on a terminal"
+        "auto", kinds.choice("auto", "human", "json"), "auto: human on a terminal"
     )
 
     @classmethod
@@ -358,7 +291,7 @@ def _read(setting: Field[Any], raw: Any, source: str, *, is_text: bool = False) 
     try:
         return kind.check(kind.parse(raw) if is_text else raw)
     except (ValueError, TypeError, OverflowError):
-        shown = redact(repr(raw))
+        shown = "***" if kind.is_secret else redact(repr(raw))
         if len(shown) > _SHOWN_CHARACTERS_MAX:
             shown = shown[:_SHOWN_CHARACTERS_MAX] + "..."
         raise ConfigInvalid(

@@ -11,12 +11,22 @@ them; one event loop, so there are no locks but the gate's.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from math import isfinite
+from typing import TYPE_CHECKING, Any
 
 from pacewheel.clock import lease_clock_s, monotonic_ms
+from pacewheel.departure import Departure
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.model import WaitingReason
-from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, learn
+from pacewheel.pacing import (
+    ASKED,
+    CALM,
+    CIRCUIT_OPEN,
+    LATENCY_DELAY_MAX_MS,
+    RETRY_AFTER,
+    Lesson,
+    learn,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -28,12 +38,15 @@ if TYPE_CHECKING:
 
 # A cursor saves reading, no more: those of jobs that don't run are forgotten beyond so many.
 CURSORS_MAX = 64
+# A claimed task waits for milliseconds, or, behind one that took long to connect, for a gap.
+GATE_WAIT_MAX_MS = 10_000
 
 
 class HeldDomain:
     """One owned domain; it is also the `Lease` of its tasks."""
 
     __slots__ = (
+        "_first_slot_ms",
         "_gate",
         "_held",
         "ahead",
@@ -45,6 +58,7 @@ class HeldDomain:
         "id",
         "idle_since_ms",
         "last_departure_ms",
+        "latency_delay_ms",
         "name",
         "pace",
         "pace_since_ms",
@@ -67,10 +81,13 @@ class HeldDomain:
         self.epoch = epoch
         self.gap_ms = 0
         self.last_departure_ms = float("-inf")
+        self._first_slot_ms = float("-inf")
         self.blocked_until_ms = float("-inf")
         """Known here as soon as an outcome says it, before the settle has made it durable."""
         self.block_reason = CIRCUIT_OPEN if pace.is_open else None
-        self.pace = pace
+        self.pace = CALM if pace == CALM else pace
+        self.latency_delay_ms = 0
+        """The gap that the last response time asks for; the row doesn't know it."""
         self.pace_since_ms = float("-inf")
         """When an answer last slowed the domain down; what began before says nothing of this pace."""
         self.unsettled: dict[int, int] = {}
@@ -173,31 +190,44 @@ class HeldDomain:
             self.blocked_until_ms = max(self.blocked_until_ms, now_ms + block_ms)
         return Lesson(self.pace, block_ms, self.block_reason)
 
+    def take_time(self, latency_delay_ms: float) -> None:
+        """Keep at least this gap from now on; a shorter one than before counts from the next claim."""
+        self.latency_delay_ms = round(min(latency_delay_ms, LATENCY_DELAY_MAX_MS))
+        self.gap_ms = max(self.gap_ms, self.latency_delay_ms)
+
+    def first_slot(self, at_ms: float) -> None:
+        """Let nothing leave before this slot, which an owner before may have set: it was claimed ahead."""
+        if self.gap_ms > 0 and self.last_departure_ms == float("-inf"):
+            self._first_slot_ms = at_ms
+
     def slot_in_ms(self) -> float:
         """Milliseconds until the next request may leave, by this process's own clock."""
-        return max(0.0, self.last_departure_ms + self.gap_ms - monotonic_ms())
+        slot_ms = max(self.last_departure_ms + self.gap_ms, self._first_slot_ms)
+        return max(0.0, slot_ms - monotonic_ms())
 
-    async def depart(self) -> None:
+    async def depart(self) -> Departure:
         """Wait until the gap since the last departure has passed, and note this one.
 
         Raises:
-            DomainBlocked: the domain has asked for a pause since the task was claimed.
+            DomainBlocked: since the task was claimed, the domain has asked for a pause or for a gap
+                that is much longer.
             LeaseLost: the lease is no longer sure when the moment has come.
         """
         if self.gap_ms == 0:
-            self._refuse_unless_free()
             # A gap that this very request teaches (Crawl-delay) counts from it.
-            self.last_departure_ms = monotonic_ms()
-            return
+            return self._leave()
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
-            while (wait_ms := self.slot_in_ms()) > 0:  # noqa: ASYNC110 - waits for a time, not for an event
+            while (wait_ms := self.slot_in_ms()) > 0:
+                if wait_ms > GATE_WAIT_MAX_MS:
+                    # The gap has become longer since the claim: wait without a slot instead.
+                    raise DomainBlocked(f"{self.name} is asked less often now: nothing was sent")
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
-            self._refuse_unless_free()
-            self.last_departure_ms = monotonic_ms()
+            departure = self._leave()
         asyncio.get_running_loop().call_soon(self._left)
+        return departure
 
     def _left(self) -> None:
         """Count the departure from the turn of the loop after it: by then the bytes are out.
@@ -212,6 +242,10 @@ class HeldDomain:
         """Return a text that an earlier task of the job left."""
         return await self._held.store.get_document(self.id, job_id, name)
 
+    async def earlier(self, task_id: int, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job."""
+        return await self._held.store.find_earlier(self.id, task_id, job_id)
+
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
         return await self._held.read_job(job_id)
@@ -220,11 +254,16 @@ class HeldDomain:
         """Add tasks to the job."""
         return await self._held.store.enqueue_tasks(job_id, tasks)
 
-    def _refuse_unless_free(self) -> None:
+    def _leave(self) -> Departure:
+        """Note a departure, unless nothing may leave now."""
         if not self._held.lease_valid() or self._held.get(self.id) is not self:
             raise LeaseLost(f"the lease of {self.name} has run out here: the request was not sent")
-        if self.blocked_until_ms > monotonic_ms():
+        now_ms = monotonic_ms()
+        if self.blocked_until_ms > now_ms:
             raise DomainBlocked(f"{self.name} has asked for a pause: the request was not sent")
+        before_ms, self.last_departure_ms = self.last_departure_ms, now_ms
+        apart_ms = now_ms - before_ms
+        return Departure(now_ms, apart_ms if isfinite(apart_ms) else None, self.gap_ms)
 
 
 class Held:

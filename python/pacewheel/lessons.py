@@ -33,6 +33,8 @@ class Lessons:
         self, domain: HeldDomain, handler: Handler, outcome: Outcome, duration_ms: float
     ) -> Lesson | None:
         """Take in one attempt's end; return what is to be written, as a rule nothing."""
+        if outcome.latency_delay_ms is not None:
+            domain.take_time(outcome.latency_delay_ms)
         said, block_s = said_of(outcome, handler), outcome.block_domain_s
         if domain.pace is CALM and not said.blocking and not said.failed and block_s is None:
             return None

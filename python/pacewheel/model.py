@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pacewheel.departure import Departure
+
 
 class TaskState(IntEnum):
     """A task's state; one that runs is PENDING in its row and noted in its domain's row."""
@@ -111,8 +113,11 @@ class Outcome:
     `error` is a short class word (`timeout`, `http_5xx`). `retry_in_s` overrides the handler's
     backoff. `discovered` tasks join the task's job in the same transaction; one that is known and
     now has a higher priority is raised. `raises` does the same for tasks of the job by key.
-    `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's
+    `documents` are small texts kept for the job's later tasks, `links` the keys of tasks that this
+    one refers to, in lists by name, kept for reports. `robots_delay_ms` sets the domain's
     Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
+    `latency_delay_ms` is the least gap the domain's owner keeps until another outcome says
+    otherwise (None says nothing): what the response time asks for.
     """
 
     kind: OutcomeKind = OutcomeKind.COMPLETED
@@ -125,8 +130,10 @@ class Outcome:
     discovered: Sequence[NewTask] = ()
     raises: Mapping[str, float] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, Sequence[str]] = field(default_factory=dict)
     robots_delay_ms: int | None = None
     block_domain_s: float | None = None
+    latency_delay_ms: float | None = None
 
     @classmethod
     def completed(cls, **values: Any) -> Outcome:
@@ -162,17 +169,20 @@ class JobFacts:
     status: JobState
     concurrency: int
     max_tasks: int | None
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
 
 
 class Lease(Protocol):
     """What a task needs of its domain's lease."""
 
-    async def depart(self) -> None:
+    async def depart(self) -> Departure | None:
         """Return when a request may leave."""
 
     async def document(self, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+    async def earlier(self, task_id: int, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job."""
 
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
@@ -198,9 +208,10 @@ class Task:
     priority: float
     attempt: int
     payload: dict[str, Any] | None
-    options: Mapping[str, Any]
+    options: Mapping[str, Any] = field(repr=False)
     lease: Lease | None = field(default=None, repr=False)
     departed: bool = False
+    departure: Departure | None = field(default=None, repr=False)
 
     async def depart(self) -> None:
         """Return at the moment this task's request may leave.
@@ -213,11 +224,15 @@ class Task:
         """
         if self.lease is not None and not self.departed:
             self.departed = True
-            await self.lease.depart()
+            self.departure = await self.lease.depart()
 
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
         return None if self.lease is None else await self.lease.document(self.job_id, name)
+
+    async def earlier(self, job_id: int) -> dict[str, Any] | None:
+        """Return the detail that the task of this key left in an earlier job of its domain."""
+        return None if self.lease is None else await self.lease.earlier(self.id, job_id)
 
     async def job(self) -> JobFacts | None:
         """Return what is known of this task's job, as a rule without a query.
@@ -250,7 +265,7 @@ class JobInfo:
     priority: float
     concurrency: int
     max_tasks: int | None
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     discovery_open: bool
     error: str | None
     retries_job_id: int | None

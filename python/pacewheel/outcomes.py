@@ -58,6 +58,10 @@ def check(outcome: Outcome) -> None:
         if seconds is not None and not seconds <= DURATION_MAX_S:
             message = f"{seconds} is no duration in seconds"
             raise ValueError(message)
+    delay_ms = outcome.latency_delay_ms
+    if delay_ms is not None and not 0 <= delay_ms <= 1000 * DURATION_MAX_S:
+        message = f"{delay_ms} is no delay in milliseconds"
+        raise ValueError(message)
     for key, priority in outcome.raises.items():
         if math.isnan(priority):
             message = f"{priority} is no priority for the task {key!r}"
@@ -96,6 +100,7 @@ def settlement_of(task: Task, handler: Handler, outcome: Outcome, duration_ms: f
         round(duration_ms),
         retry_in_ms,
         outcome,
+        departure=task.departure,
     )
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 
 ADAPTIVE_MIN_MS = 250
 ADAPTIVE_MAX_MS = 60_000
+LATENCY_DELAY_MAX_MS = 600_000
 SLOWER = 2
 FASTER = 2 / 3
 STREAK = 20

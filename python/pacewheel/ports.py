@@ -7,11 +7,12 @@ two machines' clocks are compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pacewheel.departure import Departure
 from pacewheel.model import COUNTERS, Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 from pacewheel.recurrence import Firing
@@ -94,20 +95,21 @@ class DomainClaim:
 class ClaimRequest:
     """One claim over several domains.
 
-    `unsettled` are the ids of all its tasks that the caller has not settled, `unsettled_domains`
-    the domain of each; `running` counts the tasks whose handler runs, by job, `cursors` says
-    where each job is read on, and `ahead` how far a job is ahead of its share.
+    `unsettled` are, of each domain, the ids of all its tasks that the caller has not settled;
+    `running` counts the tasks whose handler runs, by job, `cursors` says where each job is read on,
+    and `ahead` how far a job is ahead of its share. `least_gaps_ms` are the gaps that only the
+    owner knows of, by the position of their domain.
     """
 
     domain_ids: list[int]
     epochs: list[int]
-    unsettled: list[int]
-    unsettled_domains: list[int]
+    unsettled: Sequence[Collection[int]]
     running: Mapping[int, int]
     cursors: Mapping[int, Cursor]
     ahead: Mapping[int, float]
     tasks_max: int
     lead_ms: int
+    least_gaps_ms: Sequence[int] = ()
 
 
 @dataclass(slots=True)
@@ -123,6 +125,7 @@ class Settlement:
     retry_in_ms: int | None
     outcome: Outcome
     lesson: Lesson | None = None
+    departure: Departure | None = None
 
 
 @dataclass(slots=True)
@@ -318,6 +321,11 @@ class TaskStore(Protocol):
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+    async def find_earlier(
+        self, domain_id: int, task_id: int, job_id: int
+    ) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job of the domain."""
 
     async def enqueue_tasks(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
         """Insert tasks of one job, in one transaction; `refused` counts them when it is final."""

@@ -75,7 +75,6 @@ class Runtime:
             read_job=job_cache.get,
             on_departed=self._on_departed,
         )
-        horizon_ms = int(config.horizon_s * 1000)
         self._keep_true(config, store)
         self._pool = WorkerPool(
             capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
@@ -96,7 +95,7 @@ class Runtime:
             held=self._held,
             mark_due=self._on_due,
             timers_max=config.domains_max * TIMERS_A_DOMAIN,
-            horizon_ms=horizon_ms,
+            horizon_ms=int(config.horizon_s * 1000),
             metrics=metrics,
         )
         self._dispatcher = Dispatcher(
@@ -115,7 +114,7 @@ class Runtime:
             lead_ms=config.lead_ms,
             waits=metrics.waits,
         )
-        self._own(config, store, horizon_ms)
+        self._own(config, store)
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
@@ -144,7 +143,7 @@ class Runtime:
             interval_s=config.reconcile_interval_s,
         )
 
-    def _own(self, config: Config, store: Store, horizon_ms: int) -> None:
+    def _own(self, config: Config, store: Store) -> None:
         """Build the services that decide which domains are ours."""
         self._leaser = Leaser(
             store=store.leases,
@@ -159,7 +158,7 @@ class Runtime:
             lease_ttl_s=config.lease_ttl_s,
             lease_margin_s=config.lease_margin_s,
             heartbeat_s=config.heartbeat_s,
-            horizon_ms=horizon_ms,
+            horizon_ms=int(config.horizon_s * 1000),
             idle_release_s=config.idle_release_s,
             domains_max=config.domains_max,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 import subprocess
 from typing import TYPE_CHECKING
@@ -116,6 +117,41 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )  # fmt: skip
     path.write_bytes(path.read_bytes() + (path.parent / "both.pem.key").read_bytes())
     return path
+
+
+async def test_tls_through_a_proxy_is_with_the_site_and_reused(certificate: Path) -> None:
+    """The tunnel is opened once; the certificate checked is the site's; the gate opens each time."""
+    server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_tls.load_cert_chain(certificate)
+    trusting = tls_context()
+    trusting.load_verify_locations(certificate)
+    asked: list[bytes] = []
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def tunnel(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(await reader.readuntil(b"\r\n\r\n"))
+        onward = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        await asyncio.gather(pump(reader, onward[1]), pump(onward[0], writer))
+
+    async with serving(hello, server_tls) as server:
+        listener = await asyncio.start_server(tunnel, "127.0.0.1", 0)
+        proxy = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
+        async with GuardedClient(LOOPBACK, proxy=proxy, tls=trusting, limits=QUICK) as client:
+            answers = [await fetch(client, "https://localhost/") for _ in range(2)]
+        listener.close()
+    assert [200, 200] == [answer.status for answer in answers]
+    assert answers[0].timings.tls_ms is not None
+    assert answers[1].timings.tls_ms is None
+    assert 1 == len(asked)
+    assert asked[0].startswith(b"CONNECT localhost:443 HTTP/1.1\r\n")
+    assert [b"GET / HTTP/1.1", b"GET / HTTP/1.1"] == [
+        h.partition(b"\r")[0] for h in server.requests
+    ]
 
 
 async def test_tls_is_verified_and_timed(certificate: Path) -> None:

@@ -29,6 +29,9 @@ OUTCOMES: dict[str, Any] = {
     "a retry that never comes": Outcome.retry("busy", retry_in_s=math.inf),
     "a pause that is no number": Outcome.completed(block_domain_s=math.nan),
     "a status beyond its type": Outcome.completed(http_status=10**6),
+    "links that no text can hold": Outcome.completed(links={"main": ["a\0b"]}),
+    "links that are numbers": Outcome.completed(links={"main": [1, 2]}),
+    "links that are a text": Outcome.completed(links="https://a.example/"),
 }
 
 

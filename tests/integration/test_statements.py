@@ -67,8 +67,26 @@ async def leave_a_dead_worker(dsn: str) -> None:
     )
 
 
+async def use_schedules(engine: Engine, seen: list[str]) -> None:
+    """Create, list, pause, resume, fire and remove a schedule, after its hint has fired it."""
+    tasks = [NewTask("recurring")]
+    made = await engine.schedules.create(
+        "often", domain="d.example", handler="story", tasks=tasks, every_s=1, expiring_first=True
+    )
+    await until(lambda: 2 <= seen.count("recurring"))
+    assert await engine.schedules.pause(made.name)
+
+    async def is_final() -> bool:
+        return (await engine.schedules.get(made.name)).live_job_id is None
+
+    await until(is_final)
+    await engine.schedules.fire(made.name)
+    assert await engine.schedules.resume(made.name)
+    await engine.schedules.remove(made.name)
+
+
 async def change_what_runs(engine: Engine, seen: list[str]) -> None:
-    """Pause, resume, explain, reprioritise, retry and cancel, as a user does."""
+    """Pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
     job = await engine.create_job(domain="c.example", handler="story")
     await job.enqueue([NewTask("later", ready_in_s=3600), NewTask("soon", ready_in_s=3600)])
     assert await job.pause()
@@ -96,24 +114,7 @@ async def change_what_runs(engine: Engine, seen: list[str]) -> None:
         return (await again.info()).status.is_final
 
     await until(is_final)
-
-
-async def use_schedules(engine: Engine, seen: list[str]) -> None:
-    """Create, list, pause, resume, fire and remove a schedule, after its hint has fired it."""
-    tasks = [NewTask("recurring")]
-    made = await engine.schedules.create(
-        "often", domain="d.example", handler="story", tasks=tasks, every_s=1, expiring_first=True
-    )
-    await until(lambda: 2 <= seen.count("recurring"))
-    assert await engine.schedules.pause(made.name)
-
-    async def is_final() -> bool:
-        return (await engine.schedules.get(made.name)).live_job_id is None
-
-    await until(is_final)
-    await engine.schedules.fire(made.name)
-    assert await engine.schedules.resume(made.name)
-    await engine.schedules.remove(made.name)
+    await use_schedules(engine, seen)
 
 
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
@@ -148,10 +149,12 @@ async def test_an_engine_runs_every_statement_under_another_schema(
                     discovered=[NewTask("found")],
                     raises={"found": 1.0},
                     documents={"note": "kept"},
+                    links={"main": ["found"]},
                     robots_delay_ms=1,
                 )
             case "found":
                 assert await task.document("note") == "kept"
+                assert await task.earlier(task.job_id) is None
             case "hold":
                 await asyncio.sleep(60)
             case "broken":
@@ -185,8 +188,12 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
+        assert (await job.report(compared_with=held.id)).facts.changes is not None
+        assert (await job.report(compared_with="previous")).facts.changes is None
+        exported: list[str] = []
+        await job.export(lambda rows: exported.extend(row["url"] for row in rows))
+        assert {"first", "found", "flaky"} == set(exported)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
-        await use_schedules(engine, seen)
         await reconcile_damage(engine, empty_dsn, held.id)
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [

@@ -59,6 +59,12 @@ async def settle(explain: Explainer, dsn: str) -> Any:
     return await explain.tasks.settle_tasks(1, dict.fromkeys(ALL, 1), batch)
 
 
+async def find_earlier(explain: Explainer, dsn: str) -> Any:
+    """Look up what the task of one key left in another job."""
+    domain_id, task_id = (await pending(dsn))[0]
+    return await explain.tasks.find_earlier(domain_id, task_id, domain_id)
+
+
 async def enqueue(explain: Explainer, _dsn: str) -> Any:
     """Offer a batch of new tasks to a job."""
     return await explain.tasks.enqueue_tasks(1, [NewTask(f"new {n}") for n in range(BATCH_ROWS)])
@@ -293,6 +299,7 @@ CASES = [
     ),
     Case("put_expiring", put_expiring, PKEY, BATCH_ROWS, 6 * BATCH_ROWS, RESULTS),
     Case("find_ended", find_ended, frozenset({"tasks_pkey"}), BATCH_ROWS, 6 * BATCH_ROWS),
+    Case("find_earlier", find_earlier, PKEY, 1, 100),
     Case("find_leasable", lease, frozenset({"tasks_wake"}), DOMAINS, 300, ORPHANS),
     Case("lease_domains", lease, frozenset({"tasks_wake"}), DOMAINS, 600, ORPHANS),
     Case("load_tasks", take_over, PKEY, BATCH_ROWS, 16 * BATCH_ROWS),

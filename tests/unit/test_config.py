@@ -218,6 +218,31 @@ def test_no_password_is_shown(dsn: str) -> None:
     assert "ame" not in refusal(env={"PACEWHEEL_DSN": "mysql" + dsn}).replace("database", "")
 
 
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "https://proxy.example:3128",
+        "socks5://proxy.example:1080",
+        "proxy.example:3128",
+        "http://proxy.example",
+        "http://:3128",
+        "http://proxy.example:3128/path",
+        "http://proxy.example:3128?a",
+        "http://s3cret@proxy.example:3128",
+        "http://user:s3cret/x@proxy.example:3128",
+        "http://user:s3cret@proxy.example:99999",
+    ],
+)
+def test_a_proxy_is_a_whole_url_and_a_refused_one_is_not_shown(proxy: str) -> None:
+    """Its password may stand anywhere in what is no URL."""
+    line = refusal(env={"PACEWHEEL_PROXY": proxy})
+    assert "s3cret" not in line
+    assert "PACEWHEEL_PROXY" in line
+    taken = load({"PACEWHEEL_PROXY": "http://user:s3cret@proxy.example:3128"})
+    assert "http://user:s3cret@proxy.example:3128" == taken.proxy
+    assert "s3cret" not in repr(taken)
+
+
 def test_every_setting_has_help_and_a_kind() -> None:
     """What the command line and the README's table are made from is complete."""
     for name, setting in settings().items():

@@ -24,7 +24,7 @@ CONCURRENCY = 8
 _LOOK_SETTINGS = (*options.DATABASE_SETTINGS, "pooler", *options.LOG_SETTINGS)
 _WARM_SETTINGS = (
     *options.DATABASE_SETTINGS,
-    *("pooler", "capacity", "user_agent", "allow_network", "grace_s"),
+    *("pooler", "capacity", "user_agent", "allow_network", "proxy", "grace_s"),
     *options.LOG_SETTINGS,
 )
 _DEMO_SETTINGS = ("dsn", "data_dir", "capacity", *options.LOG_SETTINGS)
@@ -40,6 +40,8 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_schedule(subparsers)
     _add_reconcile(subparsers)
     _add_why(subparsers)
+    _add_report(subparsers)
+    _add_export(subparsers)
     _add_migrate(subparsers)
     _add_filters(subparsers)
 
@@ -69,6 +71,11 @@ def _add_warm(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
     _add_warm_options(parser)
     _add_output_options(parser)
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write the report there too; its form by the name: .html, .json, .csv, .xml, .txt",
+    )
     options.add_settings(parser, _WARM_SETTINGS)
 
 
@@ -105,7 +112,7 @@ def _add_submit(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
     _add_warm_options(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network"))
+    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
 
 
 def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -164,7 +171,7 @@ def _add_schedule(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     )
     _add_warm_options(add)
     add.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(add, (*_LOOK_SETTINGS, "user_agent", "allow_network"))
+    options.add_settings(add, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
     changes = {
         "list": ("schedule:list_all", "list the schedules with their last jobs"),
         "pause": ("schedule:pause", "make no more jobs of a schedule until it is resumed"),
@@ -201,6 +208,54 @@ def _add_why(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("what", metavar="JOB|DOMAIN", help="a job's number, or a domain")
     parser.add_argument("key", metavar="KEY", nargs="?", help="a task of the job, by its key")
     parser.add_argument("--json", action="store_true", help="as one JSON object a line")
+    options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_report(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "report",
+        "report:run",
+        "say what a job came to: pages, caches, politeness, what bound it",
+        "Of a job that still runs, what it has come to by now. Ends with 6 when a condition of "
+        "--fail-on is met.",
+    )
+    parser.add_argument("id", metavar="JOB", help="the job's number")
+    forms = parser.add_mutually_exclusive_group()
+    for form, words in (
+        ("html", "as one HTML file that needs no network"),
+        ("json", "as JSON"),
+        ("csv", "as CSV, a line a finding"),
+        ("junit", "as JUnit XML, for CI servers"),
+    ):
+        forms.add_argument(
+            f"--{form}", dest="form", action="store_const", const=form, help=words, default="text"
+        )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
+    parser.add_argument(
+        "--compare", metavar="JOB|previous", help="say what changed since another job of the site"
+    )
+    parser.add_argument(
+        "--fail-on",
+        metavar="CONDITIONS",
+        help="end with 6 when one is met, such as broken>0,warm_share<0.9,p95_ms>800",
+    )
+    options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_export(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "export",
+        "export:run",
+        "write every task of a job with its last result",
+        "In one snapshot, a thousand at a time: jobs of millions take no more memory.",
+    )
+    parser.add_argument("id", metavar="JOB", help="the job's number")
+    parser.add_argument(
+        "--format", choices=("jsonl", "csv"), default="jsonl", help="JSON lines (default) or CSV"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
     options.add_settings(parser, _LOOK_SETTINGS)
 
 
@@ -257,8 +312,37 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         default=str(RECHECKS_MAX),
         help=f"how often for all pages of a site (default: {RECHECKS_MAX})",
     )
+    add(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        help="a header for every request to the sites; its value is shown nowhere; repeatable",
+    )
+    add(
+        "--conditional-on",
+        metavar="JOB",
+        help="without --no-links only for the deepest pages: ask only for what has changed since "
+        "this earlier job of the site",
+    )
+    add(
+        "--latency-factor",
+        metavar="K",
+        default="0",
+        help="the next request comes no sooner than K times the last response time (default: 0)",
+    )
+    _add_page_options(parser)
+
+
+def _add_page_options(parser: ArgumentParser) -> None:
+    """Add what says which pages there are."""
+    add = parser.add_argument
     add("--no-links", action="store_true", help="do not follow links")
     add("--no-sitemap", action="store_true", help="do not read sitemaps")
+    add(
+        "--no-link-record",
+        action="store_true",
+        help="do not keep which page links to which; the report then knows no linking pages",
+    )
     add(
         "--include",
         metavar="PATTERN",

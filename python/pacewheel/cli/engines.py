@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pacewheel.crawl.client import GuardedClient
 from pacewheel.crawl.guard import AddressGuard
+from pacewheel.crawl.transport import PhaseLimits
 from pacewheel.crawl.warm import BREAKER, WarmHandler
 from pacewheel.engine import Engine
 from pacewheel.registry import Handler
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
     from pacewheel.config import Config
 
 HANDLER = "warm"
-HANDLER_TIMEOUT_S = 60.0
+# A task waits at its domain's gate for milliseconds, unless the gap has just become longer.
+GATE_TIMEOUT_S = 60.0
 
 Value = TypeVar("Value")
 
@@ -51,12 +53,15 @@ async def connected(config: Config) -> AsyncIterator[Engine]:
 async def warm_engine(config: Config) -> AsyncIterator[Engine]:
     """Yield an engine that knows the warm handler, neither connected nor started; its user stops it."""
     guard = AddressGuard([ip_network(network) for network in config.allow_network])
-    async with GuardedClient(guard) as client:
+    limits = PhaseLimits(
+        config.connect_timeout_s, config.first_byte_timeout_s, config.fetch_timeout_s
+    )
+    async with GuardedClient(guard, limits=limits, proxy=config.proxy) as client:
         engine = Engine(config=config)
         warm = Handler(
             HANDLER,
-            WarmHandler(client),
-            timeout_s=HANDLER_TIMEOUT_S,
+            WarmHandler(client, body_bytes_max=config.body_bytes_max),
+            timeout_s=limits.connect_s + GATE_TIMEOUT_S + limits.total_s,
             own_departure=True,
             breaker=BREAKER,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
 from pacewheel.cli.progress import waiting_words
+from pacewheel.crawl.headers import without_secrets
 
 if TYPE_CHECKING:
     import argparse
@@ -104,8 +105,8 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
 
 
 def job_json(info: JobInfo) -> dict[str, Any]:
-    """Return a job as plain values."""
-    return jsonable(asdict(info))
+    """Return a job as plain values, without the values of its headers."""
+    return jsonable({**asdict(info), "options": without_secrets(info.options)})
 
 
 def jsonable(values: dict[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,14 @@ def whole(option: str, text: str, most: int, least: int = 1) -> int:
     return int(text)
 
 
+def number(option: str, text: str) -> float:
+    """Parse the value of an option that is a number; whoever uses it checks it. Raises ConfigInvalid."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigInvalid(f"{option} {text!r} is refused; give a number such as 1.5") from None
+
+
 def milliseconds(option: str, text: str) -> int:
     """Parse the value of an option in seconds, from 0 to an hour, to ms. Raises ConfigInvalid."""
     try:

@@ -34,7 +34,7 @@ def add(args: argparse.Namespace) -> int:
     """Create a schedule; returns the exit code."""
     config = options.load_config(args, log_level="warning")
     recurrence = Recurrence(args.cron, args.every and seconds(args.every), args.zone)
-    sites = sites_of(args.urls, config.allow_network)
+    sites = sites_of(args.urls, config.allow_network, config.proxy)
     if len(sites) > 1:
         names = ", ".join(site.domain for site in sites)
         raise ConfigInvalid(f"a schedule warms one site, not {names}: add one for each")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER
+from pacewheel.cli.jobs import ID_MAX
 from pacewheel.crawl.guard import AddressGuard
 from pacewheel.crawl.options import RECHECKS_MOST
 from pacewheel.crawl.urls import Url, parse
@@ -86,6 +87,9 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
     max_pages = None
     if args.max_pages is not None:
         max_pages = options.whole("--max-pages", args.max_pages, PAGES_MAX)
+    conditional_on = None
+    if args.conditional_on is not None:
+        conditional_on = options.whole("--conditional-on", args.conditional_on, ID_MAX)
     return Plan(
         concurrency=options.whole("--concurrency", args.concurrency, CONCURRENCY_MAX),
         delay_ms=options.milliseconds("--delay", args.delay),
@@ -93,6 +97,7 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
         options={
             "links": not args.no_links,
             "sitemap": not args.no_sitemap,
+            "record_links": not args.no_link_record,
             "include": args.include or [],
             "exclude": args.exclude or [],
             "rechecks": options.whole("--rechecks", args.rechecks, RECHECKS_MOST, least=0),
@@ -103,6 +108,9 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "sort_query": args.sort_query,
             "max_queries": _max_queries(args.max_queries),
             "user_agent": config.user_agent,
+            "headers": _headers(args.header or []),
+            "conditional_on": conditional_on,
+            "latency_factor": options.number("--latency-factor", args.latency_factor),
         },
     )
 
@@ -111,8 +119,10 @@ def _max_queries(text: str) -> int | None:
     return None if text == "all" else options.whole("--max-queries", text, QUERIES_MAX)
 
 
-def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:
-    """Group URLs by site, in the order given.
+def sites_of(
+    urls: Sequence[str], allow_network: Sequence[str], proxy: str | None = None
+) -> list[Site]:
+    """Group URLs by site, in the order given. With a `proxy`, names are its business.
 
     Raises:
         TargetRefused: a URL is malformed or its scheme unsupported, its host is a refused address
@@ -127,7 +137,7 @@ def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:
     if len(found) > SITES_MAX:
         raise ConfigInvalid(f"{len(found)} sites are more than {SITES_MAX}; split the command")
     for same_site in found.values():
-        _refuse_host(same_site[0], guard)
+        _refuse_host(same_site[0], guard, resolves=proxy is None)
     return [
         Site(domain, tuple(dict.fromkeys(url.href for url in same_site)))
         for domain, same_site in found.items()
@@ -158,6 +168,18 @@ async def ensure_jobs(
         note(f"{word} job {known.id} of {known.domain}: {known.settled} of {known.total} done")
         job_ids.append(known.id)
     return job_ids
+
+
+def _headers(given: Sequence[str]) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for text in given:
+        name, colon, value = text.partition(":")
+        if not colon:
+            raise ConfigInvalid("a --header has no colon; write it as 'Name: value'")
+        if name in headers:
+            raise ConfigInvalid(f"--header {name[:100]!r} is given twice; leave one of them out")
+        headers[name] = value.strip(" \t")
+    return headers
 
 
 async def _live_job(engine: Engine, site: Site, plan: Plan) -> JobInfo | None:
@@ -209,7 +231,7 @@ async def _create_job(engine: Engine, site: Site, plan: Plan) -> int:
     return job.id
 
 
-def _refuse_host(url: Url, guard: AddressGuard) -> None:
+def _refuse_host(url: Url, guard: AddressGuard, *, resolves: bool) -> None:
     host = url.host.strip("[]").rstrip(".")
     if host == "localhost" or host.endswith(".localhost"):
         try:
@@ -223,7 +245,8 @@ def _refuse_host(url: Url, guard: AddressGuard) -> None:
     try:
         address = ip_address(host)
     except ValueError:
-        _refuse_unknown_name(host)
+        if resolves:
+            _refuse_unknown_name(host)
     else:
         guard.check(address, url.port)
 

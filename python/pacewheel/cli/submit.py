@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    sites = sites_of(args.urls, config.allow_network)
+    sites = sites_of(args.urls, config.allow_network, config.proxy)
     plan = plan_of(args, config)
     for site in sites:
         plan.options_for(site)

@@ -113,12 +113,23 @@ class AddressGuard:
                 f"address {ip} is refused ({kind}): "
                 f"pass --allow-network {ip}/{bits} if you mean to request it"
             )
-        if port is not None and port not in HTTP_PORTS:
-            ports = ", ".join(str(number) for number in sorted(HTTP_PORTS))
-            raise TargetRefused(
-                f"port {port} of {ip} is refused: use one of {ports}, "
-                f"or pass --allow-network {ip} to open all its ports"
-            )
+        if port is not None:
+            _refuse_port(str(ip), port)
+
+    def check_literal(self, host: str, port: int) -> None:
+        """Check what can be checked without resolving: an address, localhost, or only the port.
+
+        Raises:
+            TargetRefused: as `check`.
+        """
+        name = host.strip("[]").rstrip(".")
+        is_local = name == "localhost" or name.endswith(".localhost")
+        try:
+            ip = ip_address("127.0.0.1" if is_local else name)
+        except ValueError:
+            _refuse_port(host, port)
+        else:
+            self.check(ip, port)
 
     def open_socket(self, addr_info: tuple[Any, ...]) -> socket.socket:
         """Create the socket for one `getaddrinfo` entry (aiohttp's `socket_factory`), if it passes.
@@ -207,6 +218,15 @@ class GuardedResolver(AbstractResolver):
 
 def _getaddrinfo(host: str, port: int) -> list[Any]:
     return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+
+
+def _refuse_port(host: str, port: int) -> None:
+    if port not in HTTP_PORTS:
+        ports = ", ".join(str(number) for number in sorted(HTTP_PORTS))
+        raise TargetRefused(
+            f"port {port} of {host} is refused: use one of {ports}, "
+            f"or pass --allow-network with its address to open all its ports"
+        )
 
 
 def _embedded_v4(ip: IPAddress) -> IPv4Address | None:

@@ -10,7 +10,6 @@ robots directives (`directives`), refresh. Bounded: 5,000 different links a page
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from selectolax.lexbor import LexborHTMLParser
 
 from pacewheel.crawl import urls
 from pacewheel.crawl.directives import Directives, refresh_target
-from pacewheel.crawl.html_guard import MAX_HTML_CHARS, bounded
+from pacewheel.crawl.html_guard import bounded
 from pacewheel.crawl.landmarks import Places
 from pacewheel.errors import TargetRefused
 
@@ -31,16 +30,6 @@ if TYPE_CHECKING:
 MAX_LINKS = 5_000
 MAX_LINKS_WITH_REPETITIONS = 20_000
 
-_CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
-_SNIFF_BYTES = 1024
-# Labels whose decoders are safe for any input and mean the same on the web as in Python.
-_CHARSETS = re.compile(
-    r"utf-?8|utf-16(le|be)?|windows-125\d|cp125\d|iso-8859-\d{1,2}|koi8-[ru]|gb2312|gbk|gb18030|"
-    r"big5|euc-jp|euc-kr|shift_jis|iso-2022-jp|macintosh",
-    re.IGNORECASE,
-)
-# The encoding standard reads these labels as windows-1252.
-_LATIN = frozenset({"iso-8859-1", "us-ascii", "ascii", "latin1", "latin-1"})
 # What needs no parsing to be known as no link to a page; browsers strip what stands before it.
 _SCHEMES_SKIPPED = ("javascript:", "mailto:", "tel:", "data:")
 _STRIPPED = "".join(map(chr, range(0x21)))
@@ -123,27 +112,6 @@ def extract_all(html: str, page_url: Url) -> PageLinks:
             break
         page.links.append(link)
     return page
-
-
-def decode(body: bytes, content_type: str) -> str:
-    """Return the text of an HTML body; never an error.
-
-    The charset is the header's, else a meta element's, else UTF-8.
-    """
-    if body.startswith(b"\xef\xbb\xbf"):
-        return body[:MAX_HTML_CHARS].decode("utf-8-sig", "replace")
-    match = _CHARSET.search(content_type) or _CHARSET.search(
-        body[:_SNIFF_BYTES].decode("ascii", "replace")
-    )
-    label = match[1].lower() if match else "utf-8"
-    if label in _LATIN:
-        label = "windows-1252"
-    elif not _CHARSETS.fullmatch(label):
-        label = "utf-8"
-    try:
-        return body[: 2 * MAX_HTML_CHARS].decode(label, "replace")
-    except LookupError:
-        return body[:MAX_HTML_CHARS].decode("utf-8", "replace")
 
 
 def _opened(

@@ -4,6 +4,7 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 
 - `user_agent` (str): the User-Agent header; its product token picks the robots.txt group.
 - `links` (bool, true): discover pages by links. `sitemap` (bool, true): discover pages by sitemaps.
+- `record_links` (bool, true): keep which page links to which, for the report.
 - `include`, `exclude` (lists of str): patterns for discovered pages; a start URL is always in.
   With `include`, a page must match one of them; `exclude` wins. A pattern is matched against path
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
@@ -17,6 +18,12 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 - `max_queries` (int or null, 1,000): different queries of one path that links may lead to, about;
   what sitemaps list is not counted.
 - `start` (list of str): the URLs the job begins with, all of one site.
+- `headers` (texts by name): sent along with every request to the hosts of the start URLs; when
+  all of these are https, not over http. See `headers`.
+- `conditional_on` (int or null): an earlier job of the site; pages whose links are not followed are
+  asked for only if they have changed since its results. See `conditional`.
+- `latency_factor` (0 to 100, 0 = off): the site's next request comes no sooner than so many times
+  its last response time after the last one.
 - `max_pages` (int or null): the limit the job was made with; what counts is its row's max_tasks,
   which rechecks make grow.
 - `rechecks` (int, 1; at most 3): how often a page is asked for again whose miss may become a
@@ -29,11 +36,12 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.crawl import urls
+from pacewheel.crawl.headers import checked_headers
 from pacewheel.crawl.query_counts import MAX_QUERIES
 from pacewheel.errors import ConfigInvalid, TargetRefused
 
@@ -50,11 +58,13 @@ _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
 _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
+_MAX_JOB_ID = 2**63 - 1
+_MAX_LATENCY_FACTOR = 100
 _MAX_QUERIES_MOST = 10_000
 _KNOWN = (
-    *("drop_tracking", "exclude", "include", "links", "max_depth", "max_pages", "max_queries"),
-    *("rechecks", "rechecks_max", "sitemap", "sort_query", "start", "subdomains", "user_agent"),
-    "www",
+    *("conditional_on", "drop_tracking", "exclude", "headers", "include", "latency_factor"),
+    *("links", "max_depth", "max_pages", "max_queries", "rechecks", "rechecks_max"),
+    *("record_links", "sitemap", "sort_query", "start", "subdomains", "user_agent", "www"),
 )
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
@@ -66,6 +76,7 @@ class WarmOptions:
     user_agent: str = DEFAULT_USER_AGENT
     links: bool = True
     sitemap: bool = True
+    record_links: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -93,6 +104,15 @@ class WarmOptions:
             return url_key
         return urls.folded(url_key, drop_tracking=self.drop_tracking, sort_query=self.sort_query)
 
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    latency_factor: float = 0.0
+    conditional_on: int | None = None
+
+    def headers_for(self, url: Url) -> Mapping[str, str]:
+        """Return the headers that may go along with a request for `url`: by its host and scheme."""
+        hosts, is_plain = _origins(self.start)
+        return self.headers if url.host in hosts and (is_plain or url.scheme == "https") else {}
+
     def selects(self, url: Url) -> bool:
         """True when `include` and `exclude` let a discovered `url` in."""
         if self.include and not _matches(self.include, url.target):
@@ -118,6 +138,7 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "user_agent": _user_agent(options.get("user_agent", DEFAULT_USER_AGENT)),
         "links": _flag(options, "links"),
         "sitemap": _flag(options, "sitemap"),
+        "record_links": _flag(options, "record_links"),
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
@@ -130,6 +151,9 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "max_queries": _number_or_none(options, "max_queries", MAX_QUERIES, 1, _MAX_QUERIES_MOST),
         "subdomains": _flag(options, "subdomains", default=False),
         "www": _flag(options, "www", default=False),
+        "headers": checked_headers(options.get("headers", {})),
+        "latency_factor": _factor(options.get("latency_factor", 0.0)),
+        "conditional_on": _number_or_none(options, "conditional_on", None, 1, _MAX_JOB_ID),
     }
 
 
@@ -139,10 +163,14 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         user_agent=options.get("user_agent", DEFAULT_USER_AGENT),
         links=options.get("links", True),
         sitemap=options.get("sitemap", True),
+        record_links=options.get("record_links", True),
         include=tuple(options.get("include", ())),
         exclude=tuple(options.get("exclude", ())),
         start=tuple(options.get("start", ())),
         max_depth=options.get("max_depth"),
+        headers=options.get("headers", {}),
+        latency_factor=options.get("latency_factor", 0.0),
+        conditional_on=options.get("conditional_on"),
         rechecks=options.get("rechecks", 1),
         rechecks_max=options.get("rechecks_max", RECHECKS_MAX),
         drop_tracking=options.get("drop_tracking", False),
@@ -151,6 +179,13 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         subdomains=options.get("subdomains", False),
         www=options.get("www", False),
     )
+
+
+@lru_cache(maxsize=64)
+def _origins(start: tuple[str, ...]) -> tuple[frozenset[str], bool]:
+    """Return the hosts of the start URLs, and whether one of them is http."""
+    parsed = [urls.parse(url) for url in start]
+    return frozenset(url.host for url in parsed), any(url.scheme == "http" for url in parsed)
 
 
 def _matches(patterns: tuple[str, ...], target: str) -> bool:
@@ -203,6 +238,15 @@ def _flag(options: Mapping[str, Any], name: str, *, default: bool = True) -> boo
     if not isinstance(value, bool):
         raise ConfigInvalid(f"option {name} is {value!r}: give true or false")
     return value
+
+
+def _factor(value: Any) -> float:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= _MAX_LATENCY_FACTOR:
+        raise ConfigInvalid(
+            f"option latency_factor is {value!r}: give a number from 0 to {_MAX_LATENCY_FACTOR}"
+        )
+    return float(value)
 
 
 def _number_or_none(

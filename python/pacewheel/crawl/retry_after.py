@@ -6,27 +6,27 @@ import math
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-MAX_RETRY_AFTER_S = 3_600.0
-"""A site that asks for more is asked again after an hour."""
+MAX_RETRY_AFTER_S = 86_400.0
+"""A site that asks for more is asked again after a day."""
 
 _MIN_RETRY_AFTER_S = 1.0
 _BACKOFF_CAP_S = 300.0
 
 
 def retry_after_s(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that `value` (seconds or an HTTP date) asks for, within 1 s and 1 h.
+    """Return the seconds that `value` (seconds or an HTTP date) asks for, within 1 s and 1 day.
 
     `now` is the wall clock, aware. None when the header is absent or can't be read.
     """
     if value is None or not value.strip():
         return None
     text = value.strip()
-    if text.isdecimal():
+    if text.isascii() and text.isdecimal():
         asked_s = float(text[:12])
     else:
         try:
             date = parsedate_to_datetime(text)
-        except ValueError:
+        except (ValueError, OverflowError):
             return None
         if date.tzinfo is None:
             date = date.replace(tzinfo=UTC)

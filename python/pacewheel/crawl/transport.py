@@ -6,6 +6,11 @@ returns: aiohttp writes the request's bytes as soon as `connect` has returned, s
 set-up doesn't blur the pace, and a gate that refuses (`LeaseLost`) closes the connection with
 nothing sent.
 
+Every connection counts what it receives for the request under way (`CountingProtocol`), because
+what is no body has no limit in aiohttp: interim answers (1xx) at full speed kept its read loop, and
+so the whole event loop, for as long as they came (14 s with eight connections, when no timeout
+could fire); chunk extensions and one-byte chunks cost most of a core.
+
 The trace hooks `on_connection_create_end` and `on_connection_reuseconn` are awaited at the same
 moment and were considered for the gate, but when they raise, aiohttp 3.14 forgets the connection
 without closing it.
@@ -17,14 +22,24 @@ import asyncio
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pacewheel.crawl.guard import AddressGuard, GuardedResolver
+
+HEAD_BYTES_MAX = 256 * 1024
+"""Most bytes of an answer's head, interim answers included; browsers stop there too."""
+
+# An interim answer counts for so much, since aiohttp takes all there are without a pause.
+_INTERIM_BYTES = 8 * 1024
+# What may come of the body before anybody can say how much of it is wanted.
+_BODY_BEGUN_BYTES = 512 * 1024
 
 _DNS_CACHE_HOSTS = 4096
 _DNS_CACHE_TTL_S = 60
@@ -51,7 +66,7 @@ class Timings:
 
     `dns_ms` is None for a cached or literal address, `connect_ms` and `tls_ms` for a reused
     connection. `first_byte_ms` and `total_ms` count from the departure, so waiting for the gate
-    is in none of them.
+    is in none of them; of a request that failed after it, `total_ms` ends with the failure.
     """
 
     dns_ms: float | None = None
@@ -88,6 +103,17 @@ class Flight:
     create_started_s: float | None = None
     tls_started_s: float | None = None
     timings: Timings = field(default_factory=Timings)
+    protocol: CountingProtocol | None = None
+
+    @property
+    def is_flooded(self) -> bool:
+        """True when the connection was cut because more came than may."""
+        return self.protocol is not None and self.protocol.bytes_left < 0
+
+    def allow_bytes(self, bytes_max: int) -> None:
+        """Let so many more bytes come, whatever they are."""
+        if self.protocol is not None and not self.is_flooded:
+            self.protocol.bytes_left = bytes_max
 
     def allow_until(self, when_s: float | None) -> None:
         """Move the deadline (loop time), unless it has passed already."""
@@ -97,6 +123,28 @@ class Flight:
 
 FLIGHT: ContextVar[Flight] = ContextVar("pacewheel_flight")
 """The flight of the running fetch; connection callbacks inherit it with their context."""
+
+
+class CountingProtocol(ResponseHandler):
+    """aiohttp's protocol, which cuts the connection when more comes than is allowed."""
+
+    bytes_left = HEAD_BYTES_MAX
+
+    def data_received(self, data: bytes) -> None:
+        """Count what comes; the piece may hold the end of the head, so it is parsed first."""
+        if self.bytes_left < 0:
+            return
+        self.bytes_left -= len(data)
+        super().data_received(data)
+        if self.bytes_left < 0 and self.transport is not None:
+            self.transport.abort()
+
+    def feed_data(self, data: Any, size: int = 0) -> None:
+        """Take a complete head; behind the final one the body follows."""
+        is_final = data[0].code >= 200
+        self.bytes_left += _BODY_BEGUN_BYTES if is_final else -_INTERIM_BYTES
+        if self.bytes_left >= 0:
+            super().feed_data(data, size)
 
 
 class PacedConnector(aiohttp.TCPConnector):
@@ -114,6 +162,8 @@ class PacedConnector(aiohttp.TCPConnector):
             ttl_dns_cache=_DNS_CACHE_TTL_S,
             socket_factory=guard.open_socket,
         )
+        # There is no public way to choose the protocol.
+        self._factory: Any = partial(CountingProtocol, loop=self._loop)
 
     async def connect(self, req: Any, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:
         """Return a connection at the moment its request may leave."""
@@ -127,6 +177,8 @@ class PacedConnector(aiohttp.TCPConnector):
         except BaseException:
             connection.close()
             raise
+        flight.protocol = cast("CountingProtocol", connection.protocol)
+        flight.allow_bytes(HEAD_BYTES_MAX)
         flight.departed_s = asyncio.get_running_loop().time()
         flight.phase = "waiting for the answer's headers"
         flight.allow_until(flight.departed_s + flight.limits.first_byte_s)

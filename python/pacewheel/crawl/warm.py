@@ -16,9 +16,10 @@ of queries of each path and of rechecks, which documents of the job bring back.
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
+| 304               | completed as `unchanged`, where the request was a conditional one         |
 | 3xx with Location | completed; same site (robots.txt: any): next hop discovered (at most 5);  |
 |                   | other site: noted                                                         |
-| 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
+| 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 day)  |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
 
@@ -32,9 +33,10 @@ import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.crawl import cache_verdict, links, recheck, robots, urls
+from pacewheel.crawl import cache_verdict, charset, links, recheck, robots, urls
 from pacewheel.crawl.caching import caching_detail
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
+from pacewheel.crawl.conditional import conditions_of, freshness, known_validators
 from pacewheel.crawl.discovery import (
     EXPIRING_DOCUMENT,
     START_PRIORITY,
@@ -42,22 +44,22 @@ from pacewheel.crawl.discovery import (
     initial_tasks,
     page_task,
     redirect_task,
-    ruled_authority,
 )
-from pacewheel.crawl.options import WarmOptions, read, validate_options
+from pacewheel.crawl.options import read, validate_options
 from pacewheel.crawl.permission import Permission
 from pacewheel.crawl.query_counts import QUERIES_DOCUMENT, QueryCountsCache
 from pacewheel.crawl.retry_after import backoff_s, retry_after_s
 from pacewheel.crawl.robots import product_token
 from pacewheel.crawl.sitemap import MAX_SITEMAP_BYTES
 from pacewheel.crawl.sitemap_intake import SitemapIntake
+from pacewheel.crawl.visit import Visit, media_type
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
     from collections import Counter
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pacewheel.crawl.urls import Url
 
@@ -70,7 +72,6 @@ BREAKER = Breaker(frozenset({"timeout", "dns", "connect", "tls", "http_5xx", "bl
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCKING = frozenset({429, 503})
-_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _ACCEPT_PAGE = "text/html,application/xhtml+xml,*/*;q=0.8"
 _ACCEPT_ROBOTS = "text/plain,*/*;q=0.8"
 _ACCEPT_SITEMAP = "application/xml,text/xml,text/plain;q=0.9,*/*;q=0.8"
@@ -79,20 +80,31 @@ _BLOCK_BASE_S = 10.0
 # robots.txt that fails: 2 s, doubled by each attempt, 5 minutes at most.
 _ROBOTS_BASE_S = 2.0
 _MAX_TEXT_CHARS = 200
+_NO_CONDITIONS: Mapping[str, str] = {}
 _MAX_LINES = 20
 
 
 class WarmHandler:
     """`await handler(task)` makes the task's one request and returns its outcome."""
 
-    def __init__(self, client: GuardedClient, now_s: Callable[[], float] = time.time) -> None:
-        """Fetch through `client`, which the caller opens and closes; `now_s` is the Unix time."""
+    def __init__(
+        self,
+        client: GuardedClient,
+        now_s: Callable[[], float] = time.time,
+        *,
+        body_bytes_max: int = MAX_BODY_BYTES,
+    ) -> None:
+        """Fetch through `client`, which the caller opens and closes; cut pages after so much.
+
+        `now_s` is the Unix time.
+        """
         self._client = client
+        self._body_bytes_max = body_bytes_max
         self._rechecks = recheck.Rechecks()
         self._now_s = now_s
         self._permission = Permission(now_s)
         self._queries = QueryCountsCache()
-        self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
+        self._kinds: dict[str, Callable[[Visit], Awaitable[Outcome]]] = {
             "robots": self._robots,
             "sitemap": self._sitemap,
             "page": self._page,
@@ -109,7 +121,7 @@ class WarmHandler:
             url = urls.parse(task.target)
         except TargetRefused as refused:
             return Outcome.failed("refused", detail={"message": str(refused)})
-        visit = _Visit(task, url, read(task.options))
+        visit = Visit(task, url, read(task.options))
         try:
             return await self._kinds[visit.kind](visit)
         except FetchFailed as failure:
@@ -118,7 +130,7 @@ class WarmHandler:
                 outcome.documents = self._permission.unreachable(visit)
             return outcome
 
-    async def _robots(self, visit: _Visit) -> Outcome:
+    async def _robots(self, visit: Visit) -> Outcome:
         answer = await self._fetch(
             visit, accept=_ACCEPT_ROBOTS, max_bytes=robots.MAX_ROBOTS_BYTES, want_body=_is_success
         )
@@ -161,7 +173,7 @@ class WarmHandler:
             robots_delay_ms=delay_ms,
         )
 
-    async def _sitemap(self, visit: _Visit) -> Outcome:
+    async def _sitemap(self, visit: Visit) -> Outcome:
         rules = await self._permission.rules(visit)
         if isinstance(rules, Outcome):
             return rules
@@ -192,14 +204,19 @@ class WarmHandler:
             robots_lines=_most(discovery.robots_lines),
             warnings=found.warnings,
         )
-        return Outcome.completed(**record)
+        return Outcome.completed(**record, links=discovery.links)
 
-    async def _page(self, visit: _Visit) -> Outcome:
+    async def _page(self, visit: Visit) -> Outcome:
         rules = await self._permission.rules(visit)
         if isinstance(rules, Outcome):
             return rules
+        known = await known_validators(visit)
         answer = await self._fetch(
-            visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=visit.wants_links
+            visit,
+            accept=_ACCEPT_PAGE,
+            conditions=conditions_of(known),
+            max_bytes=self._body_bytes_max,
+            want_body=visit.wants_links,
         )
         if answer.status in _REDIRECTS:
             return _redirected(visit, answer)
@@ -207,9 +224,9 @@ class WarmHandler:
             return _after_status(visit, answer)
         again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
         if not answer.body:
-            record = _record(visit, answer, recheck=again.refused)
+            record = _record(visit, answer, recheck=again.refused, **freshness(answer, known))
             return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
-        text = links.decode(answer.body, answer.headers.get("Content-Type", ""))
+        text = charset.decode_html(answer.body, answer.headers.get("Content-Type", ""))
         page = links.extract(text, visit.url, agent=product_token(visit.options.user_agent))
         for value in answer.headers.getall("X-Robots-Tag", ()):
             page.directives.read_header(value)
@@ -219,6 +236,7 @@ class WarmHandler:
             discovery.count_queries(counts)
         if page.nofollow:
             discovery.left_out["nofollow"] += len(page.links) + (page.refresh is not None)
+            discovery.note_links(page.links)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
             if page.refresh is not None:
@@ -234,19 +252,22 @@ class WarmHandler:
             refresh=_other_page(page.refresh, visit.url),
             cut=page.cut,
             recheck=again.refused,
+            **freshness(answer, known),
         )
         noted = None if counts is None else counts.as_document()
         documents = {**again.documents, **({} if noted is None else {QUERIES_DOCUMENT: noted})}
         tasks = [*discovery.tasks, *again.tasks]
-        return Outcome.completed(**record, discovered=tasks, documents=documents)
+        return Outcome.completed(
+            **record, discovered=tasks, documents=documents, links=discovery.links
+        )
 
-    async def _recheck(self, visit: _Visit) -> Outcome:
+    async def _recheck(self, visit: Visit) -> Outcome:
         rules = await self._permission.rules(visit)
         if isinstance(rules, Outcome):
             return rules
         # The same request as the first one, for a cache may keep a copy for each Accept.
         answer = await self._fetch(
-            visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=_nothing_of
+            visit, accept=_ACCEPT_PAGE, max_bytes=self._body_bytes_max, want_body=_nothing_of
         )
         if not _is_success(answer.status, answer.headers):
             return recheck.skipped(_after_status(visit, answer))
@@ -256,41 +277,19 @@ class WarmHandler:
         record = _record(visit, answer, cold=visit.payload.get("cold"), warmed=is_warm)
         return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
 
-    async def _fetch(self, visit: _Visit, **how: Any) -> Response:
+    async def _fetch(
+        self, visit: Visit, *, conditions: Mapping[str, str] = _NO_CONDITIONS, **how: Any
+    ) -> Response:
         return await self._client.fetch(
-            visit.url, depart=visit.task.depart, user_agent=visit.options.user_agent, **how
+            visit.url,
+            depart=visit.task.depart,
+            user_agent=visit.options.user_agent,
+            headers={**visit.options.headers_for(visit.url), **conditions},
+            **how,
         )
 
 
-class _Visit:
-    """One task with its payload and options read."""
-
-    __slots__ = ("depth", "is_start", "kind", "options", "payload", "ruled", "task", "url", "via")
-
-    def __init__(self, task: Task, url: Url, options: WarmOptions) -> None:
-        payload = task.payload or {}
-        self.task = task
-        self.url = url
-        self.options = options
-        self.payload = payload
-        self.kind: str = payload.get("kind", "page")
-        self.depth: int = payload.get("depth", 0)
-        self.via: list[str] = payload.get("via", [])
-        self.is_start: bool = payload.get("start", False)
-        self.ruled = ruled_authority(task, url)
-
-    def wants_links(self, status: int, headers: Headers) -> bool:
-        """True when the body is HTML whose links may become tasks."""
-        deepest = self.options.max_depth
-        return (
-            self.options.links
-            and (deepest is None or self.depth < deepest)
-            and 200 <= status < 300
-            and _media_type(headers) in _HTML_TYPES
-        )
-
-
-def _start_tasks(visit: _Visit) -> list[NewTask]:
+def _start_tasks(visit: Visit) -> list[NewTask]:
     # A start URL that robots.txt disallows becomes a task all the same: it ends as skipped, for
     # all to see.
     tasks = []
@@ -302,7 +301,7 @@ def _start_tasks(visit: _Visit) -> list[NewTask]:
     return tasks
 
 
-def _redirected(visit: _Visit, answer: Response) -> Outcome:
+def _redirected(visit: Visit, answer: Response) -> Outcome:
     location = answer.headers.get("Location")
     if not location:
         return Outcome.completed(**_record(visit, answer, redirect_to=None))
@@ -315,13 +314,15 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
     if visit.kind != "robots" and not visit.options.is_of_site(target, visit.task.domain):
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
+    if visit.kind == "page" and visit.options.record_links:
+        record["links"] = {"redirect": [visit.options.folded(target.key)]}
     if target.key in via or len(via) > MAX_REDIRECTS:
         return Outcome.failed("redirect_loop", **record)
     hop = redirect_task(visit.task, visit.options, target, via)
     return Outcome.completed(**record, discovered=[hop])
 
 
-def _after_status(visit: _Visit, answer: Response) -> Outcome:
+def _after_status(visit: Visit, answer: Response) -> Outcome:
     record = _record(visit, answer)
     if answer.status in _BLOCKING:
         asked_s = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
@@ -332,8 +333,11 @@ def _after_status(visit: _Visit, answer: Response) -> Outcome:
     return Outcome.failed("http_4xx" if answer.status >= 400 else "protocol", **record)
 
 
-def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
-    record = {"detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()}}
+def _after_failure(visit: Visit, failure: FetchFailed) -> Outcome:
+    record: dict[str, Any] = {
+        "detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()},
+        "latency_delay_ms": visit.latency_delay_ms(failure.timings),
+    }
     if visit.kind == recheck.KIND:
         return Outcome.skipped(failure.error_class, **record)
     if failure.is_transient:
@@ -341,7 +345,7 @@ def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
     return Outcome.failed(failure.error_class, **record)
 
 
-def _retry(visit: _Visit, error: str, record: dict[str, Any]) -> Outcome:
+def _retry(visit: Visit, error: str, record: dict[str, Any]) -> Outcome:
     if visit.kind != "robots" or visit.ruled != visit.task.domain:
         return Outcome.retry(error, **record)
     # While robots.txt is unreachable, nothing of the site may be fetched, whatever job asks for it.
@@ -349,7 +353,7 @@ def _retry(visit: _Visit, error: str, record: dict[str, Any]) -> Outcome:
     return Outcome.retry(error, wait_s, block_domain_s=wait_s, **record)
 
 
-def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
+def _record(visit: Visit, answer: Response, **detail: Any) -> dict[str, Any]:
     """Return what every outcome with an answer keeps; empty details are left away."""
     kept = {name: value for name, value in detail.items() if value}
     verdict = cache_verdict.classify(answer.headers)
@@ -357,10 +361,11 @@ def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
         "http_status": answer.status,
         "bytes": answer.bytes_received,
         "cache": verdict.status,
+        "latency_delay_ms": visit.latency_delay_ms(answer.timings),
         "detail": {
             "kind": visit.kind,
             "timings": answer.timings.as_dict(),
-            "content_type": _clean(_media_type(answer.headers)),
+            "content_type": _clean(media_type(answer.headers)),
             **({"truncated": True} if answer.truncated else {}),
             **caching_detail(answer.headers, answer.status, verdict, visit.kind),
             **kept,
@@ -382,10 +387,6 @@ def _most(counts: Counter[int]) -> dict[str, int]:
 
 def _is_success(status: int, _headers: Headers) -> bool:
     return 200 <= status < 300
-
-
-def _media_type(headers: Headers) -> str:
-    return headers.get("Content-Type", "").partition(";")[0].strip().lower()
 
 
 def _clean(text: str) -> str:

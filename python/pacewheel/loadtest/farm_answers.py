@@ -8,20 +8,31 @@ starts afresh. Time comes in as an argument, so equal sequences of requests get 
 from __future__ import annotations
 
 import gzip
+import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final
+from functools import cache
+from typing import TYPE_CHECKING, Final, cast
+
+import brotli
 
 from pacewheel.loadtest.farm_cdn import NS_PER_S, CdnCache
 from pacewheel.loadtest.farm_pages import HOSTILE_PREFIX, Site, mix
 
 if TYPE_CHECKING:
+    from backports import zstd
+
     from pacewheel.loadtest.farm_sites import HostileKind
+elif sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 REFUSAL_LATENCY_MS: Final = 1
 EARLY_RETRY_AFTER_S: Final = 1
 BOMB_BYTES: Final = 20_000_000
 HTML_TYPE: Final = "text/html; charset=utf-8"
 XML_TYPE: Final = "application/xml"
+_BOMBS: Final = frozenset({"gzip-bomb", "br-bomb", "zstd-bomb", "zstd-window"})
 
 
 @dataclass(slots=True)
@@ -103,13 +114,33 @@ class SiteAnswers:
             if sitemap is not None:
                 return Answer(200, sitemap, XML_TYPE)
         for kind in self._spec.hostile:
-            if path == HOSTILE_PREFIX + kind:
-                return _hostile_answer(kind, site.html(0))
+            own = HOSTILE_PREFIX + kind
+            if path == own or (kind == "redirects" and path.startswith(own + "/")):
+                return _hostile_answer(kind, path, site.html(0))
         return Answer(404, b"not found\n", HTML_TYPE)
 
 
-def _hostile_answer(kind: HostileKind, page: bytes) -> Answer:
-    if kind == "gzip-bomb":
-        bomb = gzip.compress(bytes(BOMB_BYTES))
-        return Answer(200, bomb, HTML_TYPE, {"Content-Encoding": "gzip"}, hostile=kind)
+def _hostile_answer(kind: HostileKind, path: str, page: bytes) -> Answer:
+    if kind in _BOMBS:
+        coding = kind.partition("-")[0]
+        return Answer(200, _bomb(kind), HTML_TYPE, {"Content-Encoding": coding}, hostile=kind)
+    if kind == "redirects":
+        tail = path.removeprefix(HOSTILE_PREFIX + "redirects/")[:9]
+        number = int(tail) if tail.isdecimal() else 0
+        return Answer(302, headers={"Location": f"{HOSTILE_PREFIX}redirects/{number + 1}"})
+    if kind == "nesting":
+        return Answer(200, b"<div><font size=1>" * 50_000 + page, HTML_TYPE, hostile=kind)
     return Answer(200 if kind == "drip" else 0, page, HTML_TYPE, hostile=kind)
+
+
+@cache
+def _bomb(kind: HostileKind) -> bytes:
+    """A body that expands to 20 MB, or asks its decoder for a window of 128 MB."""
+    zeros = bytes(BOMB_BYTES)
+    if kind == "gzip-bomb":
+        return gzip.compress(zeros)
+    if kind == "br-bomb":
+        return cast("bytes", brotli.compress(zeros, quality=5))
+    log = {int(zstd.CompressionParameter.window_log): 27 if kind == "zstd-window" else 20}
+    packer = zstd.ZstdCompressor(options=log)
+    return packer.compress(zeros) + packer.flush()

@@ -24,6 +24,26 @@ if TYPE_CHECKING:
 HEAD_BYTES_MAX: Final = 16_384
 DRIP_PIECE_BYTES: Final = 64
 DRIP_INTERVAL_S: Final = 0.2
+# What begins and what then comes without end, for as long as somebody reads it.
+ENDLESS: Final = {
+    "slow-headers": (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+    "endless-headers": (b"HTTP/1.1 200 OK\r\n", b"X-More: 1\r\n" * 5_000),
+    "endless-hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" * 1_000),
+    "endless-body": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n\r\n<main>",
+        b'<a href="/x">x</a> ' * 3_000,
+    ),
+    "endless-chunk": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+        b"a=b;" * 15_000,
+    ),
+    "huge-cookies": (
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 0\r\n"
+        + b"".join(b"Set-Cookie: c%d=%s\r\n" % (n, b"c" * 16_000) for n in range(150))
+        + b"\r\n",
+        b"",
+    ),
+}
 
 
 class SiteServer:
@@ -143,6 +163,11 @@ class SiteConnection(asyncio.Protocol):
         if answer.hostile == "close":
             self.abort()
             return
+        if answer.hostile in ENDLESS:
+            first, again = ENDLESS[answer.hostile]
+            self._write(first)
+            self._stream(again)
+            return
         reason = HTTPStatus(answer.status).phrase
         lines = [
             f"HTTP/1.1 {answer.status} {reason}",
@@ -171,6 +196,17 @@ class SiteConnection(asyncio.Protocol):
         self._pending = asyncio.get_running_loop().call_later(
             DRIP_INTERVAL_S, self._drip, rest[DRIP_PIECE_BYTES:]
         )
+
+    def _stream(self, piece: bytes) -> None:
+        """Send a piece again and again, never more than the reader takes."""
+        if self._transport is None or not piece:
+            self._settle()
+            self._close()
+            return
+        if self._transport.get_write_buffer_size() == 0:
+            self._write(piece)
+        pause_s = DRIP_INTERVAL_S if len(piece) == 1 else 0.001
+        self._pending = asyncio.get_running_loop().call_later(pause_s, self._stream, piece)
 
     def _write(self, data: bytes) -> None:
         if self._transport is not None:

@@ -29,7 +29,11 @@ CdnVendor = Literal[
     "nginx",
     "varnish",
 ]
-HostileKind = Literal["drip", "close", "never", "gzip-bomb"]
+HostileKind = Literal[
+    "drip", "close", "never", "gzip-bomb", "br-bomb", "zstd-bomb", "zstd-window", "slow-headers",
+    "endless-headers", "endless-hints", "endless-body", "endless-chunk", "huge-cookies", "redirects",
+    "nesting",
+]  # fmt: skip
 SitemapKind = Literal["flat", "index", "none"]
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pacewheel.dispatcher")
 
-# Joins within the statement are nested loops over so many domains; more would cost their square.
+# A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
@@ -165,13 +165,13 @@ class Dispatcher(Service):
         request = ClaimRequest(
             domain_ids=[domain.id for domain in asked],
             epochs=[domain.epoch for domain in asked],
-            unsettled=[task_id for domain in asked for task_id in domain.unsettled],
-            unsettled_domains=[domain.id for domain in asked for _ in domain.unsettled],
+            unsettled=[list(domain.unsettled) for domain in asked],
             running={job_id: n for domain in asked for job_id, n in domain.running.items()},
             cursors={job_id: at for domain in asked for job_id, at in domain.cursors.items()},
             ahead={job_id: at for domain in asked for job_id, at in domain.ahead.items()},
             tasks_max=tasks_max,
             lead_ms=self._lead_ms,
+            least_gaps_ms=[domain.latency_delay_ms for domain in asked],
         )
         returned = [domain.returned for domain in asked]
         sent_ms = monotonic_ms()
@@ -221,6 +221,10 @@ class Dispatcher(Service):
             if domain.blocked_until_ms > monotonic_ms():
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
+            elif (wait_ms := domain.slot_in_ms()) > self._lead_ms:
+                # The gap has become longer since the timer was set.
+                domain.waiting_for = WaitingReason.DOMAIN_DELAY
+                self._slot_at(domain_id, monotonic_ms() + wait_ms - self._lead_ms)
             elif not domain.pace.is_open:
                 asked.append(domain)
             elif domain.running:
@@ -244,8 +248,9 @@ class Dispatcher(Service):
     ) -> None:
         now_ms = monotonic_ms()
         # What was learned since may not have reached the row yet.
-        domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms)
+        domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
+            domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
             self._observe(domain, claim)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])
@@ -345,4 +350,5 @@ class Dispatcher(Service):
             domain.put_back(task.id, task.job_id)
         if domain.recheck or outcome is None:
             self.mark_due(domain.id)
-        self.slot_freed()
+        else:
+            self.slot_freed()

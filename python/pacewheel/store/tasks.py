@@ -8,12 +8,15 @@ that is marked done can't lose its links; without discoveries or raises it is on
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pacewheel.clock import monotonic_ms
 from pacewheel.model import Enqueued
 from pacewheel.ports import DomainClaim, Raises, Settled, Woken
+from pacewheel.store.links import lists_of, put_link_lists
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
@@ -21,7 +24,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from pacewheel.model import NewTask
+    from pacewheel.model import NewTask, Outcome
     from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.hinter import Hinter
@@ -43,7 +46,33 @@ def _millis(seconds: float | None) -> int | None:
 
 def _sparse(column: list[Any]) -> list[Any] | None:
     """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
-    return column if any(value is not None for value in column) else None
+    return None if column.count(None) == len(column) else column
+
+
+def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
+    """Return the last parameters of a settle, counted at the moment it is sent.
+
+    Departures are kept where there was a gap to keep, or a pause was asked for.
+    """
+    now_ms = monotonic_ms()
+    pauses_s = [item.outcome.block_domain_s for item in batch]
+    kept = [
+        item.departure
+        if (item.departure is not None and item.departure.gap_ms) or pause_s is not None
+        else None
+        for item, pause_s in zip(batch, pauses_s, strict=True)
+    ]
+    return (
+        _sparse([departure and now_ms - departure.at_ms for departure in kept]),
+        _sparse([departure and departure.apart_ms for departure in kept]),
+        _sparse([departure and departure.gap_ms for departure in kept]),
+        _sparse([_millis(pause_s) for pause_s in pauses_s]),
+        _sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
+    )
+
+
+def _lists(outcome: Outcome) -> str:
+    return "{" + ",".join(map(str, lists_of(outcome))) + "}"
 
 
 @dataclass(slots=True)
@@ -74,17 +103,18 @@ class PostgresTasks:
             worker_id,
             request.domain_ids,
             request.epochs,
-            request.unsettled,
+            list(chain.from_iterable(request.unsettled)),
             job_ids,
             [request.running.get(job_id, 0) for job_id in job_ids],
             handlers,
             request.tasks_max,
             request.lead_ms,
-            request.unsettled_domains,
+            list(accumulate(map(len, request.unsettled))),
             [poke for poke, _, _ in cursors],
             [priority for _, priority, _ in cursors],
             [task_id for _, _, task_id in cursors],
             [request.ahead.get(job_id, 0.0) for job_id in job_ids],
+            request.least_gaps_ms,
         )
         return [self._claim_of(row) for row in rows]
 
@@ -140,18 +170,27 @@ class PostgresTasks:
         if (
             not discovering
             and not paced
-            and not any(item.outcome.documents or item.outcome.raises for item in batch)
+            and not any(
+                item.outcome.documents or item.outcome.raises or item.outcome.links
+                for item in batch
+            )
         ):
-            row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
+            row = await self._pool.run(
+                lambda connection: connection.fetchrow(
+                    self._queries["settle_tasks"], *args, *_departures(batch)
+                )
+            )
             return self._settled(row, 0, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
+            departures = _departures(batch)
             async with connection.transaction():
                 await self._pace(connection, worker_id, epochs, paced)
-                row = await connection.fetchrow(self._queries["settle_tasks"], *args)
+                row = await connection.fetchrow(self._queries["settle_tasks"], *args, *departures)
                 held = frozenset(row["held"])
                 accepted = [item for item in batch if item.domain_id in held]
                 await self._put_documents(connection, accepted)
+                await put_link_lists(connection, self._queries, accepted)
                 offers = [
                     (item.job_id, task) for item in accepted for task in item.outcome.discovered
                 ]
@@ -316,10 +355,10 @@ class PostgresTasks:
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
                 [task.target for _, task in offers],
-                [task.key for _, task in offers],
+                _sparse([task.key for _, task in offers]),
                 [task.priority for _, task in offers],
-                [_text(task.payload) for _, task in offers],
-                [_millis(task.ready_in_s) for _, task in offers],
+                _sparse([_text(task.payload) for _, task in offers]),
+                _sparse([_millis(task.ready_in_s) for _, task in offers]),
                 probe,
                 notify,
                 _sparse([task.beyond_limit or None for _, task in offers]),
@@ -352,6 +391,13 @@ class PostgresTasks:
         """Return a text that an earlier task of the job left."""
         row = await self._pool.fetchrow(self._queries["get_document"], domain_id, job_id, name)
         return None if row is None else row["body"]
+
+    async def find_earlier(
+        self, domain_id: int, task_id: int, job_id: int
+    ) -> dict[str, Any] | None:
+        """Return the detail that the task of the same key left in an earlier job of the domain."""
+        row = await self._pool.fetchrow(self._queries["find_earlier"], domain_id, task_id, job_id)
+        return None if row is None or row["detail"] is None else orjson.loads(row["detail"])
 
     async def count_live(self, handlers: Sequence[str]) -> tuple[int, int]:
         """Return how many tasks of these handlers are pending (running ones too) and waiting."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pacewheel.crawl import urls
 from pacewheel.crawl.html_guard import MAX_HTML_CHARS, bounded
-from pacewheel.crawl.links import decode, extract, extract_all
+from pacewheel.crawl.links import extract, extract_all
 from pacewheel.crawl.traps import trap_reason
 
 PAGE = urls.parse("https://example.com/dir/page?q=1")
@@ -148,29 +148,6 @@ def test_links_are_bounded_in_number() -> None:
     """And the cut is told."""
     page = extract("".join(f"<a href=/{number}>" for number in range(50)), PAGE, max_links=10)
     assert (10, "too_many_links") == (len(page.links), page.cut)
-
-
-@pytest.mark.parametrize(
-    ("body", "content_type", "text"),
-    [
-        ("ü".encode(), "text/html", "ü"),
-        ("ü".encode("cp1252"), "text/html; charset=ISO-8859-1", "ü"),
-        ("€".encode("cp1252"), "text/html; charset=latin1", "€"),
-        ("я".encode("koi8-r"), 'text/html; charset="KOI8-R"', "я"),
-        (b'<meta charset="windows-1251">' + "я".encode("cp1251"), "", None),
-        ("ü".encode("utf-8-sig"), "text/html; charset=windows-1251", "ü"),
-        (b"\xff", "text/html; charset=utf-8", "\ufffd"),
-        (b"abc", "text/html; charset=rot13", "abc"),
-        (b"abc", "text/html; charset=unicode_escape", "abc"),
-        (b"abc", "text/html; charset=iso-8859-99", "abc"),
-    ],
-)
-def test_bodies_are_decoded_by_their_charset(
-    body: bytes, content_type: str, text: str | None
-) -> None:
-    """Header before meta before UTF-8; a BOM wins; no codec but those of the web."""
-    decoded = decode(body, content_type)
-    assert decoded.endswith("я") if text is None else text == decoded
 
 
 HOSTILE = {

@@ -273,12 +273,6 @@ async def test_redirect_loops_and_long_chains_fail(location: str, via: list[str]
     )  # fmt: skip
 
 
-async def test_a_redirect_to_what_we_never_request_fails() -> None:
-    """file: and friends."""
-    outcome, _ = await run(response(301, Location="file:///etc/passwd"))
-    assert (OutcomeKind.FAILED, "refused") == (outcome.kind, outcome.error)
-
-
 @pytest.mark.parametrize("status", [429, 503])
 @pytest.mark.parametrize("kind", ["page", "sitemap", "robots"])
 async def test_a_site_that_asks_to_wait_is_left_alone(status: int, kind: str) -> None:
@@ -353,12 +347,6 @@ async def test_a_guessed_sitemap_that_is_missing_is_no_failure() -> None:
     listed, _ = await run(response(404), "sitemap", HOME + "sitemap.xml", source="robots")
     assert (OutcomeKind.SKIPPED, "no_sitemap") == (guessed.kind, guessed.error)
     assert (OutcomeKind.FAILED, "http_4xx") == (listed.kind, listed.error)
-
-
-async def test_a_target_that_is_no_url_fails() -> None:
-    """Whoever enqueued it."""
-    outcome, fetched = await run(response(), target="ftp://example.com/")
-    assert (OutcomeKind.FAILED, "refused", []) == (outcome.kind, outcome.error, fetched)
 
 
 async def test_a_lost_lease_is_passed_on() -> None:
