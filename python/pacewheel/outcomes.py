@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pacewheel.model import Outcome, OutcomeKind, TaskState
 from pacewheel.pacing import Said
@@ -46,14 +47,27 @@ class FailedTask:
     finished_at: datetime
 
 
-def check(outcome: Outcome) -> None:
-    """Refuse an outcome whose meaning for the task can't be told.
+def check(outcome: Any) -> None:
+    """Refuse an `Outcome` whose meaning for the task can't be told; its parts may be anything.
+
+    What only the database can't take is found by the settler.
 
     Raises:
-        ValueError, TypeError: the kind is unknown, a duration is not one in seconds, or a raise is
-            no number.
+        ValueError, TypeError: a part of it has the wrong type, a duration is not one in seconds, or
+            a raise is no number.
     """
-    OutcomeKind(outcome.kind)
+    if not isinstance(outcome.kind, OutcomeKind):
+        message = f"{outcome.kind!r} is no OutcomeKind: return Outcome.completed() or its like"
+        raise TypeError(message)
+    if outcome.error is not None and not isinstance(outcome.error, str):
+        message = f"the error {outcome.error!r} is no word"
+        raise TypeError(message)
+    if outcome.http_status is not None and not isinstance(outcome.http_status, int):
+        message = f"{outcome.http_status!r} is no HTTP status"
+        raise TypeError(message)
+    if outcome.discovered and not isinstance(outcome.discovered, Sequence):
+        message = "discovered must be a list: a settle that is tried again reads it again"
+        raise TypeError(message)
     for seconds in (outcome.retry_in_s, outcome.block_domain_s):
         if seconds is not None and not seconds <= DURATION_MAX_S:
             message = f"{seconds} is no duration in seconds"
