@@ -23,9 +23,8 @@ from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
-from pacewheel.job import Job, finite
+from pacewheel.job import Job, enqueue, finite
 from pacewheel.metrics import Metrics
-from pacewheel.model import Enqueued, WaitingReason
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -36,14 +35,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pacewheel.model import JobInfo, JobSummary, NewTask, StuckJob, Waiting
+    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
 
-ENQUEUE_ROWS_MAX = 1000
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
@@ -329,34 +327,7 @@ class Engine:
         connection: CallersConnection | None = None,
     ) -> Enqueued:
         """Add tasks to a job; see `Job.enqueue`."""
-        self.job_cache.refuse_final(job_id)
-        if connection is not None:
-            return await self._enqueue_within(connection, job_id, tasks)
-        total = Enqueued()
-        for start in range(0, len(tasks), ENQUEUE_ROWS_MAX):
-            part = await self.store.tasks.enqueue_tasks(
-                job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
-            )
-            if part.refused:
-                await self.job_cache.refuse(job_id)
-            total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-        delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
-        self.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
-        return total
-
-    async def _enqueue_within(
-        self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask]
-    ) -> Enqueued:
-        if not connection.is_in_transaction():
-            message = (
-                "the connection has no transaction open: enqueue inside 'async with "
-                "connection.transaction()', or without a connection"
-            )
-            raise ConfigInvalid(message)
-        inserted = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
-        if inserted.counts.refused:
-            await self.job_cache.refuse(job_id)
-        return inserted.counts
+        return await enqueue(self, job_id, tasks, connection=connection)
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.
