@@ -191,25 +191,35 @@ class Engine:
         if self._was_away:
             runtime.spare_others()
         try:
+        self._runtime = runtime
             await runtime.start()
         except BaseException:
-            await runtime.drain(0.0)
-            await self.close()
+            await self.stop(0.0)
             raise
-        self._runtime = runtime
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain and stop.
 
         Nothing is claimed any more, running tasks get `grace_s`, outcomes are settled, domains
         given back. What still runs after the grace is interrupted and pending again; that is no
-        failed attempt.
+        failed attempt. A stop that is cancelled cuts the grace short and does the rest all the
+        same.
         """
         runtime, self._runtime = self._runtime, None
         self._stopping = runtime
-        if runtime is not None:
-            await runtime.drain(self.config.grace_s if grace_s is None else grace_s)
-        await self.close()
+        try:
+            if runtime is not None:
+                await self._drain(runtime, self.config.grace_s if grace_s is None else grace_s)
+        finally:
+            await self.close()
+
+    @staticmethod
+    async def _drain(runtime: Runtime, grace_s: float) -> None:
+        try:
+            await runtime.drain(grace_s)
+        except BaseException:
+            await runtime.drain(0.0)
+            raise
 
     def _on_failure(self, name: str, error: Exception) -> None:
         self._failure = EngineFailed(
