@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Self
 from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
-from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
+from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
 from pacewheel.job import Job, enqueue, finite
 from pacewheel.metrics import Metrics
 from pacewheel.ports import InvalidationReason
@@ -63,7 +63,7 @@ class Engine:
         self._store: Store | None = None
         self._runtime: Runtime | None = None
         self._stopping: Runtime | None = None
-        self._failure: EngineFailed | None = None
+        self._failure: PacewheelError | None = None
         self._was_away = False
         self._asked: asyncio.Queue[int] = asyncio.Queue()
 
@@ -117,7 +117,7 @@ class Engine:
         """The database, once connected.
 
         Raises:
-            EngineFailed: a part of the engine gave up; stop it.
+            EngineFailed, or the error that a part of the engine gave up for: stop it.
         """
         if self._failure is not None:
             raise self._failure
@@ -140,6 +140,7 @@ class Engine:
         """
         if self._store is not None:
             return
+        self._failure = None
         config = self.config
         if self._dsn is None:
             settings = embedded.EmbeddedConfig(config.data_dir or embedded.default_data_dir())
@@ -190,8 +191,8 @@ class Engine:
         )
         if self._was_away:
             runtime.spare_others()
-        try:
         self._runtime = runtime
+        try:
             await runtime.start()
         except BaseException:
             await self.stop(0.0)
@@ -222,9 +223,13 @@ class Engine:
             raise
 
     def _on_failure(self, name: str, error: Exception) -> None:
-        self._failure = EngineFailed(
-            f"the {name} failed again and again ({type(error).__name__}: {error}): please report it"
-        )
+        if isinstance(error, PacewheelError):
+            # It says itself what to do.
+            self._failure = error
+        else:
+            self._failure = EngineFailed(
+                f"the {name} failed again and again ({type(error).__name__}: {error}): please report it"
+            )
         self._asked.put_nowait(FAILED)
 
     async def __aenter__(self) -> Self:
@@ -251,15 +256,20 @@ class Engine:
 
         Raises:
             StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
-            EngineFailed: a part of the engine gave up.
+            EngineFailed, or the error that a part of the engine gave up for.
         """
+        self._asked = asyncio.Queue()
         if await run_until_asked(self, self._asked) == FAILED and self._failure:
             raise self._failure
 
     async def run_until_idle(self) -> None:
         """Start, return when no live task of the registered handlers is left, and stop.
 
-        Waiting tasks are waited for, and so are those of other processes.
+        Waiting tasks are waited for, and so are those of other processes; tasks of paused jobs are
+        not.
+
+        Raises:
+            As `run`, and StoreUnavailable: the database was away at the start.
         """
         async with self:
             while True:
@@ -268,10 +278,12 @@ class Engine:
                 await asyncio.sleep(IDLE_POLL_S)
 
     async def _is_idle(self) -> bool:
+        # Raises when a part gave up: what is unsettled then may stay so.
+        store = self.store
         if self._runtime is not None and self._runtime.unsettled():
             return False
         try:
-            live = await self.store.tasks.count_live(self._registry.names())
+            live = await store.tasks.count_live(self._registry.names())
         except StoreUnavailable:
             # The services wait for the database too, and say so in the log.
             return False
