@@ -249,9 +249,10 @@ class Engine:
             self._stopping.interrupt()
 
     async def run(self) -> None:
-        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once.
+        """Start, run until SIGTERM or SIGINT, drain, stop.
 
-        A database that is away is waited for, also at the start, however long: what supervises
+        A second signal stops the handlers that the drain waits for, a third ends the process. A
+        database that is away is waited for, also at the start, however long: what supervises
         this process need not start it again and again.
 
         Raises:
@@ -259,7 +260,8 @@ class Engine:
             EngineFailed, or the error that a part of the engine gave up for.
         """
         self._asked = asyncio.Queue()
-        if await run_until_asked(self, self._asked) == FAILED and self._failure:
+        await run_until_asked(self, self._asked)
+        if self._failure is not None:
             raise self._failure
 
     async def run_until_idle(self) -> None:
