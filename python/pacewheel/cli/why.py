@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
 from pacewheel.cli.jobs import ID_MAX, jsonable
+from pacewheel.errors import ConfigInvalid
 from pacewheel.model import TaskState
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ async def _waiting(config: Config, what: str) -> Sequence[Waiting]:
     async with connected(config) as engine:
         if what.isdecimal():
             return await (await engine.get_job(options.whole("job id", what, ID_MAX))).explain()
-        return await engine.explain(domain=what)
+        found = await engine.explain(domain=what)
+        if not found and not await engine.list_jobs(domain=what, limit=1):
+            raise ConfigInvalid(f"there is no job for domain {what}: see 'pacewheel jobs --all'")
+        return found
 
 
 def _words(each: Waiting) -> str:
