@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DATABASE_SETTINGS = ("dsn", "schema", "data_dir")
 LOG_SETTINGS = ("log_level", "log_format")
 DELAY_MAX_S = 3600
+ID_MAX = 2**63 - 1
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
@@ -70,6 +71,11 @@ def whole(option: str, text: str, most: int) -> int:
     if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
         raise ConfigInvalid(f"{option} {text!r} is refused; give a whole number from 1 to {most}")
     return int(text)
+
+
+def job_id(text: str) -> int:
+    """Parse a job's number. Raises ConfigInvalid."""
+    return whole("job id", text, ID_MAX)
 
 
 def milliseconds(option: str, text: str) -> int:
