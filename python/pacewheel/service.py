@@ -10,7 +10,6 @@ way to stop a loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from abc import ABC, abstractmethod
@@ -54,8 +53,8 @@ class Service(ABC):
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
+            # Not awaited itself: its cancellation could not be told from the caller's.
+            await asyncio.wait({supervisor})
 
     @abstractmethod
     async def _loop(self) -> None:
