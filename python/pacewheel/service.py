@@ -67,24 +67,21 @@ class Service(ABC):
             began = asyncio.get_running_loop().time()
             try:
                 await self._loop()
-            except StoreUnavailable as error:
-                # Said once an outage, not once a try.
-                log.log(
-                    logging.DEBUG if waiting else logging.WARNING,
-                    "%s waits for the database: %s",
-                    self.name,
-                    error,
-                )
-                waiting = True
-                pause_s = UNAVAILABLE_PAUSE_S
             except Exception as error:
-                in_a_row += 1
-                log.exception("%s failed and is started again", self.name)
-                if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
-                    self.on_failure(self.name, error)
-                    return
-                pause_s = RESTART_PAUSE_S * 2.0**in_a_row
-            if asyncio.get_running_loop().time() - began > STEADY_S:
-                in_a_row = 0
-                waiting = False
+                if asyncio.get_running_loop().time() - began > STEADY_S:
+                    in_a_row = 0
+                    waiting = False
+                if isinstance(error, StoreUnavailable):
+                    # Said once an outage, not once a try.
+                    level = logging.DEBUG if waiting else logging.WARNING
+                    log.log(level, "%s waits for the database: %s", self.name, error)
+                    waiting = True
+                    pause_s = UNAVAILABLE_PAUSE_S
+                else:
+                    log.exception("%s failed and is started again", self.name)
+                    in_a_row += 1
+                    if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
+                        self.on_failure(self.name, error)
+                        return
+                    pause_s = RESTART_PAUSE_S * 2.0**in_a_row
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
