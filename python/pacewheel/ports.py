@@ -161,11 +161,10 @@ class Propagated:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a settle did: domains still owned, rows changed, tasks discovered, priorities to raise."""
+    """What a settle did: domains still owned, rows changed, priorities to raise."""
 
     held: frozenset[int]
     rows: int
-    discovered: int
     raises: Raises
 
 

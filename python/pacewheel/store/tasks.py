@@ -143,7 +143,7 @@ class PostgresTasks:
             and not any(item.outcome.documents or item.outcome.raises for item in batch)
         ):
             row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
-            return self._settled(row, 0, Raises())
+            return self._settled(row, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
             async with connection.transaction():
@@ -159,7 +159,7 @@ class PostgresTasks:
                 inserted = await self._insert(connection, offers, notify=False)
                 await self._raise(connection, accepted, inserted.raises)
                 await connection.execute(self._queries["finish_jobs"], discovering)
-                return self._settled(row, inserted.counts.inserted, inserted.raises)
+                return self._settled(row, inserted.raises)
 
         settled: Settled = await self._pool.run(settle)
         return settled
@@ -211,10 +211,10 @@ class PostgresTasks:
             raises.extend(offered.raises)
 
     @staticmethod
-    def _settled(row: asyncpg.Record | None, discovered: int, raises: Raises) -> Settled:
+    def _settled(row: asyncpg.Record | None, raises: Raises) -> Settled:
         if row is None:
             raise AssertionError
-        return Settled(frozenset(row["held"]), row["settled"], discovered, raises)
+        return Settled(frozenset(row["held"]), row["settled"], raises)
 
     @staticmethod
     def _settle_args(
