@@ -136,7 +136,7 @@ class Engine:
         """Bring the database up (the embedded one without a DSN) and migrate it; start nothing.
 
         Raises:
-            EmbeddedError, StoreError, SchemaMismatch: it can't be had; nothing is left half-done.
+            EmbeddedError, StoreError: it can't be had; nothing is left half-done.
         """
         if self._store is not None:
             return
@@ -173,8 +173,7 @@ class Engine:
         """Connect and start the services; returns when tasks can run.
 
         Raises:
-            EmbeddedError, StoreError, SchemaMismatch: the database can't be had; nothing is left
-            half-done.
+            EmbeddedError, StoreError: the database can't be had; nothing is left half-done.
         """
         if self._runtime is not None:
             return

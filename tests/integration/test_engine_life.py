@@ -10,7 +10,7 @@ import pytest
 from pacewheel import Engine, JobState, NewTask, Task, service
 from pacewheel.errors import EngineFailed, SchemaMismatch
 from pacewheel.store.tasks import PostgresTasks
-from tests.conftest import fetch
+from tests.conftest import execute, fetch
 
 
 async def an_engine_with_a_task(dsn: str) -> Engine:
@@ -83,3 +83,13 @@ async def test_a_stop_that_is_cut_short_interrupts_and_gives_everything_back(dsn
     assert [(0,)] == [tuple(row) for row in rows]
     rows = await fetch(dsn, "SELECT count(*) FROM pacewheel.workers WHERE dead_at IS NULL")
     assert [(0,)] == [tuple(row) for row in rows]
+
+
+async def test_an_engine_whose_schema_is_gone_stops_all_the_same(dsn: str) -> None:
+    """What it can't give back any more is said; no part of it runs on."""
+    engine = await an_engine_with_a_task(dsn)
+    await engine.start()
+    await execute(dsn, "DROP SCHEMA pacewheel CASCADE")
+    await engine.stop(0.0)
+    running = [task.get_name() for task in asyncio.all_tasks()]
+    assert [] == [name for name in running if name.startswith("pacewheel")]
