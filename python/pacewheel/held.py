@@ -192,10 +192,12 @@ class HeldDomain:
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
-            while (wait_ms := self.slot_in_ms()) > 0:  # noqa: ASYNC110 - waits for a time, not for an event
+            self._refuse_unless_free()
+            while (wait_ms := self.slot_in_ms()) > 0:
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
-            self._refuse_unless_free()
+                # Not after the loop: what blocked the domain has made the gap longer too.
+                self._refuse_unless_free()
             self.last_departure_ms = monotonic_ms()
         asyncio.get_running_loop().call_soon(self._left)
 

@@ -204,11 +204,12 @@ class Task:
         the claim has kept the pace already). Counts once a task, whoever calls it.
 
         Raises:
+            DomainBlocked: the domain has asked for a pause since the task was claimed.
             LeaseLost: this process no longer owns the domain.
         """
         if self.lease is not None and not self.departed:
-            self.departed = True
             await self.lease.depart()
+            self.departed = True
 
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
