@@ -161,9 +161,11 @@ class HeldDomain:
         block_ms, reason = lesson.block_ms, lesson.block_reason
         if block_s is not None and block_s * 1000 > block_ms:
             block_ms, reason = round(block_s * 1000), RETRY_AFTER if said.blocking else ASKED
-        if block_ms == 0 and lesson.pace == self.pace:
-            return None
+        is_the_same = lesson.pace == self.pace
+        # Taken all the same: lessons know CALM by its identity.
         self.pace = lesson.pace
+        if block_ms == 0 and is_the_same:
+            return None
         self.gap_ms = max(self.gap_ms, self.pace.adaptive_delay_ms)
         if self.pace.is_open:
             self.block_reason = CIRCUIT_OPEN

@@ -350,7 +350,9 @@ class Runtime:
         for job_id in job_ids:
             self._job_cache.invalidate(job_id, InvalidationReason.CANCELLED)
             self._propagator.forget_job(job_id)
-        self._stop_now_and_after_claim(partial(self._pool.stop_tasks, CANCELLED, job_ids=job_ids))
+        self._stop_now_and_after_claim(
+            partial(self._pool.stop_tasks, CANCELLED, job_ids=frozenset(job_ids))
+        )
 
     def _on_stopped(self, task_ids: Sequence[int]) -> None:
         self._stop_now_and_after_claim(

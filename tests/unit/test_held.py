@@ -9,20 +9,22 @@ import pytest
 from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import DomainBlocked
 from pacewheel.held import Held, HeldDomain
-from pacewheel.model import Task
-from pacewheel.pacing import Said
-from pacewheel.registry import NO_BREAKER
+from pacewheel.lessons import Lessons
+from pacewheel.metrics import Metrics
+from pacewheel.model import Outcome, Task
+from pacewheel.pacing import CALM, Pace, Said
+from pacewheel.registry import NO_BREAKER, Handler
 
 
 def nothing(*_args: object) -> None:
     """Take note of nothing."""
 
 
-def held_domain() -> HeldDomain:
+def held_domain(*, pace: Pace = CALM) -> HeldDomain:
     """A domain whose lease is sure for a minute."""
     held = Held(read_document=nothing, read_job=nothing, on_departed=nothing)
     held.extend_lease(lease_clock_s() + 60)
-    domain = HeldDomain(1, "a.example", 1, held)
+    domain = HeldDomain(1, "a.example", 1, held, pace=pace)
     held.add(domain)
     return domain
 
@@ -58,3 +60,13 @@ async def test_a_task_that_was_refused_at_the_gate_has_not_departed() -> None:
     before_ms = domain.last_departure_ms
     await task.depart()
     assert before_ms == domain.last_departure_ms > 0
+
+
+@pytest.mark.parametrize("pace", [Pace(), Pace(250, 0, 19)], ids=["leased", "calm again"])
+def test_answers_of_a_domain_that_is_calm_are_not_looked_at(pace: Pace) -> None:
+    """Whether it was leased so, or has become so: the next answer finds the one calm pace."""
+    domain = held_domain(pace=pace)
+    lessons, handler = Lessons(Metrics()), Handler("note", nothing)
+    lessons.learn(domain, handler, Outcome.completed(), 1.0)
+    lessons.learn(domain, handler, Outcome.completed(), 1.0)
+    assert CALM is domain.pace
