@@ -278,9 +278,15 @@ class LeaseStore(Protocol):
         handlers: Sequence[str],
         horizon_ms: int,
         limit: int,
-        held: Sequence[int] = (),
+        passed_over: Sequence[int] = (),
     ) -> list[LeasedDomain]:
-        """Find and lease domains that have work and no living owner, or are ours unawares."""
+        """Find and lease domains that have work and no living owner, or are ours unawares.
+
+        Those held already are to be passed over.
+        """
+
+    async def find_unserved(self, domain_ids: Sequence[int], handlers: Sequence[str]) -> list[int]:
+        """Name domains of ours in which work waits for a handler that only others have."""
 
     async def release_domains(
         self,
