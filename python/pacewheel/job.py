@@ -107,7 +107,8 @@ class Job:
     async def pause(self) -> bool:
         """Start nothing more of the job until it is resumed; what runs ends by itself.
 
-        It stays paused however often processes start anew. False: it was paused already.
+        A claim under way at that moment may still start what it took, milliseconds later. The job
+        stays paused however often processes start anew. False: it was paused already.
 
         Raises:
             JobFinal, JobUnknown: there is nothing to pause.
