@@ -88,7 +88,7 @@ class Leaser(Service):
         self._spare_until_s = float("-inf")
         self._next_turn_s = 0.0
         self._others_turn: dict[int, float] = {}
-        """Until when a domain is passed over, by the lease clock; endless until it is released."""
+        """Until when a domain is passed over, by the lease clock."""
 
     def spare_others(self) -> None:
         """Declare nobody dead for the length of a lease: the database was away, perhaps for all."""
@@ -257,7 +257,8 @@ class Leaser(Service):
             domain = self._held.get(domain_id)
             if domain is not None:
                 domain.releasing = True
-                self._others_turn[domain_id] = float("inf")
+                # Noted anew at the next look, if what runs takes longer.
+                self._others_turn[domain_id] = lease_clock_s() + 2 * TURN_S
 
     async def _give_back(self) -> None:
         empty = [domain for domain in self._held if domain.releasing and not domain.unsettled]
