@@ -65,20 +65,18 @@ async def run_until_asked(engine: Daemon, asked: asyncio.Queue[int]) -> None:
             finally:
                 interrupting.cancel()
     finally:
-        _let_signals_go()
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
         await engine.stop(0.0)
 
 
 async def _interrupt_when_asked(engine: Daemon, asked: asyncio.Queue[int]) -> None:
     await asked.get()
     engine.interrupt()
-    _let_signals_go()
-
-
-def _let_signals_go() -> None:
-    loop = asyncio.get_running_loop()
     for number in SIGNALS:
-        loop.remove_signal_handler(number)
+        asyncio.get_running_loop().remove_signal_handler(number)
+        # Not a KeyboardInterrupt, after which the loop would wait for all that is under way.
+        signal.signal(number, signal.SIG_DFL)
 
 
 async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int]) -> bool:
