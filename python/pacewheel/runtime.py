@@ -104,7 +104,7 @@ class Runtime:
             held=self._held,
             registry=self._registry,
             free=lambda: min(self._pool.free(), self._settler.room()),
-            is_full=self._pool.is_full,
+            spare=self._pool.spare,
             submit=self._pool.submit,
             wake_workers=self._pool.wake,
             slot_at=self._waker.slot_at,

@@ -132,6 +132,12 @@ class Shortage:
         self._proven_ms += self._ended_ms
         self._ended_ms = 0.0
 
+    def prove_until(self, now_ms: float) -> None:
+        """Count the wait that goes on, so far: a task that was claimed ahead waits for a slot."""
+        if self._since_ms is not None:
+            self._proven_ms += now_ms - self._since_ms
+            self._since_ms = now_ms
+
     def drop_unproven(self) -> None:
         """Forget the wait that ended: no claim after it gave tasks."""
         self._ended_ms = 0.0

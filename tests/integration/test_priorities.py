@@ -114,10 +114,11 @@ async def test_a_known_task_discovered_with_a_higher_priority_is_raised(dsn: str
         await until(has(dsn, {"up": 0.9, "same": 0.9, "down": 0.5}))
         assert {} == await outbox(dsn)
         value = engine.metrics.value
-        assert 1 == value("pacewheel_raises_total", tier="hot")
+        # The look at the outbox may find a raise that is being written: delivery is at least once.
+        assert 1 <= value("pacewheel_raises_total", tier="hot")
         assert 1 == value("pacewheel_raise_outcomes_total", outcome="written")
-        assert 2 == value("pacewheel_raise_outcomes_total", outcome="suppressed_database")
-        assert 1 == value("pacewheel_raise_flushes_total", cause="mandatory")
+        assert 2 <= value("pacewheel_raise_outcomes_total", outcome="suppressed_database")
+        assert 1 <= value("pacewheel_raise_flushes_total", cause="mandatory")
         assert 1 == value("pacewheel_raise_age_seconds_count", tier="hot")
 
 

@@ -175,6 +175,35 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
         holding.let_go.set()
 
 
+async def test_a_task_that_was_claimed_ahead_goes_on_asking_for_a_slot(dsn: str) -> None:
+    """However short its wait was when the claim proved it: no later claim would show it again."""
+    holding = Holding(dsn, capacity_min=2, capacity=4, scale_interval_s=3600.0)
+    engine = holding.engine
+    async with engine:
+        scaler = engine._runtime._scaler
+        for _ in range(100):
+            await scaler.run_once()
+        assert 2 == slots(engine)
+        for number in range(3):
+            await engine.create_job(
+                domain=f"{number}.example", handler="hold", tasks=[NewTask(f"hold {number}")]
+            )
+            await until(lambda number=number: min(2, number + 1) == len(holding.running))
+        dispatcher = engine._runtime._dispatcher
+
+        def is_claimed_ahead() -> bool:
+            if engine._runtime.unsettled() == 3:
+                return True
+            dispatcher._shortage.cancel()
+            dispatcher.look_ahead()
+            return False
+
+        await until(is_claimed_ahead)
+        await scaler.run_once()
+        await scaler.run_once()
+        await until(lambda: len(holding.running) == 3)
+
+
 async def test_a_wait_in_vain_does_not_count_when_a_task_runs_later(dsn: str) -> None:
     """A domain that was due while no slot was free had nothing to run: nobody waited."""
     holding = Holding(dsn)

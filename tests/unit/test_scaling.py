@@ -299,6 +299,19 @@ def test_a_wait_for_nothing_is_forgotten() -> None:
     assert 50.0 == shortage.take_ms()
 
 
+def test_a_wait_counts_while_it_goes_on_once_it_is_sure() -> None:
+    """A task claimed ahead waits for a slot: no claim will ever prove it."""
+    shortage = Shortage()
+    shortage.prove_until(50)
+    shortage.begin(100)
+    shortage.prove_until(130)
+    assert 30.0 == shortage.take_ms()
+    shortage.prove_until(170)
+    shortage.cancel()
+    shortage.prove_until(900)
+    assert 40.0 == shortage.take_ms()
+
+
 def test_a_wait_of_a_domain_that_was_lost_is_forgotten() -> None:
     """Nothing is due any more: the time until the next claim is no wait."""
     shortage = Shortage()

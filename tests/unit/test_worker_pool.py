@@ -130,7 +130,7 @@ async def test_room_is_told_when_the_queue_has_shrunk() -> None:
     for number in range(4):
         task = Task(number, 1, 1, "a.example", "hold", "hold", 0.0, 1, None, {})
         bench.pool.submit(task, bench._handler)
-    assert (0, False) == (bench.pool.free(), bench.pool.is_full())
+    assert (0, 4) == (bench.pool.free(), bench.pool.spare())
     bench.pool.wake()
     await until(lambda: bench.running == 4)
     assert (1, 4) == (bench.rooms, bench.pool.free())

@@ -61,7 +61,7 @@ class Dispatcher(Service):
         held: Held,
         registry: Registry,
         free: Callable[[], int],
-        is_full: Callable[[], bool],
+        spare: Callable[[], int],
         submit: Callable[[Task, Handler], None],
         wake_workers: Callable[[], None],
         slot_at: Callable[[int, float], None],
@@ -77,7 +77,7 @@ class Dispatcher(Service):
         self._held = held
         self._registry = registry
         self._free = free
-        self._is_full = is_full
+        self._spare = spare
         self._submit = submit
         self._wake_workers = wake_workers
         self._slot_at = slot_at
@@ -102,6 +102,8 @@ class Dispatcher(Service):
         """Look again: a handler ended."""
         if self._due:
             self._changed.set()
+        elif self._spare() >= 0:
+            self._shortage.cancel()
 
     def has_due(self) -> bool:
         """True while a domain is due, as far as hints and timers know."""
@@ -109,6 +111,8 @@ class Dispatcher(Service):
 
     def take_shortage_ms(self) -> float:
         """Return for how long due domains with tasks waited for a slot, since the last call."""
+        if self._spare() < 0:
+            self._shortage.prove_until(monotonic_ms())
         return self._shortage.take_ms()
 
     def look_ahead(self) -> None:
@@ -116,14 +120,14 @@ class Dispatcher(Service):
 
         Without it, handlers that run long would hide for as long whether anything waits for them.
         """
-        if self._due and self._is_full():
+        if self._due and self._spare() <= 0:
             self._ahead = True
             self._changed.set()
 
     def forget(self, domain_id: int) -> None:
         """Ask for the domain no more."""
         self._due.pop(domain_id, None)
-        if not self._due:
+        if not self._due and self._spare() >= 0:
             self._shortage.cancel()
 
     def after_claim(self, call: Callable[[], object]) -> None:
@@ -147,7 +151,8 @@ class Dispatcher(Service):
                     self._shortage.prove()
             self._ahead = False
             self._shortage.drop_unproven()
-            if self._due and self._is_full():
+            spare = self._spare()
+            if spare < 0 or (spare == 0 and self._due):
                 self._shortage.begin(monotonic_ms())
 
     async def run_once(self) -> int:

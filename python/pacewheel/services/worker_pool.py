@@ -96,11 +96,11 @@ class WorkerPool(Service):
         """
         if len(self._queue) > self._queue_max():
             return 0
-        return self._capacity - self._busy()
+        return self.spare()
 
-    def is_full(self) -> bool:
-        """Return whether every slot is in use."""
-        return self._busy() >= self._capacity
+    def spare(self) -> int:
+        """How many slots are not in use; less than none while tasks claimed ahead wait for one."""
+        return self._capacity - self._busy()
 
     def _queue_max(self) -> int:
         return self._capacity // 4
