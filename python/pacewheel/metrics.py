@@ -134,6 +134,12 @@ class Metrics:
             "Batches of outcomes that had to wait for the database",
             registry=self.registry,
         )
+        self.service_crashes = Counter(
+            "pacewheel_service_crashes",
+            "Times a service's loop failed and was started again; anything but 0 is a defect",
+            ["service"],
+            registry=self.registry,
+        )
         self.database_errors = Counter(
             "pacewheel_database_errors",
             "Statements and connections that failed, by SQLSTATE class",

@@ -74,7 +74,6 @@ class Runtime:
             read_job=job_cache.get,
             on_departed=self._on_departed,
         )
-        horizon_ms = int(config.horizon_s * 1000)
         self._keep_true(config, store)
         self._pool = WorkerPool(
             capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
@@ -82,7 +81,7 @@ class Runtime:
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
-            metrics=self._metrics,
+            metrics=metrics,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
             on_raises=self._propagator.add,
@@ -95,7 +94,7 @@ class Runtime:
             held=self._held,
             mark_due=self._on_due,
             timers_max=config.domains_max * TIMERS_A_DOMAIN,
-            horizon_ms=horizon_ms,
+            horizon_ms=int(config.horizon_s * 1000),
             metrics=metrics,
         )
         self._dispatcher = Dispatcher(
@@ -114,16 +113,17 @@ class Runtime:
             lead_ms=config.lead_ms,
             waits=metrics.waits,
         )
-        self._own(config, store, horizon_ms)
+        self._own(config, store)
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
         self._services += [self._propagator, self._scaler, self._reconciler]
-        store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
+        store.hinter.tell_here = self._on_own_hint
         for service in self._services:
             service.on_failure = on_failure
+            service.on_crash = self._on_crash
 
     def _keep_true(self, config: Config, store: Store) -> None:
         """Build the services that bring rows up to date: priorities and counters."""
@@ -142,7 +142,7 @@ class Runtime:
             interval_s=config.reconcile_interval_s,
         )
 
-    def _own(self, config: Config, store: Store, horizon_ms: int) -> None:
+    def _own(self, config: Config, store: Store) -> None:
         """Build the services that decide which domains are ours."""
         self._leaser = Leaser(
             store=store.leases,
@@ -157,7 +157,7 @@ class Runtime:
             lease_ttl_s=config.lease_ttl_s,
             lease_margin_s=config.lease_margin_s,
             heartbeat_s=config.heartbeat_s,
-            horizon_ms=horizon_ms,
+            horizon_ms=int(config.horizon_s * 1000),
             idle_release_s=config.idle_release_s,
             domains_max=config.domains_max,
         )
@@ -255,6 +255,9 @@ class Runtime:
     def unsettled(self) -> int:
         """How many tasks of this process are claimed and not settled."""
         return self._held.unsettled()
+
+    def _on_crash(self, name: str) -> None:
+        self._metrics.service_crashes.labels(name).inc()
 
     def _on_due(self, domain_id: int) -> None:
         self._dispatcher.mark_due(domain_id)

@@ -1,6 +1,6 @@
 """The one shape of a background service: idempotent start and stop, and a loop that is supervised.
 
-A loop that raises is logged and started again after a jittered pause: one failing service
+A loop that raises is logged, counted and started again after a jittered pause: one failing service
 must not take the process down, nor die in silence. One that fails again and again without ever
 running for a while has a broken invariant: it gives up and says so through `on_failure`, and the
 engine ends. An unavailable database is neither; it is waited for, however long. Cancelling is the
@@ -36,6 +36,8 @@ class Service(ABC):
     def __init__(self) -> None:
         self.on_failure: Callable[[str, Exception], None] | None = None
         """Called with the service's name and the error when it gives up."""
+        self.on_crash: Callable[[str], None] | None = None
+        """Called with the service's name each time that its loop has failed."""
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -79,6 +81,8 @@ class Service(ABC):
                     pause_s = UNAVAILABLE_PAUSE_S
                 else:
                     log.exception("%s failed and is started again", self.name)
+                    if self.on_crash is not None:
+                        self.on_crash(self.name)
                     in_a_row += 1
                     if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
                         self.on_failure(self.name, error)

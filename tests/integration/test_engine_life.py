@@ -54,6 +54,8 @@ async def test_a_part_that_gives_up_ends_run_until_idle_and_a_new_start_works(
         broken.setattr(PostgresTasks, "settle_tasks", fail)
         with pytest.raises(raised, match=said):
             await asyncio.wait_for(engine.run_until_idle(), 20)
+    crashes = engine.metrics.value("pacewheel_service_crashes_total", service="settler")
+    assert service.CRASHES_IN_A_ROW_MAX == crashes
 
     await asyncio.wait_for(engine.run_until_idle(), 20)
     rows = await fetch(dsn, "SELECT status FROM pacewheel.jobs")
