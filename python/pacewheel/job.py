@@ -60,6 +60,7 @@ class Job:
 
         Raises:
             JobFinal, JobUnknown: the job takes no tasks.
+            DataRefused: a payload is no JSON, a delay no time, or a text can't be stored.
             ConfigInvalid: the connection has no transaction open.
         """
         return await enqueue(self._engine, self.id, tasks, connection=connection)

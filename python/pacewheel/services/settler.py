@@ -137,8 +137,8 @@ class Settler(Service):
                 log.warning("settling waits for the database: %s", error)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
-            # All but the first: what a handler returned can't even be encoded.
-            except (DataRefused, TypeError, ValueError, OverflowError, AttributeError) as error:
+            # The last three: what a handler returned can't even be encoded.
+            except (DataRefused, TypeError, ValueError, AttributeError) as error:
                 return await self._divide(mine, error)
         for domain_id in epochs.keys() - settled.held:
             domain = self._held.get(domain_id)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pacewheel.errors import DataRefused
 from pacewheel.model import Enqueued
 from pacewheel.ports import DomainClaim, Raises, Settled, Woken
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
@@ -34,11 +35,19 @@ FROM_THE_TOP = (-1, 0.0, 0)
 
 
 def _text(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
+    try:
+        return None if value is None else orjson.dumps(value).decode()
+    except orjson.JSONEncodeError as error:
+        raise DataRefused(
+            f"a payload or a detail can't be stored ({error}): give what JSON knows"
+        ) from error
 
 
 def _millis(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
+    try:
+        return None if seconds is None else round(seconds * 1000)
+    except (OverflowError, ValueError) as error:
+        raise DataRefused(f"ready_in_s={seconds} is no delay: give seconds") from error
 
 
 def _sparse(column: list[Any]) -> list[Any] | None:
