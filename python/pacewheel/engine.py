@@ -207,9 +207,12 @@ class Engine:
         """
         runtime, self._runtime = self._runtime, None
         self._stopping = runtime
+        if grace_s is None:
+            # With a part that gave up there is nothing to wait for.
+            grace_s = self.config.grace_s if self._failure is None else 0.0
         try:
             if runtime is not None:
-                await self._drain(runtime, self.config.grace_s if grace_s is None else grace_s)
+                await self._drain(runtime, grace_s)
         finally:
             await self.close()
 

@@ -7,15 +7,15 @@ from typing import Any
 
 import pytest
 
-from pacewheel import Engine, JobState, NewTask, Task, service
+from pacewheel import Config, Engine, JobState, NewTask, Task, service
 from pacewheel.errors import EngineFailed, SchemaMismatch
 from pacewheel.store.tasks import PostgresTasks
 from tests.conftest import execute, fetch
 
 
 async def an_engine_with_a_task(dsn: str) -> Engine:
-    """Return an engine, connected, whose one task does nothing."""
-    engine = Engine(dsn)
+    """Return an engine, connected, whose one task does nothing, with a long grace."""
+    engine = Engine(dsn, config=Config(grace_s=60))
 
     @engine.handler("note")
     async def note(_task: Task) -> None:
@@ -43,7 +43,7 @@ async def test_a_part_that_gives_up_ends_run_until_idle_and_a_new_start_works(
     raised: type[Exception],
     said: str,
 ) -> None:
-    """Tasks that are not settled, and never will be, are not waited for."""
+    """Tasks that are not settled, and never will be, are not waited for, nor is a grace."""
     monkeypatch.setattr(service, "RESTART_PAUSE_S", 0.001)
     engine = await an_engine_with_a_task(dsn)
 
