@@ -12,6 +12,7 @@ from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
 from pacewheel.model import (
     Enqueued,
+    FailedTask,
     JobFacts,
     JobInfo,
     JobState,
@@ -27,7 +28,6 @@ from pacewheel.model import (
     Waiting,
     WaitingReason,
 )
-from pacewheel.outcomes import FailedTask
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pacewheel.metrics import Metrics
-    from pacewheel.model import JobInfo, NewTask, Raised, TaskInfo, Waiting
-    from pacewheel.outcomes import FailedTask
+    from pacewheel.model import FailedTask, JobInfo, NewTask, Raised, TaskInfo, Waiting
     from pacewheel.ports import CallersConnection
     from pacewheel.services.job_cache import JobInfoCache
     from pacewheel.store import Store

@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pacewheel.model import COUNTERS, OrphanKind, WaitingReason
+from pacewheel.counters import COUNTERS, OrphanKind
+from pacewheel.model import WaitingReason
 from pacewheel.waits import Waits
 
 if TYPE_CHECKING:

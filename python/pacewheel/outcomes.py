@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.model import Outcome, OutcomeKind, TaskState
@@ -13,8 +12,6 @@ from pacewheel.ports import Settlement
 from pacewheel.registry import ATTEMPTS_MAX
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pacewheel.model import Task
     from pacewheel.ports import LostTask
     from pacewheel.registry import Handler
@@ -31,20 +28,6 @@ _FINAL = {
     OutcomeKind.FAILED: TaskState.FAILED,
     OutcomeKind.SKIPPED: TaskState.SKIPPED,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class FailedTask:
-    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
-
-    id: int
-    target: str
-    key: str
-    attempt: int
-    error: str | None
-    http_status: int | None
-    message: str | None
-    finished_at: datetime
 
 
 def check(outcome: Any) -> None:

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from pacewheel.model import COUNTERS, JobFacts, JobState, Outcome, TaskState
+from pacewheel.counters import COUNTERS
+from pacewheel.model import JobFacts, JobState, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 
 

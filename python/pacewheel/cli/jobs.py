@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pacewheel.config import Config
-    from pacewheel.model import JobInfo, JobSummary
-    from pacewheel.outcomes import FailedTask
+    from pacewheel.model import FailedTask, JobInfo, JobSummary
 
 JOBS_MAX = 100_000
 FAILED_MAX = 100_000

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
 
     from pacewheel.config import Config
-    from pacewheel.model import Reconciled
+    from pacewheel.counters import Reconciled
 
 EXIT_FOUND = 1
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
-from pacewheel.model import JobFacts, JobInfo, JobState, JobSummary, WaitingReason
-from pacewheel.outcomes import FailedTask
+from pacewheel.model import FailedTask, JobFacts, JobInfo, JobState, JobSummary, WaitingReason
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
