@@ -69,8 +69,7 @@ def _retry(
     A round is as many attempts as the handler has: a failed task that somebody retries by hand gets
     another one, though its attempts go on counting, because their number is a fence.
     """
-    ends_round = attempt >= handler.attempts and attempt % handler.attempts == 0
-    if ends_round or attempt >= ATTEMPTS_MAX:
+    if attempt % handler.attempts == 0 or attempt >= ATTEMPTS_MAX:
         return TaskState.FAILED, None
     delay_s = handler.retry_in_s(attempt) if retry_in_s is None else max(0.0, retry_in_s)
     return TaskState.WAITING, round(delay_s * 1000)
