@@ -271,13 +271,13 @@ async def test_waiting_times_are_observed_by_reason(dsn: str) -> None:
         await create(engine, "failing", "retries", 5)
         await until(lambda: count("retry_backoff") == 10)
         assert pytest.approx(3.0) == total("retry_backoff")
-        await create(engine, "blocking", "blocks", 1)
-        await until(
-            lambda: (
-                engine.metrics.value("pacewheel_waiting_seconds_count", reason="worker_capacity")
-                > 0
-            )
-        )
+        blocking = await create(engine, "blocking", "blocks", 1)
+
+        async def is_blocked() -> bool:
+            return (await blocking.info()).completed == 1
+
+        # A task that is on its way while the pause comes waits once before it, too.
+        await until(is_blocked)
         job = await engine.create_job(domain="blocking", handler="work", tasks=[NewTask("note")])
         await until(lambda: count("domain_blocked") >= 1)
         assert 0.5 < total("domain_blocked") < 5
