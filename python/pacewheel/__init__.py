@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
+from pacewheel.job_summary import JobSummary
 from pacewheel.model import (
     Enqueued,
     FailedTask,
     JobFacts,
     JobInfo,
     JobState,
-    JobSummary,
     NewTask,
     Outcome,
     OutcomeKind,

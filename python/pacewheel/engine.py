@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
-    from pacewheel.model import Enqueued, JobInfo, JobSummary, NewTask, StuckJob, Waiting
+    from pacewheel.job_summary import JobSummary
+    from pacewheel.model import Enqueued, JobInfo, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction

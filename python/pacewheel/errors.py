@@ -29,6 +29,12 @@ class TargetRefused(PacewheelError):
     exit_code = 2
 
 
+class LineRefused(PacewheelError):
+    """A line of a filter's input lacks what the filter needs; it becomes that line's answer."""
+
+    exit_code = 2
+
+
 class StoreError(PacewheelError):
     """The database refused a statement, or answered what it should not."""
 

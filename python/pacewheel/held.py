@@ -21,9 +21,9 @@ from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, lea
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
 
-    from pacewheel.model import JobFacts
+    from pacewheel.model import Enqueued, JobFacts, NewTask
     from pacewheel.pacing import Breaker, Pace, Said
-    from pacewheel.ports import Cursor
+    from pacewheel.ports import Cursor, TaskStore
 
 
 # A cursor saves reading, no more: those of jobs that don't run are forgotten beyond so many.
@@ -214,11 +214,15 @@ class HeldDomain:
 
     async def document(self, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
-        return await self._held.read_document(self.id, job_id, name)
+        return await self._held.store.get_document(self.id, job_id, name)
 
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
         return await self._held.read_job(job_id)
+
+    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to the job."""
+        return await self._held.store.enqueue_tasks(job_id, tasks)
 
     def _refuse_unless_free(self) -> None:
         if not self._held.lease_valid() or self._held.get(self.id) is not self:
@@ -230,18 +234,17 @@ class HeldDomain:
 class Held:
     """All domains of this process, and the process's lease.
 
-    `read_document` is the store's, `read_job` the cache's; `on_departed` is called after each
-    departure of a domain with a gap.
+    `read_job` is the cache's; `on_departed` is called after each departure of a domain with a gap.
     """
 
     def __init__(
         self,
         *,
-        read_document: Callable[[int, int, str], Awaitable[str | None]],
+        store: TaskStore,
         read_job: Callable[[int], Awaitable[JobFacts | None]],
         on_departed: Callable[[HeldDomain], None],
     ) -> None:
-        self.read_document = read_document
+        self.store = store
         self.read_job = read_job
         self.on_departed = on_departed
         self.worker_id: int | None = None

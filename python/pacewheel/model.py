@@ -65,12 +65,13 @@ class OutcomeKind(StrEnum):
     RETRY = "retry"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewTask:
-    """A task to be enqueued.
+    """A task to be enqueued; not to be changed (frozen would take 1 us more a link of a page).
 
     `key` is what makes it unique in its job (default: the target). `ready_in_s` delays it.
-    `priority`: higher is claimed first.
+    `priority`: higher is claimed first. With `beyond_limit` it takes no place of the job's
+    `max_tasks`, which grows with it.
     """
 
     target: str
@@ -78,6 +79,7 @@ class NewTask:
     priority: float = 0.0
     payload: dict[str, Any] | None = None
     ready_in_s: float | None = None
+    beyond_limit: bool = False
 
 
 @dataclass(slots=True)
@@ -153,6 +155,9 @@ class Lease(Protocol):
     async def job(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job."""
 
+    async def enqueue(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to the job."""
+
 
 @dataclass(slots=True)
 class Task:
@@ -200,6 +205,13 @@ class Task:
             LoadFailed: it is not known, and could not be loaded.
         """
         return None if self.lease is None else await self.lease.job(self.job_id)
+
+    async def enqueue(self, tasks: Sequence[NewTask]) -> Enqueued:
+        """Add tasks to this task's job now: the first of many need not wait for its outcome.
+
+        They stay if the attempt fails (StoreError included); the next one may offer all again.
+        """
+        return Enqueued() if self.lease is None else await self.lease.enqueue(self.job_id, tasks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,28 +321,6 @@ class StuckJob:
     reason: WaitingReason
     holder: str
     idle_s: float
-
-
-@dataclass(frozen=True, slots=True)
-class JobSummary:
-    """The last attempts of a job's tasks of one kind, summed up.
-
-    `requests` counts every attempt of every kind. `statuses`, `errors` and `cache` map a word to a
-    count; times are milliseconds, `first_at` and `last_at` are the ends of the first and the last
-    attempt.
-    """
-
-    requests: int
-    pages: int
-    ok: int
-    bytes: int
-    p50_ms: float
-    p95_ms: float
-    statuses: dict[str, int]
-    errors: dict[str, int]
-    cache: dict[str, int]
-    first_at: datetime | None
-    last_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pacewheel.counters import COUNTERS
-from pacewheel.model import JobFacts, JobState, Outcome, TaskState
+from pacewheel.model import Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 
 
@@ -303,7 +303,7 @@ class LeaseStore(Protocol):
 
 
 class TaskStore(Protocol):
-    """Claim, settle and wake."""
+    """Claim, settle, wake and enqueue."""
 
     async def claim_tasks(
         self, worker_id: int, handlers: Sequence[str], request: ClaimRequest
@@ -323,6 +323,9 @@ class TaskStore(Protocol):
 
     async def get_document(self, domain_id: int, job_id: int, name: str) -> str | None:
         """Return a text that an earlier task of the job left."""
+
+    async def enqueue_tasks(self, job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """Insert tasks of one job, in one transaction; `refused` counts them when it is final."""
 
 
 class RaiseStore(Protocol):

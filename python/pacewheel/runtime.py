@@ -70,7 +70,7 @@ class Runtime:
         self._lessons = Lessons(metrics)
         self._job_cache = job_cache
         self._held = Held(
-            read_document=store.tasks.get_document,
+            store=store.tasks,
             read_job=job_cache.get,
             on_departed=self._on_departed,
         )

@@ -16,7 +16,8 @@ BEGIN
         SELECT e.* INTO counts
         FROM pacewheel.enqueue_tasks(
             ARRAY[enqueue.job_id], ARRAY[enqueue.target], ARRAY[enqueue.key], ARRAY[enqueue.priority],
-            ARRAY[enqueue.payload::text], ARRAY[(extract(epoch FROM enqueue.ready_in) * 1000)::bigint], probe, true
+            ARRAY[enqueue.payload::text], ARRAY[(extract(epoch FROM enqueue.ready_in) * 1000)::bigint], probe, true,
+            NULL
         ) e;
         IF counts.refused > 0 THEN
             PERFORM pacewheel.refuse_job(enqueue.job_id);

@@ -1,5 +1,5 @@
 -- purpose: insert new tasks of one or several jobs, each (job, key) once, within the jobs' max_tasks, counters moved, owners hinted
--- params: a row each: $1 job id, $2 target, $3 key or null, $4 priority, $5 payload (JSON text) or null, $6 ready in ms or null; then $7 probe (0, then up for hash collisions), $8 whether to notify
+-- params: a row each: $1 job id, $2 target, $3 key or null, $4 priority, $5 payload (JSON text) or null, $6 ready in ms or null; then $7 probe (0, then up for hash collisions), $8 whether to notify; $9 a row each: whether it is beyond max_tasks, or null
 -- returns: inserted, known (there already), over_limit, refused (their job is final or unknown), collided (positions to be offered again under the next probe), domain_ids that got tasks, and the raises that count, a row each: raised_domain_ids, raised_task_ids, raised_job_ids, raised_priorities
 -- index: jobs_pkey, tasks_pkey, priority_updates_pkey
 -- rows: 1
@@ -7,7 +7,8 @@
 -- higher priority is a raise: it goes to the outbox in this transaction, unless the row or the outbox has as high a
 -- one, or the task is final. Of several offers of a new key the highest priority counts (of two keys with one hash in
 -- one batch, once in 2^64, the first gets the other's). What a concurrent transaction inserted after this snapshot is
--- no row to be read yet: it is raised unseen, and raise_priorities decides.
+-- no row to be read yet: it is raised unseen, and raise_priorities decides. A task beyond max_tasks takes none of their
+-- places: max_tasks grows with it.
 WITH locked AS MATERIALIZED (
     SELECT j.id, j.domain_id, j.total, j.max_tasks
     FROM pacewheel.jobs j
@@ -23,10 +24,11 @@ WITH locked AS MATERIALIZED (
     FROM (
         SELECT
             l.domain_id, l.id AS job_id, i.position, i.target, i.priority, i.payload, i.ready_in_ms,
+            coalesce(i.beyond_limit, false) AS beyond_limit,
             coalesce(i.key, i.target) AS key,
             hashtextextended(coalesce(i.key, i.target), l.id # ($7::bigint << 48)) AS id
-        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[]) WITH ORDINALITY
-            AS i (job_id, target, key, priority, payload, ready_in_ms, position)
+        FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[], $9::boolean[])
+            WITH ORDINALITY AS i (job_id, target, key, priority, payload, ready_in_ms, beyond_limit, position)
         JOIN locked l ON l.id = i.job_id
     ) o
     WINDOW same_id AS (PARTITION BY o.domain_id, o.id ORDER BY o.position)
@@ -37,14 +39,14 @@ WITH locked AS MATERIALIZED (
     FROM offered o
     LEFT JOIN pacewheel.tasks t ON t.domain_id = o.domain_id AND t.id = o.id
 ), fresh AS MATERIALIZED (
-    SELECT u.*, row_number() OVER (PARTITION BY u.job_id ORDER BY u.position) AS nth_fresh
+    SELECT u.*, row_number() OVER (PARTITION BY u.job_id, u.beyond_limit ORDER BY u.position) AS nth_fresh
     FROM looked_up u
     WHERE u.is_new AND u.nth = 1
 ), fitting AS MATERIALIZED (
     SELECT f.*
     FROM fresh f
     JOIN locked l ON l.id = f.job_id
-    WHERE l.max_tasks IS NULL OR l.total + f.nth_fresh <= l.max_tasks
+    WHERE l.max_tasks IS NULL OR f.beyond_limit OR l.total + f.nth_fresh <= l.max_tasks
 ), inserted AS (
     INSERT INTO pacewheel.tasks (
         domain_id, id, job_id, priority, created_at, ready_at, status, waiting_reason, target, key, payload
@@ -64,6 +66,12 @@ WITH locked AS MATERIALIZED (
         total = j.total + c.total,
         pending = j.pending + c.pending,
         waiting = j.waiting + c.total - c.pending,
+        max_tasks = j.max_tasks + (
+            SELECT count(*)
+            FROM fitting f
+            JOIN inserted n ON n.domain_id = f.domain_id AND n.id = f.id
+            WHERE f.beyond_limit AND f.job_id = j.id
+        ),
         poke = j.poke + 1
     FROM (
         SELECT i.job_id, count(*) AS total, count(*) FILTER (WHERE i.status = 0) AS pending
@@ -100,7 +108,7 @@ SELECT
         SELECT count(*)
         FROM fresh f
         JOIN locked l ON l.id = f.job_id
-        WHERE l.total + f.nth_fresh > l.max_tasks
+        WHERE NOT f.beyond_limit AND l.total + f.nth_fresh > l.max_tasks
     )::integer AS over_limit,
     cardinality($1::bigint[]) - (SELECT count(*) FROM offered)::integer AS refused,
     ARRAY(

@@ -91,7 +91,9 @@ def test_max_pages_include_and_exclude_are_kept(dsn: str, farm: FarmProcess) -> 
         *("warm", farm.urls[1], *OPTIONS, "--no-sitemap", "--exclude", "*", "--json"),
         PACEWHEEL_DSN=dsn,
     )
-    assert 1 == json.loads(done.stdout)["total"]["pages"]
+    content = json.loads(done.stdout)
+    assert 1 == content["total"]["pages"]
+    assert {"pattern"} == set(content["sites"][0]["left_out"])
 
 
 def test_interrupted_and_started_again_it_resumes(dsn: str, farm: FarmProcess) -> None:

@@ -289,7 +289,7 @@ async def test_the_feed_gets_the_body_in_pieces_and_may_stop_it() -> None:
     async def send(_server: Server, exchange: Exchange) -> None:
         await exchange.answer(b"x" * 500_000)
 
-    def feed(piece: bytes) -> bool:
+    async def feed(piece: bytes) -> bool:
         pieces.append(piece)
         return sum(map(len, pieces)) < 100_000
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pacewheel.crawl import urls
 from pacewheel.crawl.warm import WarmHandler, initial_tasks, validate_options
-from pacewheel.model import NewTask, Outcome, OutcomeKind, Task
+from pacewheel.model import Enqueued, NewTask, Outcome, OutcomeKind, Task
 from tests.loopback_server import Exchange, Server, client_of, serving
 
 
@@ -29,6 +31,17 @@ async def drain_job(
             """What an earlier task left."""
             return documents.get(name)
 
+        async def enqueue(self, _job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+            """What a task adds while it runs."""
+            add(tasks)
+            return Enqueued(len(tasks))
+
+    def add(tasks: Sequence[NewTask]) -> None:
+        for found in tasks:
+            if found.key not in seen:
+                seen.add(found.key)
+                queue.append(found)
+
     while queue and len(done) < 100:
         queue.sort(key=lambda task: -task.priority)
         new = queue.pop(0)
@@ -39,10 +52,7 @@ async def drain_job(
         outcome = await handler(task)
         done.append((new, outcome))
         documents.update(outcome.documents)
-        for found in outcome.discovered:
-            if found.key not in seen:
-                seen.add(found.key)
-                queue.append(found)
+        add(outcome.discovered)
     return done
 
 

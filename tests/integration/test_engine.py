@@ -74,6 +74,26 @@ async def test_a_key_is_taken_once_and_max_tasks_is_a_limit(dsn: str) -> None:
     assert (3, 1, 3) == (second.inserted, second.known, second.over_limit)
 
 
+async def test_a_task_beyond_the_limit_takes_no_place_of_it(dsn: str) -> None:
+    """The limit grows with it, whether it is reached or not; a known one changes nothing."""
+    engine = Engine(dsn)
+    await engine.connect()
+    job = await engine.create_job(domain="a.example", handler="note", max_tasks=3)
+    beyond = NewTask("x", beyond_limit=True)
+    first = await job.enqueue([NewTask("a"), beyond, NewTask("b"), beyond])
+    second = await job.enqueue(
+        [beyond, NewTask("y", beyond_limit=True), NewTask("c"), NewTask("d")]
+    )
+    third = await job.enqueue([NewTask("z", beyond_limit=True), NewTask("e")])
+    info = await job.info()
+    await engine.close()
+
+    assert (3, 1, 0) == (first.inserted, first.known, first.over_limit)
+    assert (2, 1, 1) == (second.inserted, second.known, second.over_limit)
+    assert (1, 0, 1) == (third.inserted, third.known, third.over_limit)
+    assert (6, 6) == (info.total, info.max_tasks)
+
+
 async def test_keys_whose_hashes_collide_are_different_tasks(dsn: str) -> None:
     """A key that meets another's 64-bit hash is kept under the next probe, and known the second time."""
     engine = Engine(dsn)

@@ -20,10 +20,6 @@ LEASE_MS = 3_600_000
 DOMAINS_MAX = 10
 
 
-async def _no_document(_domain_id: int, _job_id: int, _name: str) -> None:
-    return None
-
-
 async def _no_job(_job_id: int) -> JobFacts:
     raise AssertionError
 
@@ -47,7 +43,7 @@ class Worker:
         self.id = 0
         self._store = store
         self._model = model
-        self._held = Held(read_document=_no_document, read_job=_no_job, on_departed=lambda _: None)
+        self._held = Held(store=store.tasks, read_job=_no_job, on_departed=lambda _: None)
         self._items: list[Item] = []
 
     async def register(self) -> None:

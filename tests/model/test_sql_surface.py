@@ -37,16 +37,18 @@ keys = st.sampled_from("abcdefgh")
 priorities = st.sampled_from([0.0, 0.1, 0.5, 1.0])
 offers = st.lists(
     st.builds(
-        lambda key, priority, waits, own_key: NewTask(
+        lambda key, priority, waits, own_key, beyond_limit: NewTask(
             f"t-{key}" if own_key else key,
             key=key if own_key else None,
             priority=priority,
             ready_in_s=HOUR_S if waits else None,
+            beyond_limit=beyond_limit,
         ),
         keys,
         priorities,
         st.integers(0, 3).map(lambda n: n == 0),
         st.booleans(),
+        st.integers(0, 3).map(lambda n: n == 0),
     ),
     max_size=5,
 )

@@ -113,7 +113,7 @@ class Surface:
         job = self.jobs[job_id]
         if job.status.is_final:
             return 0, 0, 0, len(offers)
-        inserted = known = over = 0
+        inserted = within = known = over = 0
         offered: set[str] = set()
         fresh: set[str] = set()
         total = len(job.tasks)
@@ -125,11 +125,16 @@ class Surface:
                     # Of several offers of a new key the highest counts.
                     task = job.tasks[key]
                     task.priority = max(task.priority, offer.priority)
-            elif job.max_tasks is not None and total + inserted + over >= job.max_tasks:
+            elif (
+                not offer.beyond_limit
+                and job.max_tasks is not None
+                and (total + within + over >= job.max_tasks)
+            ):
                 over += 1
                 offered.add(key)
             else:
                 inserted += 1
+                within += not offer.beyond_limit
                 fresh.add(key)
                 waits = offer.ready_in_s is not None
                 job.tasks[key] = ModelTask(
@@ -137,6 +142,8 @@ class Surface:
                     TaskState.WAITING if waits else TaskState.PENDING,
                     SCHEDULED if waits else None,
                 )
+        if job.max_tasks is not None:
+            job.max_tasks += inserted - within
         return inserted, known, over, 0
 
     def claimable(self, job: ModelJob, unsettled: set[tuple[int, str]]) -> list[str]:
@@ -169,8 +176,12 @@ class Surface:
         accepted = [item for item in batch if item.domain in held]
         discovering = {item.job for item in batch if item.discovered}
         moved = [item for item in accepted if self._settle_one(item)]
+        # One statement takes them all: of several offers of a key the first says if it is beyond.
+        offers: dict[int, list[NewTask]] = {}
         for item in accepted:
-            self.enqueue(item.job, item.discovered)
+            offers.setdefault(item.job, []).extend(item.discovered)
+        for job_id, offered in offers.items():
+            self.enqueue(job_id, offered)
         for job_id in {item.job for item in moved} | discovering:
             self.jobs[job_id].end_if_done()
         return len(moved)

@@ -22,7 +22,7 @@ def nothing(*_args: object) -> None:
 
 def held_domain(*, pace: Pace = CALM) -> HeldDomain:
     """A domain whose lease is sure for a minute."""
-    held = Held(read_document=nothing, read_job=nothing, on_departed=nothing)
+    held = Held(store=nothing, read_job=nothing, on_departed=nothing)
     held.extend_lease(lease_clock_s() + 60)
     domain = HeldDomain(1, "a.example", 1, held, pace=pace)
     held.add(domain)

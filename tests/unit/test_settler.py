@@ -32,7 +32,7 @@ async def test_a_drain_that_ends_with_its_grace_counts_what_was_under_way(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Two outcomes are being settled and one waits behind them: three will run again."""
-    held = Held(read_document=nothing, read_job=nothing, on_departed=nothing)
+    held = Held(store=nothing, read_job=nothing, on_departed=nothing)
     held.worker_id = 1
     domain = HeldDomain(1, "a.example", 1, held)
     held.add(domain)

@@ -9,7 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.cli import options
+from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
+from pacewheel.crawl.options import RECHECKS_MAX, RECHECKS_MOST
+from pacewheel.crawl.query_counts import MAX_QUERIES
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
@@ -37,6 +40,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_reconcile(subparsers)
     _add_why(subparsers)
     _add_migrate(subparsers)
+    _add_filters(subparsers)
 
 
 def _add(
@@ -173,6 +177,18 @@ def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     options.add_settings(parser, _LOOK_SETTINGS)
 
 
+def _add_filters(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    groups: dict[str, _SubParsersAction[ArgumentParser]] = {}
+    for each in FILTERS:
+        if each.group not in groups:
+            words = f"filters of standard input for {each.group}"
+            group = subparsers.add_parser(each.group, help=words, allow_abbrev=False)
+            groups[each.group] = group.add_subparsers(metavar="ACTION", required=True)
+        more = f"One JSON object a line on standard input, one on standard output: {each.members}"
+        parser = _add(groups[each.group], each.name, "filters:run", each.title, more)
+        parser.set_defaults(filter=each)
+
+
 def _add_warm_options(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add(
@@ -189,6 +205,19 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         f"(default: {DELAY_S})",
     )
     add("--max-pages", metavar="N", help="most pages a site, sitemaps included (default: all)")
+    add(
+        "--rechecks",
+        metavar="N",
+        default="1",
+        help="how often to ask again for a page whose miss may become a hit, "
+        f"0 to {RECHECKS_MOST} (default: 1)",
+    )
+    add(
+        "--rechecks-max",
+        metavar="N",
+        default=str(RECHECKS_MAX),
+        help=f"how often for all pages of a site (default: {RECHECKS_MAX})",
+    )
     add("--no-links", action="store_true", help="do not follow links")
     add("--no-sitemap", action="store_true", help="do not read sitemaps")
     add(
@@ -198,6 +227,25 @@ def _add_warm_options(parser: ArgumentParser) -> None:
         help="only pages whose path and query match, such as '/blog/*' or 're:^/(en|de)/'; repeatable",
     )
     add("--exclude", metavar="PATTERN", action="append", help="no such pages; repeatable")
+    add("--subdomains", action="store_true", help="pages on hosts below the site's belong to it")
+    add("--www", action="store_true", help="the host is the same with and without www.")
+    add(
+        "--drop-tracking",
+        action="store_true",
+        help="URLs that differ only in tracking parameters (utm_*, gclid, ...) are one page",
+    )
+    add(
+        "--sort-query",
+        action="store_true",
+        help="URLs that differ only in the order of their parameters are one page",
+    )
+    add(
+        "--max-queries",
+        metavar="N",
+        default=str(MAX_QUERIES),
+        help="different queries of one path that links may lead to, about, or 'all' "
+        f"(default: {MAX_QUERIES})",
+    )
 
 
 def _add_output_options(parser: ArgumentParser) -> None:

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pacewheel.config import Config
-    from pacewheel.model import FailedTask, JobInfo, JobSummary
+    from pacewheel.job_summary import JobSummary
+    from pacewheel.model import FailedTask, JobInfo
 
 JOBS_MAX = 100_000
 FAILED_MAX = 100_000

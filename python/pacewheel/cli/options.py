@@ -66,10 +66,12 @@ def load_config(args: argparse.Namespace, **defaults: Any) -> Config:
     return config
 
 
-def whole(option: str, text: str, most: int) -> int:
-    """Parse the value of an option that counts something, from 1 to `most`. Raises ConfigInvalid."""
-    if not text.isascii() or not text.isdecimal() or not 1 <= int(text) <= most:
-        raise ConfigInvalid(f"{option} {text!r} is refused; give a whole number from 1 to {most}")
+def whole(option: str, text: str, most: int, least: int = 1) -> int:
+    """Parse the value of an option that counts something, `least` to `most`. Raises ConfigInvalid."""
+    if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
+        raise ConfigInvalid(
+            f"{option} {text!r} is refused; give a whole number from {least} to {most}"
+        )
     return int(text)
 
 

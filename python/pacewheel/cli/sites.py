@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER
 from pacewheel.crawl.guard import AddressGuard
+from pacewheel.crawl.options import RECHECKS_MOST
 from pacewheel.crawl.urls import Url, parse
 from pacewheel.crawl.warm import initial_tasks, validate_options
 from pacewheel.errors import ConfigInvalid, TargetRefused
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 SITES_MAX = 1_000
 CONCURRENCY_MAX = 10_000
 PAGES_MAX = 100_000_000
+QUERIES_MAX = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +63,15 @@ class Plan:
         Raises:
             ConfigInvalid: a value can't be accepted.
         """
-        return validate_options({**self.options, "start": list(site.urls)})
+        return validate_options(
+            {**self.options, "start": list(site.urls), "max_pages": self.max_pages}
+        )
 
     def differences(self, site: Site, info: JobInfo) -> list[str]:
         """Name the options in which a live job of `site` differs from this plan."""
-        ours = {
-            **self.options_for(site),
-            "concurrency": self.concurrency,
-            "max pages": self.max_tasks,
-        }
-        theirs = {**info.options, "concurrency": info.concurrency, "max pages": info.max_tasks}
+        ours = {**self.options_for(site), "concurrency": self.concurrency}
+        # A job of an earlier version may lack an option that there was not yet.
+        theirs = {**validate_options({}), **info.options, "concurrency": info.concurrency}
         found = [name for name in sorted({*ours, *theirs}) if ours.get(name) != theirs.get(name)]
         # The row knows the longer of the delay asked for and the site's Crawl-delay: only less is telling.
         return [*found, "delay"] if info.gap_ms < self.delay_ms else found
@@ -94,9 +95,20 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
             "sitemap": not args.no_sitemap,
             "include": args.include or [],
             "exclude": args.exclude or [],
+            "rechecks": options.whole("--rechecks", args.rechecks, RECHECKS_MOST, least=0),
+            "rechecks_max": options.whole("--rechecks-max", args.rechecks_max, PAGES_MAX, least=0),
+            "subdomains": args.subdomains,
+            "www": args.www,
+            "drop_tracking": args.drop_tracking,
+            "sort_query": args.sort_query,
+            "max_queries": _max_queries(args.max_queries),
             "user_agent": config.user_agent,
         },
     )
+
+
+def _max_queries(text: str) -> int | None:
+    return None if text == "all" else options.whole("--max-queries", text, QUERIES_MAX)
 
 
 def sites_of(urls: Sequence[str], allow_network: Sequence[str]) -> list[Site]:

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli.progress import duration
-from pacewheel.model import JobInfo, JobState, JobSummary
+from pacewheel.crawl.recheck import WARM
+from pacewheel.job_summary import JobSummary
+from pacewheel.model import JobInfo, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -32,6 +34,7 @@ CAUSES = {
     "protocol": "what answers is no HTTP; check scheme and port",
     "refused": "it leads to an address that is refused; see --allow-network",
     "robots": "robots.txt disallows it for this user agent",
+    "robots_unknown": "the robots.txt of another of the site's hosts can't be had; try later",
     "timeout": "the site did not answer in time; try later",
     "tls": "no trusted TLS connection could be made; check the certificate or the scheme",
 }
@@ -150,10 +153,28 @@ def _details(result: SiteResult) -> list[str]:
         ("status", summary.statuses),
         ("cache", summary.cache),
         ("not fetched", summary.errors),
+        ("left out", summary.left_out),
     )
     groups = [f"{title} {_counts(words)}" for title, words in counted if words]
     found = [" | ".join(groups)] if groups else []
+    if summary.rechecks:
+        found.append(_rechecks(summary))
+    if summary.uncacheable:
+        found.append(f"never from a cache: {_counts(summary.uncacheable)}")
     return found if result.is_warmed else [*found, f"not warmed: {_cause(result)}"]
+
+
+def _rechecks(summary: JobSummary) -> str:
+    asked, warm = sum(summary.rechecks.values()), _became_warm(summary)
+    text = f"asked again for {asked} of them: {warm} became warm"
+    if summary.cold_ms is not None and summary.warm_ms is not None:
+        text += f", first byte after {summary.cold_ms:.0f} ms, then {summary.warm_ms:.0f} ms"
+    others = {word: n for word, n in summary.rechecks.items() if word not in WARM}
+    return f"{text} | still {_counts(others)}" if others else text
+
+
+def _became_warm(summary: JobSummary) -> int:
+    return sum(summary.rechecks.get(word, 0) for word in WARM)
 
 
 def _cause(result: SiteResult) -> str:
@@ -198,6 +219,12 @@ def _site_json(result: SiteResult) -> dict[str, Any]:
         "errors": summary.errors,
         "statuses": summary.statuses,
         "cache": summary.cache,
+        "uncacheable": summary.uncacheable,
+        "rechecks": summary.rechecks,
+        "became_warm": _became_warm(summary),
+        "cold_ms": None if summary.cold_ms is None else round(summary.cold_ms, 1),
+        "warm_ms": None if summary.warm_ms is None else round(summary.warm_ms, 1),
+        "left_out": summary.left_out,
         "bytes": summary.bytes,
         "p50_ms": round(summary.p50_ms, 1),
         "p95_ms": round(summary.p95_ms, 1),

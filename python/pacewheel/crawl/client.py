@@ -57,7 +57,7 @@ _ACCEPT_ENCODING = "gzip, deflate"
 Headers = CIMultiDictProxy[str]
 Depart = Callable[[], Awaitable[None]]
 WantBody = Callable[[int, Headers], bool]
-Feed = Callable[[bytes], bool]
+Feed = Callable[[bytes], Awaitable[bool]]
 
 
 class FetchFailed(PacewheelError):
@@ -270,7 +270,7 @@ async def _read(
         decoded += len(chunk)
         _refuse_bomb(decoded, answer.content.total_raw_bytes)
         if is_wanted and feed is not None:
-            truncated = not feed(chunk) or truncated
+            truncated = not await feed(chunk) or truncated
         elif is_wanted:
             kept += chunk
         if truncated:

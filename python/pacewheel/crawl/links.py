@@ -1,40 +1,36 @@
 """Links of a page: absolute, once each, with their place on the page.
 
 Owns which links a page gives: `href` of `a` and `area` only, resolved as browsers do (base href
-included), http(s) only, first occurrence of each canonical key. The *position* is the nearest
-landmark ancestor by element or role; the *region* says whether a link stands in the page's header
-or footer at all, since the main navigation is usually a `nav` inside the `header`. Bounded: 5,000
-links a page, and see `html_guard`.
+included), http(s) only, each canonical key once. Of several links to one page the one that counts
+most stands for all: one that may be followed before one that may not, then one in the page's
+header, then one in its footer, then the first. Also what else a page says of itself: canonical,
+robots directives (`directives`), refresh. Bounded: 5,000 different links a page, and see
+`html_guard`.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import ada_url
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from selectolax.lexbor import LexborHTMLParser
 
 from pacewheel.crawl import urls
+from pacewheel.crawl.directives import Directives, refresh_target
 from pacewheel.crawl.html_guard import MAX_HTML_CHARS, bounded
+from pacewheel.crawl.landmarks import Places
 from pacewheel.errors import TargetRefused
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pacewheel.crawl.urls import Url
 
 MAX_LINKS = 5_000
+MAX_LINKS_WITH_REPETITIONS = 20_000
 
-_ELEMENT_LANDMARKS = {"header": "header", "nav": "nav", "main": "main", "footer": "footer"}
-_ROLE_LANDMARKS = {
-    "banner": "header",
-    "navigation": "nav",
-    "main": "main",
-    "contentinfo": "footer",
-}
-# A header or footer inside one of these belongs to it, not to the page (HTML-AAM).
-_SECTIONING = frozenset({"article", "aside", "main", "nav", "section"})
-_MARKED = "header,nav,main,footer,article,aside,section,[role]"
 _CHARSET = re.compile(r"charset\s*=\s*[\"']?\s*([A-Za-z0-9_:.-]+)", re.IGNORECASE)
 _SNIFF_BYTES = 1024
 # Labels whose decoders are safe for any input and mean the same on the web as in Python.
@@ -45,7 +41,11 @@ _CHARSETS = re.compile(
 )
 # The encoding standard reads these labels as windows-1252.
 _LATIN = frozenset({"iso-8859-1", "us-ascii", "ascii", "latin1", "latin-1"})
-_SCHEMES_SKIPPED = ("javascript:", "mailto:", "tel:", "data:", "#")
+# What needs no parsing to be known as no link to a page; browsers strip what stands before it.
+_SCHEMES_SKIPPED = ("javascript:", "mailto:", "tel:", "data:")
+_STRIPPED = "".join(map(chr, range(0x21)))
+# How much a link counts, by the region it stands in.
+_REGION_RANKS = {"header": 2, "footer": 1, None: 0}
 
 
 @dataclass(slots=True)
@@ -67,48 +67,61 @@ class Link:
 class PageLinks:
     """What a page says about itself and where it leads.
 
-    `refused` counts links that are not requestable URLs; `cut` says why the page or its links
-    were cut.
+    `canonical` is the URL the page says it should be known by, `refresh` the one a meta refresh
+    leads to; None without any, or if it can't be requested. `refused` counts links that are not
+    requestable URLs; `cut` says why the page or its links were cut.
     """
 
     links: list[Link] = field(default_factory=list)
-    noindex: bool = False
-    nofollow: bool = False
+    directives: Directives = field(default_factory=Directives)
+    canonical: Url | None = None
+    refresh: Url | None = None
     refused: int = 0
     cut: str | None = None
 
+    @property
+    def noindex(self) -> bool:
+        """True when the page asks not to be indexed."""
+        return self.directives.noindex
 
-def extract(html: str, page_url: Url, max_links: int = MAX_LINKS) -> PageLinks:
-    """Return the links of `html`, the text of the page at `page_url`, in document order."""
-    text, cut = bounded(html)
-    tree = LexborHTMLParser(text)
-    page = PageLinks(cut=cut)
-    _read_robots_meta(tree, page)
-    base = _base_of(tree, page_url.href)
-    places = _Places(tree)
-    seen: set[str] = set()
-    seen_hrefs: set[str] = set()
-    for node in tree.css("a[href],area[href]"):
-        attributes = node.attributes
-        href = (attributes.get("href") or "").strip()
-        # Most repetitions are literal ones: dropping them here saves parsing them.
-        if href in seen_hrefs or href.lower().startswith(_SCHEMES_SKIPPED):
-            continue
-        seen_hrefs.add(href)
-        try:
-            url = urls.parse(href, base)
-        except TargetRefused:
-            page.refused += 1
-            continue
-        key = url.key
-        if key in seen:
-            continue
-        seen.add(key)
-        if len(page.links) >= max_links:
+    @property
+    def nofollow(self) -> bool:
+        """True when the page asks not to follow its links."""
+        return self.directives.nofollow
+
+
+def extract(
+    html: str, page_url: Url, *, agent: str | None = None, max_links: int = MAX_LINKS
+) -> PageLinks:
+    """Return the links of `html`, the text of the page at `page_url`, in document order.
+
+    `agent` is the product token, in lower case, whose robots directives count beside everybody's.
+    """
+    page, found = _opened(html, page_url, agent)
+    at: dict[str, int] = {}
+    for link in found:
+        key = link.url.key
+        known = at.get(key)
+        if known is not None:
+            if _rank(link) > _rank(page.links[known]):
+                page.links[known] = link
+        elif len(page.links) >= max_links:
             page.cut = page.cut or "too_many_links"
             break
-        place = places.of(node)
-        page.links.append(Link(url, place.position, place.region, attributes.get("rel")))
+        else:
+            at[key] = len(page.links)
+            page.links.append(link)
+    return page
+
+
+def extract_all(html: str, page_url: Url) -> PageLinks:
+    """Return every link of `html`, repetitions and those within the page too, at most 20,000."""
+    page, found = _opened(html, page_url, None, whole=True)
+    for link in found:
+        if len(page.links) >= MAX_LINKS_WITH_REPETITIONS:
+            page.cut = page.cut or "too_many_links"
+            break
+        page.links.append(link)
     return page
 
 
@@ -133,55 +146,47 @@ def decode(body: bytes, content_type: str) -> str:
         return body[:MAX_HTML_CHARS].decode("utf-8", "replace")
 
 
-class _Place(NamedTuple):
-    position: str
-    region: str | None
-    is_sectioned: bool
+def _opened(
+    html: str, page_url: Url, agent: str | None, *, whole: bool = False
+) -> tuple[PageLinks, Iterator[Link]]:
+    """Return what the page says of itself, without links, and its links as they come."""
+    text, cut = bounded(html)
+    tree = LexborHTMLParser(text)
+    page = PageLinks(cut=cut, directives=Directives(agent))
+    base = _base_of(tree, page_url.href)
+    _read_head(tree, base, page)
+    return page, _found(tree, base, page, whole=whole)
 
 
-class _Places:
-    """Finds the place of a node, remembering every ancestor, so that a page costs O(elements).
-
-    Most elements are no landmarks: these are looked up once for the page, so that passing the
-    others asks for neither tag nor attributes.
-    """
-
-    def __init__(self, tree: LexborHTMLParser) -> None:
-        self._known: dict[int, _Place] = {}
-        self._marked = {node.mem_id: node for node in tree.css(_MARKED)}
-
-    def of(self, node: LexborNode) -> _Place:
-        chain: list[int] = []
-        known = self._known
-        place = _Place("body", None, is_sectioned=False)
-        ancestor = node.parent
-        while ancestor is not None:
-            ancestor_id = ancestor.mem_id
-            if ancestor_id in known:
-                place = known[ancestor_id]
-                break
-            chain.append(ancestor_id)
-            ancestor = ancestor.parent
-        for ancestor_id in reversed(chain):
-            element = self._marked.get(ancestor_id)
-            if element is not None:
-                place = _place_within(element, place)
-            known[ancestor_id] = place
-        return place
+def _found(tree: LexborHTMLParser, base: str, page: PageLinks, *, whole: bool) -> Iterator[Link]:
+    places = Places(tree)
+    parsed: dict[str, Url | None] = {}
+    for node in tree.css("a[href],area[href]"):
+        attributes = node.attributes
+        href = attributes.get("href") or ""
+        if href in parsed:
+            # Most repetitions are literal ones: parsing them once is enough.
+            url = parsed[href]
+        else:
+            url = parsed[href] = _url_of(href, base, page, whole=whole)
+        if url is not None:
+            place = places.of(node)
+            yield Link(url, place.position, place.region, attributes.get("rel"))
 
 
-def _place_within(element: LexborNode, outer: _Place) -> _Place:
-    tag = element.tag or ""
-    landmark = _ELEMENT_LANDMARKS.get(tag)
-    if landmark in ("header", "footer") and outer.is_sectioned:
-        landmark = None
-    role = element.attributes.get("role")
-    if role and role.strip():
-        # An explicit role replaces the element's own.
-        landmark = _ROLE_LANDMARKS.get(role.split()[0].lower())
-    region = landmark if landmark in ("header", "footer") else outer.region
-    is_sectioned = outer.is_sectioned or tag in _SECTIONING
-    return _Place(landmark or outer.position, region, is_sectioned)
+def _url_of(href: str, base: str, page: PageLinks, *, whole: bool) -> Url | None:
+    start = href.lstrip(_STRIPPED)[:16].lower()
+    if start.startswith(_SCHEMES_SKIPPED) or (start.startswith("#") and not whole):
+        return None
+    try:
+        return urls.parse(href, base)
+    except TargetRefused:
+        page.refused += 1
+        return None
+
+
+def _rank(link: Link) -> tuple[bool, int]:
+    return not link.is_nofollow, _REGION_RANKS[link.region]
 
 
 def _base_of(tree: LexborHTMLParser, page_href: str) -> str:
@@ -196,15 +201,22 @@ def _base_of(tree: LexborHTMLParser, page_href: str) -> str:
     return base if base.startswith(("http://", "https://")) else page_href
 
 
-def _read_robots_meta(tree: LexborHTMLParser, page: PageLinks) -> None:
-    for node in tree.css("meta[name][content]"):
+def _read_head(tree: LexborHTMLParser, base: str, page: PageLinks) -> None:
+    for node in tree.css("link[rel][href],meta[content]"):
         attributes = node.attributes
-        if (attributes.get("name") or "").strip().lower() == "robots":
-            apply_robots_directives(attributes.get("content") or "", page)
+        if node.tag == "link":
+            is_canonical = "canonical" in (attributes.get("rel") or "").lower().split()
+            if is_canonical and page.canonical is None:
+                page.canonical = _optional(attributes.get("href"), base)
+            continue
+        content = attributes.get("content") or ""
+        page.directives.read_meta(attributes.get("name") or "", content)
+        if (attributes.get("http-equiv") or "").lower() == "refresh" and page.refresh is None:
+            page.refresh = _optional(refresh_target(content), base)
 
 
-def apply_robots_directives(text: str, page: PageLinks) -> None:
-    """Apply the directives of a robots meta element or an X-Robots-Tag header to `page`."""
-    words = {word.strip().lower() for word in text.replace(":", ",").split(",")}
-    page.noindex = page.noindex or bool(words & {"noindex", "none"})
-    page.nofollow = page.nofollow or bool(words & {"nofollow", "none"})
+def _optional(href: str | None, base: str) -> Url | None:
+    try:
+        return urls.parse(href, base) if href else None
+    except TargetRefused:
+        return None

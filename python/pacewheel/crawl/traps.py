@@ -17,6 +17,7 @@ _MAX_PARAMETERS = 32
 _LONGEST_PERIOD = 3
 # How often a run of 1, 2 or 3 segments may stand in a row.
 _REPEATS = {1: 4, 2: 3, 3: 3}
+_SHORTEST_REPETITION = min(period * repeats for period, repeats in _REPEATS.items())
 
 
 def trap_reason(url: Url) -> str | None:
@@ -33,7 +34,7 @@ def trap_reason(url: Url) -> str | None:
     slashes = path.count("/")
     if slashes > _MAX_SEGMENTS:
         return "depth"
-    if slashes >= min(period * repeats for period, repeats in _REPEATS.items()):
+    if slashes >= _SHORTEST_REPETITION:
         segments = [segment for segment in path.split("/") if segment]
         if any(_repeats(segments, period) for period in range(1, _LONGEST_PERIOD + 1)):
             return "repetition"

@@ -2,27 +2,38 @@
 
 Owns what a task of a warm job does with its answer. Robots.txt, each sitemap file, each redirect
 hop and each page are tasks of the job, so every request takes its own slot of the domain's pace;
-what a task discovers is returned in its outcome and committed with it. Nothing of a site is
-fetched before its robots.txt has been answered, and every page is checked against it when
-discovered and again when fetched.
+what a task discovers is returned in its outcome and committed with it, but for what sitemaps list:
+that is added while they are read (`sitemap_intake`). Nothing of a site is fetched before its
+robots.txt has been answered, and every page is checked against it when discovered and again when
+fetched. A robots.txt older than a day is not followed: whoever finds it so, or finds none, waits,
+and a task is discovered that fetches it. One that is redirected to another host is followed there,
+as a task of this job: the request takes a slot of this domain's pace. Further hosts of the site
+(`hosts`) have their own robots.txt: the first page there has it fetched, and waits.
 
-The handler keeps no state but the cache of parsed robots rules, which fills itself.
+The handler keeps no state but the cache of parsed robots rules, which fills itself, and the counts
+of queries of each path and of rechecks, which documents of the job bring back.
 
 | answer            | outcome                                                                   |
 | ----------------- | ------------------------------------------------------------------------- |
 | 2xx               | completed; robots, sitemap and HTML pages discover tasks                  |
-| 3xx with Location | completed; same site: next hop discovered (at most 5), other site: noted  |
+| 3xx with Location | completed; same site (robots.txt: any): next hop discovered (at most 5);  |
+|                   | other site: noted                                                         |
 | 429, 503          | retry; the domain is blocked as long as Retry-After asks (at most 1 h)    |
 | 5xx, network      | retry by the engine's backoff; robots.txt blocks the domain meanwhile     |
 | 4xx               | failed; robots.txt: everything is allowed; a guessed sitemap: skipped     |
+
+A page whose miss may become a hit discovers its recheck (`recheck`): a GET like the first, whose
+failure is no failure of the page. What results say of caching: `caching`.
 """
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.crawl import cache_verdict, links, robots, sitemap, urls
+from pacewheel.crawl import cache_verdict, links, recheck, robots, urls
+from pacewheel.crawl.caching import caching_detail
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.discovery import (
     START_PRIORITY,
@@ -30,23 +41,26 @@ from pacewheel.crawl.discovery import (
     initial_tasks,
     page_task,
     redirect_task,
+    ruled_authority,
 )
 from pacewheel.crawl.options import WarmOptions, read, validate_options
-from pacewheel.crawl.retry_after import retry_after_s
-from pacewheel.crawl.robots import RobotsRules, RulesCache
+from pacewheel.crawl.permission import Permission
+from pacewheel.crawl.query_counts import QUERIES_DOCUMENT, QueryCountsCache
+from pacewheel.crawl.retry_after import backoff_s, retry_after_s
+from pacewheel.crawl.robots import product_token
+from pacewheel.crawl.sitemap import MAX_SITEMAP_BYTES
+from pacewheel.crawl.sitemap_intake import SitemapIntake
 from pacewheel.errors import TargetRefused
 from pacewheel.model import NewTask, Outcome, Task
 from pacewheel.pacing import Breaker
 
 if TYPE_CHECKING:
+    from collections import Counter
     from collections.abc import Awaitable, Callable
 
     from pacewheel.crawl.urls import Url
 
-__all__ = ["BREAKER", "ROBOTS_DOCUMENT", "WarmHandler", "initial_tasks", "validate_options"]
-
-ROBOTS_DOCUMENT = "robots"
-"""Name of the job's document that holds the robots.txt text (empty: everything is allowed)."""
+__all__ = ["BREAKER", "WarmHandler", "initial_tasks", "validate_options"]
 
 MAX_REDIRECTS = 5
 
@@ -63,21 +77,25 @@ _ACCEPT_SITEMAP = "application/xml,text/xml,text/plain;q=0.9,*/*;q=0.8"
 _BLOCK_BASE_S = 10.0
 # robots.txt that fails: 2 s, doubled by each attempt, 5 minutes at most.
 _ROBOTS_BASE_S = 2.0
-_BACKOFF_CAP_S = 300.0
 _MAX_TEXT_CHARS = 200
+_MAX_LINES = 20
 
 
 class WarmHandler:
     """`await handler(task)` makes the task's one request and returns its outcome."""
 
-    def __init__(self, client: GuardedClient) -> None:
-        """Fetch through `client`, which the caller opens and closes."""
+    def __init__(self, client: GuardedClient, now_s: Callable[[], float] = time.time) -> None:
+        """Fetch through `client`, which the caller opens and closes; `now_s` is the Unix time."""
         self._client = client
-        self._rules = RulesCache()
+        self._rechecks = recheck.Rechecks()
+        self._now_s = now_s
+        self._permission = Permission(now_s)
+        self._queries = QueryCountsCache()
         self._kinds: dict[str, Callable[[_Visit], Awaitable[Outcome]]] = {
             "robots": self._robots,
             "sitemap": self._sitemap,
             "page": self._page,
+            recheck.KIND: self._recheck,
         }
 
     async def __call__(self, task: Task) -> Outcome:
@@ -94,7 +112,10 @@ class WarmHandler:
         try:
             return await self._kinds[visit.kind](visit)
         except FetchFailed as failure:
-            return _after_failure(visit, failure)
+            outcome = _after_failure(visit, failure)
+            if visit.kind == "robots" and not failure.is_transient:
+                outcome.documents = self._permission.unreachable(visit)
+            return outcome
 
     async def _robots(self, visit: _Visit) -> Outcome:
         answer = await self._fetch(
@@ -106,8 +127,7 @@ class WarmHandler:
             outcome = _redirected(visit, answer)
             if outcome.discovered:
                 return outcome
-            # Loops, dead ends and other sites' files leave this site without rules (RFC 9309,
-            # 2.3.1.2).
+            # Loops, dead ends and a sixth redirect leave the site without rules (section 2.3.1.2).
             verdict = "unavailable"
         elif answer.status in _BLOCKING or answer.status >= 500:
             return _after_status(visit, answer)
@@ -115,33 +135,41 @@ class WarmHandler:
             text = robots.decode(answer.body, truncated=answer.truncated)
         else:
             verdict = "unavailable"
-        rules = self._rules.rules(text)
+        rules = self._permission.parsed(text, visit.options.user_agent)
         discovery = Discovery(visit.task, visit.options, rules)
-        delay_s = rules.crawl_delay_s(visit.options.user_agent)
-        tasks = _start_tasks(visit)
-        if visit.options.sitemap:
+        is_first = "since" not in visit.payload
+        is_main = visit.ruled == visit.task.domain
+        tasks = _start_tasks(visit) if is_first and is_main else []
+        if visit.options.sitemap and is_first:
+            # Whatever host it came from, the file speaks of the site that was asked first.
+            base = visit.via[0] if visit.via else visit.url.href
             for loc in rules.sitemaps:
-                discovery.add_sitemap(loc, visit.url.href, 0, "robots")
-            if not discovery.tasks:
-                discovery.add_sitemap("/sitemap.xml", visit.url.href, 0, "guess")
+                discovery.add_sitemap(loc, base, 0, "robots")
+            if is_main and not discovery.tasks:
+                discovery.add_sitemap("/sitemap.xml", base, 0, "guess")
+            if rules.sitemaps_left_out:
+                discovery.left_out["too_many_sitemaps"] += rules.sitemaps_left_out
+        documents, delay_ms = await self._permission.answered(visit, text, rules)
         return Outcome.completed(
             **_record(visit, answer, robots=verdict, left_out=dict(discovery.left_out)),
             discovered=tasks + discovery.tasks,
-            documents={ROBOTS_DOCUMENT: text},
-            robots_delay_ms=None if delay_s is None else round(delay_s * 1000),
+            documents=documents,
+            robots_delay_ms=delay_ms,
         )
 
     async def _sitemap(self, visit: _Visit) -> Outcome:
-        rules = await self._job_rules(visit)
-        if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
-            return _robots_refusal(rules)
-        parser = sitemap.SitemapParser()
+        rules = await self._permission.rules(visit)
+        if isinstance(rules, Outcome):
+            return rules
+        discovery = Discovery(visit.task, visit.options, rules)
+        intake = SitemapIntake(visit.task, discovery, visit.url.href, visit.depth)
         answer = await self._fetch(
             visit,
             accept=_ACCEPT_SITEMAP,
-            max_bytes=sitemap.MAX_SITEMAP_BYTES,
+            # One more than is read, so that a file that is cut is seen to be.
+            max_bytes=MAX_SITEMAP_BYTES + 1,
             want_body=_is_success,
-            feed=parser.feed,
+            feed=intake.feed,
         )
         if answer.status in _REDIRECTS:
             return _redirected(visit, answer)
@@ -150,28 +178,22 @@ class WarmHandler:
             if is_missing_guess and answer.status not in _BLOCKING:
                 return Outcome.skipped("no_sitemap", **_record(visit, answer))
             return _after_status(visit, answer)
-        found = parser.close()
-        discovery = Discovery(visit.task, visit.options, rules)
-        await discovery.add_entries(found.urls, visit.url.href)
-        if visit.depth < sitemap.MAX_INDEX_DEPTH:
-            for loc in found.sitemaps:
-                discovery.add_sitemap(loc, visit.url.href, visit.depth + 1, "sitemap")
-        elif found.sitemaps:
-            found.warnings.append(f"indexes nest deeper than {sitemap.MAX_INDEX_DEPTH}: left out")
+        found = await intake.close()
         record = _record(
             visit,
             answer,
             sitemap=found.kind,
-            urls=len(found.urls),
+            urls=found.found,
             left_out=dict(discovery.left_out),
+            robots_lines=_most(discovery.robots_lines),
             warnings=found.warnings,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        return Outcome.completed(**record)
 
     async def _page(self, visit: _Visit) -> Outcome:
-        rules = await self._job_rules(visit)
-        if rules is None or not rules.allowed(visit.url.href, visit.options.user_agent):
-            return _robots_refusal(rules)
+        rules = await self._permission.rules(visit)
+        if isinstance(rules, Outcome):
+            return rules
         answer = await self._fetch(
             visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=visit.wants_links
         )
@@ -179,41 +201,67 @@ class WarmHandler:
             return _redirected(visit, answer)
         if not 200 <= answer.status < 400:
             return _after_status(visit, answer)
+        again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
         if not answer.body:
-            return Outcome.completed(**_record(visit, answer))
+            record = _record(visit, answer, recheck=again.refused)
+            return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
         text = links.decode(answer.body, answer.headers.get("Content-Type", ""))
-        page = links.extract(text, visit.url)
-        for directives in answer.headers.getall("X-Robots-Tag", ()):
-            links.apply_robots_directives(directives, page)
+        page = links.extract(text, visit.url, agent=product_token(visit.options.user_agent))
+        for value in answer.headers.getall("X-Robots-Tag", ()):
+            page.directives.read_header(value)
         discovery = Discovery(visit.task, visit.options, rules)
+        counts = await self._queries.counts(visit.task, visit.options.max_queries)
+        if counts is not None:
+            discovery.count_queries(counts)
         if page.nofollow:
-            discovery.left_out["nofollow"] += len(page.links)
+            discovery.left_out["nofollow"] += len(page.links) + (page.refresh is not None)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
+            if page.refresh is not None:
+                discovery.add_refresh(page.refresh, visit.depth)
         record = _record(
             visit,
             answer,
             links=len(page.links),
             left_out=dict(discovery.left_out),
+            robots_lines=_most(discovery.robots_lines),
             noindex=page.noindex,
+            canonical=_other_page(page.canonical, visit.url),
+            refresh=_other_page(page.refresh, visit.url),
             cut=page.cut,
+            recheck=again.refused,
         )
-        return Outcome.completed(**record, discovered=discovery.tasks)
+        noted = None if counts is None else counts.as_document()
+        documents = {**again.documents, **({} if noted is None else {QUERIES_DOCUMENT: noted})}
+        tasks = [*discovery.tasks, *again.tasks]
+        return Outcome.completed(**record, discovered=tasks, documents=documents)
+
+    async def _recheck(self, visit: _Visit) -> Outcome:
+        rules = await self._permission.rules(visit)
+        if isinstance(rules, Outcome):
+            return rules
+        # The same request as the first one, for a cache may keep a copy for each Accept.
+        answer = await self._fetch(
+            visit, accept=_ACCEPT_PAGE, max_bytes=MAX_BODY_BYTES, want_body=_nothing_of
+        )
+        if not _is_success(answer.status, answer.headers):
+            return recheck.skipped(_after_status(visit, answer))
+        is_warm = cache_verdict.classify(answer.headers).status in recheck.WARM
+        self._rechecks.note(visit.task.job_id, is_warm=is_warm)
+        again = await self._rechecks.again(visit.task, visit.options, visit.url.key, answer)
+        record = _record(visit, answer, cold=visit.payload.get("cold"), warmed=is_warm)
+        return Outcome.completed(**record, discovered=again.tasks, documents=again.documents)
 
     async def _fetch(self, visit: _Visit, **how: Any) -> Response:
         return await self._client.fetch(
             visit.url, depart=visit.task.depart, user_agent=visit.options.user_agent, **how
         )
 
-    async def _job_rules(self, visit: _Visit) -> RobotsRules | None:
-        text = await visit.task.document(ROBOTS_DOCUMENT)
-        return None if text is None else self._rules.rules(text)
-
 
 class _Visit:
     """One task with its payload and options read."""
 
-    __slots__ = ("depth", "is_start", "kind", "options", "payload", "task", "url", "via")
+    __slots__ = ("depth", "is_start", "kind", "options", "payload", "ruled", "task", "url", "via")
 
     def __init__(self, task: Task, url: Url, options: WarmOptions) -> None:
         payload = task.payload or {}
@@ -225,6 +273,7 @@ class _Visit:
         self.depth: int = payload.get("depth", 0)
         self.via: list[str] = payload.get("via", [])
         self.is_start: bool = payload.get("start", False)
+        self.ruled = ruled_authority(task, url)
 
     def wants_links(self, status: int, headers: Headers) -> bool:
         """True when the body is HTML whose links may become tasks."""
@@ -243,8 +292,9 @@ def _start_tasks(visit: _Visit) -> list[NewTask]:
     tasks = []
     for start in visit.options.start:
         url = urls.parse(start)
-        if urls.same_site(url, visit.task.domain):
-            tasks.append(page_task(url, START_PRIORITY, 0, "start", found_by=None))
+        if visit.options.is_of_site(url, visit.task.domain):
+            key = visit.options.folded(url.key)
+            tasks.append(page_task(url, key, START_PRIORITY, 0, "start", found_by=None))
     return tasks
 
 
@@ -258,19 +308,20 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
         return Outcome.failed("refused", **_record(visit, answer, message=str(refused)))
     via = [*visit.via, visit.url.key]
     record = _record(visit, answer, redirect_to=target.href)
-    if not urls.same_site(target, visit.task.domain):
+    if visit.kind != "robots" and not visit.options.is_of_site(target, visit.task.domain):
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
     if target.key in via or len(via) > MAX_REDIRECTS:
         return Outcome.failed("redirect_loop", **record)
-    return Outcome.completed(**record, discovered=[redirect_task(visit.task, target, via)])
+    hop = redirect_task(visit.task, visit.options, target, via)
+    return Outcome.completed(**record, discovered=[hop])
 
 
 def _after_status(visit: _Visit, answer: Response) -> Outcome:
     record = _record(visit, answer)
     if answer.status in _BLOCKING:
         asked_s = retry_after_s(answer.headers.get("Retry-After"), datetime.now(UTC))
-        wait_s = asked_s if asked_s is not None else _backoff_s(visit, _BLOCK_BASE_S)
+        wait_s = asked_s if asked_s is not None else backoff_s(visit.task.attempt, _BLOCK_BASE_S)
         return Outcome.retry("blocked", wait_s, block_domain_s=wait_s, **record)
     if answer.status >= 500:
         return _retry(visit, "http_5xx", record)
@@ -279,46 +330,50 @@ def _after_status(visit: _Visit, answer: Response) -> Outcome:
 
 def _after_failure(visit: _Visit, failure: FetchFailed) -> Outcome:
     record = {"detail": {"message": _clean(str(failure)), "timings": failure.timings.as_dict()}}
+    if visit.kind == recheck.KIND:
+        return Outcome.skipped(failure.error_class, **record)
     if failure.is_transient:
         return _retry(visit, failure.error_class, record)
     return Outcome.failed(failure.error_class, **record)
 
 
 def _retry(visit: _Visit, error: str, record: dict[str, Any]) -> Outcome:
-    if visit.kind != "robots":
+    if visit.kind != "robots" or visit.ruled != visit.task.domain:
         return Outcome.retry(error, **record)
     # While robots.txt is unreachable, nothing of the site may be fetched, whatever job asks for it.
-    wait_s = _backoff_s(visit, _ROBOTS_BASE_S)
+    wait_s = backoff_s(visit.task.attempt, _ROBOTS_BASE_S)
     return Outcome.retry(error, wait_s, block_domain_s=wait_s, **record)
-
-
-def _backoff_s(visit: _Visit, base_s: float) -> float:
-    doublings = min(max(visit.task.attempt - 1, 0), 16)
-    return float(min(base_s * 2**doublings, _BACKOFF_CAP_S))
-
-
-def _robots_refusal(rules: RobotsRules | None) -> Outcome:
-    if rules is None:
-        message = "the job has no robots.txt yet: begin it with initial_tasks()"
-        return Outcome.skipped("robots", detail={"message": message})
-    return Outcome.skipped("robots")
 
 
 def _record(visit: _Visit, answer: Response, **detail: Any) -> dict[str, Any]:
     """Return what every outcome with an answer keeps; empty details are left away."""
     kept = {name: value for name, value in detail.items() if value}
+    verdict = cache_verdict.classify(answer.headers)
     return {
         "http_status": answer.status,
         "bytes": answer.bytes_received,
-        "cache": cache_verdict.classify(answer.headers),
+        "cache": verdict.status,
         "detail": {
             "kind": visit.kind,
             "timings": answer.timings.as_dict(),
             "content_type": _clean(_media_type(answer.headers)),
             **({"truncated": True} if answer.truncated else {}),
+            **caching_detail(answer.headers, answer.status, verdict, visit.kind),
             **kept,
         },
     }
+
+
+def _nothing_of(_status: int, _headers: Headers) -> bool:
+    return False
+
+
+def _other_page(url: Url | None, own: Url) -> str | None:
+    return None if url is None or url.key == own.key else url.href
+
+
+def _most(counts: Counter[int]) -> dict[str, int]:
+    return {str(line): number for line, number in counts.most_common(_MAX_LINES)}
 
 
 def _is_success(status: int, _headers: Headers) -> bool:

@@ -1,7 +1,7 @@
 """How a site of the farm answers: content plus the little state that faults and caches need.
 
-Owns, for one site, the request count, the open 429 window, the last arrival and what the CDN
-holds (at most one entry a page). All of it is lost with the farm, on purpose: a restarted farm
+Owns, for one site, the request count, the open 429 window, the last arrival and the CDN
+(`farm_cdn`). All of it is lost with the farm, on purpose: a restarted farm
 starts afresh. Time comes in as an argument, so equal sequences of requests get equal answers.
 """
 
@@ -11,15 +11,14 @@ import gzip
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from pacewheel.loadtest.farm_cdn import NS_PER_S, CdnCache
 from pacewheel.loadtest.farm_pages import HOSTILE_PREFIX, Site, mix
 
 if TYPE_CHECKING:
-    from pacewheel.loadtest.farm_sites import Cdn, HostileKind
+    from pacewheel.loadtest.farm_sites import HostileKind
 
-NS_PER_S: Final = 1_000_000_000
 REFUSAL_LATENCY_MS: Final = 1
 EARLY_RETRY_AFTER_S: Final = 1
-HIT_LATENCY_DIVISOR: Final = 4
 BOMB_BYTES: Final = 20_000_000
 HTML_TYPE: Final = "text/html; charset=utf-8"
 XML_TYPE: Final = "application/xml"
@@ -50,7 +49,7 @@ class SiteAnswers:
         self._windows_left = site.spec.rate_limit.windows if site.spec.rate_limit else 0
         self._closed_until_ns = 0
         self._last_ns: int | None = None
-        self._cached_ns: dict[str, int] = {}
+        self._cdn = CdnCache(site.spec.cdn) if site.spec.cdn else None
 
     def answer(self, path: str, now_ns: int) -> Answer:
         """Decide the answer to a GET or HEAD of ``path`` that arrived at ``now_ns``."""
@@ -64,8 +63,8 @@ class SiteAnswers:
         answer = self._content(path)
         spread = mix(self._spec.seed, "latency", path) % (self._spec.latency_spread_ms + 1)
         answer.latency_ms = self._spec.latency_ms + spread
-        if self._spec.cdn is not None and answer.status == 200 and answer.content_type == HTML_TYPE:
-            self._pass_cdn(self._spec.cdn, answer, path, now_ns)
+        if self._cdn is not None and answer.status == 200 and answer.content_type == HTML_TYPE:
+            self._cdn.answer_for(answer, path, self.site.page_of(path) or 0, now_ns)
         return answer
 
     def _closed_for_s(self, now_ns: int) -> int:
@@ -107,27 +106,6 @@ class SiteAnswers:
             if path == HOSTILE_PREFIX + kind:
                 return _hostile_answer(kind, site.html(0))
         return Answer(404, b"not found\n", HTML_TYPE)
-
-    def _pass_cdn(self, cdn: Cdn, answer: Answer, path: str, now_ns: int) -> None:
-        """Add the CDN's headers; a HIT is answered in a quarter of the time."""
-        page = self.site.page_of(path) or 0
-        cloudflare = cdn.vendor == "cloudflare"
-        verdict_header = "CF-Cache-Status" if cloudflare else "X-Cache"
-        if cdn.bypass_every and page % cdn.bypass_every == cdn.bypass_every - 1:
-            dynamic = cloudflare and page % 2 == 0
-            answer.headers[verdict_header] = "DYNAMIC" if dynamic else "BYPASS"
-            answer.headers["Cache-Control"] = "private, no-store"
-            return
-        answer.headers["Cache-Control"] = f"public, max-age={cdn.ttl_s:.0f}"
-        cached_ns = self._cached_ns.get(path)
-        if cached_ns is not None and now_ns - cached_ns < cdn.ttl_s * NS_PER_S:
-            answer.headers[verdict_header] = "HIT"
-            answer.headers["Age"] = str((now_ns - cached_ns) // NS_PER_S)
-            answer.latency_ms //= HIT_LATENCY_DIVISOR
-            return
-        expired = cloudflare and cached_ns is not None
-        answer.headers[verdict_header] = "EXPIRED" if expired else "MISS"
-        self._cached_ns[path] = now_ns
 
 
 def _hostile_answer(kind: HostileKind, page: bytes) -> Answer:

@@ -18,7 +18,17 @@ from pacewheel.errors import ConfigInvalid
 PAGES_MAX = 1_000_000
 SITES_MAX = 1_000
 
-CdnVendor = Literal["cloudflare", "x-cache"]
+CdnVendor = Literal[
+    "cloudflare",
+    "x-cache",
+    "cache-status",
+    "fastly",
+    "cloudfront",
+    "akamai",
+    "vercel",
+    "nginx",
+    "varnish",
+]
 HostileKind = Literal["drip", "close", "never", "gzip-bomb"]
 SitemapKind = Literal["flat", "index", "none"]
 
@@ -47,14 +57,25 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cdn:
-    """A cache in front of the site: the first answer for a path is a MISS, later ones are HITs.
+    """A cache in front of the site, which speaks like ``vendor``.
 
-    A HIT lasts ``ttl_s`` seconds. Every ``bypass_every``-th page (0: none) is never cached.
+    A page is a MISS until its request number ``hits_from`` (2 at least), then a HIT (0: never). A
+    copy is fresh for ``ttl_s`` seconds, then served stale for ``stale_s`` while another is fetched,
+    then fetched anew. With ``held_s`` there is a copy of every page from the start, so old at the
+    page's first request.
+
+    Every ``bypass_every``-th page (0: none) is never cached, for ``causes`` in turn: ``no-store``,
+    ``private``, ``no-cache``, ``no-freshness``, ``set-cookie``, ``vary-star``, ``bypass`` or
+    ``dynamic``; without any the cache says BYPASS or DYNAMIC to ``private, no-store``.
     """
 
     vendor: CdnVendor
     ttl_s: float = 3600.0
+    stale_s: float = 0.0
+    held_s: float = 0.0
+    hits_from: int = 2
     bypass_every: int = 0
+    causes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +164,11 @@ def _spec_from_dict(fields: dict[str, Any]) -> SiteSpec:
             "unavailable": tuple((page, status) for page, status in fields["unavailable"]),
             "redirects": tuple(Redirect(**redirect) for redirect in fields["redirects"]),
             "rate_limit": RateLimit(**fields["rate_limit"]) if fields["rate_limit"] else None,
-            "cdn": Cdn(**fields["cdn"]) if fields["cdn"] else None,
+            "cdn": _cdn_from_dict(fields["cdn"]) if fields["cdn"] else None,
             "hostile": tuple(fields["hostile"]),
         }
     )
+
+
+def _cdn_from_dict(fields: dict[str, Any]) -> Cdn:
+    return Cdn(**{**fields, "causes": tuple(fields["causes"])})

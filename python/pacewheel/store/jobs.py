@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
-from pacewheel.model import FailedTask, JobFacts, JobInfo, JobState, JobSummary, WaitingReason
+from pacewheel.job_summary import JobSummary
+from pacewheel.model import FailedTask, JobFacts, JobInfo, JobState, WaitingReason
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
@@ -176,6 +177,6 @@ class PostgresJobs:
         if row is None:
             raise AssertionError
         values = dict(row)
-        for name in ("statuses", "errors", "cache"):
+        for name in ("statuses", "errors", "cache", "uncacheable", "rechecks", "left_out"):
             values[name] = orjson.loads(values[name])
         return JobSummary(**values)

@@ -329,6 +329,7 @@ class PostgresTasks:
                 [_millis(task.ready_in_s) for _, task in offers],
                 probe,
                 notify,
+                _sparse([task.beyond_limit or None for _, task in offers]),
             )
             inserted.counts = inserted.counts.plus(
                 row["inserted"], row["known"], row["over_limit"], row["refused"]

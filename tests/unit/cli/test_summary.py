@@ -10,7 +10,8 @@ import pytest
 
 from pacewheel.cli import summary
 from pacewheel.cli.summary import SiteResult
-from pacewheel.model import JobInfo, JobState, JobSummary
+from pacewheel.job_summary import JobSummary
+from pacewheel.model import JobInfo, JobState
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -35,7 +36,7 @@ def result(
     sums: dict[str, Any] = {
         "requests": 13, "pages": 10, "ok": 9, "bytes": 2_500_000, "p50_ms": 20.4, "p95_ms": 99.6,
         "statuses": {"200": 9, "404": 1}, "errors": {"http_4xx": 1},
-        "cache": {"hit": 4, "miss": 6}, "first_at": START, "last_at": START,
+        "cache": {"hit": 4, "miss": 6}, "left_out": {"trap_queries": 3}, "first_at": START, "last_at": START,
     }  # fmt: skip
     return SiteResult(
         label,
@@ -47,8 +48,28 @@ def result(
 
 def nothing(**values: Any) -> SiteResult:
     """A site of which no page was fetched."""
-    empty = {"pages": 0, "ok": 0, "bytes": 0, "statuses": {}, "errors": {}, "cache": {}}
+    empty = {
+        "pages": 0, "ok": 0, "bytes": 0, "statuses": {}, "errors": {}, "cache": {}, "left_out": {},
+    }  # fmt: skip
     return result(**{**empty, **values})
+
+
+def test_what_became_warm_and_what_never_will_is_shown() -> None:
+    """How many pages were asked for again, what that took, and the causes of the others."""
+    site = result(
+        rechecks={"hit": 4, "miss": 1, "timeout": 1}, cold_ms=95.6, warm_ms=20.9,
+        uncacheable={"no-store": 1, "private": 2},
+    )  # fmt: skip
+    _, _, _, again, never, _ = summary.lines([site])
+    assert (
+        "  asked again for 6 of them: 4 became warm, first byte after 96 ms, then 21 ms"
+        " | still miss: 1, timeout: 1"
+    ) == again
+    assert "  never from a cache: private: 2, no-store: 1" == never
+    content = summary.as_json([site.info], [site], 0)["sites"][0]
+    assert (4, 95.6, 20.9) == (content["became_warm"], content["cold_ms"], content["warm_ms"])
+    cold = result(rechecks={"miss": 2})
+    assert "  asked again for 2 of them: 0 became warm | still miss: 2" in summary.lines([cold])
 
 
 def test_a_warmed_site_shows_its_sums() -> None:
@@ -57,7 +78,10 @@ def test_a_warmed_site_shows_its_sums() -> None:
     assert int(memory.removeprefix("peak memory of this process: ").removesuffix(" MB")) > 0
     assert header.split()[:4] == ["site", "state", "pages", "ok"]
     assert "bookshop completed 10 9 1 0 2.5 20 100 5.5 s 500 ms" == " ".join(line.split())
-    assert "status 200: 9, 404: 1 | cache miss: 6, hit: 4 | not fetched http_4xx: 1" in details
+    assert (
+        "status 200: 9, 404: 1 | cache miss: 6, hit: 4 | not fetched http_4xx: 1 | "
+        "left out trap_queries: 3" == details.strip()
+    )
     assert 0 == summary.exit_code([result()])
 
 
@@ -101,6 +125,7 @@ def test_json_holds_all_of_it() -> None:
         shown["duration_s"],
     )
     assert {"200": 9, "404": 1} == shown["statuses"]
+    assert {"trap_queries": 3} == shown["left_out"]
     assert 10 == content["total"]["pages"]
 
 

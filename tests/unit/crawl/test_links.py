@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pacewheel.crawl import urls
 from pacewheel.crawl.html_guard import MAX_HTML_CHARS, bounded
-from pacewheel.crawl.links import decode, extract
+from pacewheel.crawl.links import decode, extract, extract_all
 from pacewheel.crawl.traps import trap_reason
 
 PAGE = urls.parse("https://example.com/dir/page?q=1")
@@ -27,11 +27,12 @@ def test_only_a_and_area_are_links_and_only_http() -> None:
       <a href="a">1</a><area href="/b"><img src=x srcset="y 2x"><link href=z rel=next>
       <a href="javascript:x()">j</a><a href=" JavaScript:x()">j</a><a href="mailto:a@b">m</a>
       <a href="tel:1">t</a><a href="data:,x">d</a><a href="#top">f</a><a name=x>n</a>
+      <a href="java\nscript:x()">j</a><a href="\x01 mailto:x">m</a>
       <a href="ftp://example.com/">f</a><a href="http://u:p@example.com/">c</a>
       <script>"<a href=/never>"</script><!-- <a href=/never> --><template><a href=/never></template>
     """
     assert ["https://example.com/dir/a", "https://example.com/b"] == hrefs(html)
-    assert 2 == extract(html, PAGE).refused
+    assert 3 == extract(html, PAGE).refused
 
 
 def test_references_resolve_against_the_base_element() -> None:
@@ -43,9 +44,36 @@ def test_references_resolve_against_the_base_element() -> None:
 
 
 def test_each_canonical_key_comes_once_in_document_order() -> None:
-    """The first spelling is the one requested."""
+    """The first spelling is the one requested; a no-break space is none to a browser."""
     html = "<a href='/b%7E'><a href='/a'><a href='/b~#x'><a href='/a#y'><a href='/a'>"
     assert ["https://example.com/b%7E", "https://example.com/a"] == hrefs(html)
+    assert ["https://example.com/dir/%C2%A0a"] == hrefs("<a href='\xa0a'>")
+
+
+def test_of_several_links_to_one_page_the_one_that_counts_most_stands() -> None:
+    """Followed before nofollow, then header, then footer, then the first."""
+    html = """<main><a href=/a rel=nofollow></a><a href=/b></a><a href=/c></a><a href=/d rel=me></a>
+      </main><footer><a href=/b></a><a href=/a rel=nofollow></a></footer>
+      <aside><a href=/a rel=x></a></aside>
+      <header><nav><a href=/c></a></nav></header><a href=/d></a>"""
+    found = [(link.url.path, link.position, link.rel) for link in extract(html, PAGE).links]
+    assert [
+        ("/a", "body", "x"),
+        ("/b", "footer", None),
+        ("/c", "nav", None),
+        ("/d", "main", "me"),
+    ] == found
+
+
+def test_all_links_are_there_with_their_repetitions_for_who_asks() -> None:
+    """Those within the page too."""
+    html = "<a href=/a></a><nav><a href=/a></a></nav><a href='#top'></a><a href=''></a>"
+    assert [
+        ("https://example.com/a", "body"),
+        ("https://example.com/a", "nav"),
+        ("https://example.com/dir/page?q=1#top", "body"),
+        ("https://example.com/dir/page?q=1", "body"),
+    ] == [(link.url.href, link.position) for link in extract_all(html, PAGE).links]
 
 
 @pytest.mark.parametrize(
@@ -64,6 +92,14 @@ def test_each_canonical_key_comes_once_in_document_order() -> None:
         ("<div role=' Navigation x'><a href=x></div>", "nav", None),
         ("<div role=contentinfo><a href=x></div>", "footer", "footer"),
         ("<nav role=presentation><a href=x></nav>", "body", None),
+        ("<nav role=nonsense><a href=x></nav>", "nav", None),
+        ("<div role='nonsense navigation main'><a href=x></div>", "nav", None),
+        ("<div role=main><header><a href=x></header></div>", "main", None),
+        ("<div role=region><footer><a href=x></footer></div>", "body", None),
+        ("<aside><header><a href=x></header></aside>", "body", None),
+        ("<article><div role=banner><a href=x></div></article>", "header", "header"),
+        ("<header><section><a href=x></section></header>", "header", "header"),
+        ("<map><area href=x></map>", "body", None),
         ("<footer role=main><a href=x></footer>", "main", None),
     ],
 )
@@ -74,7 +110,7 @@ def test_the_position_is_the_nearest_landmark(html: str, position: str, region: 
 
 
 def test_nofollow_and_noindex_are_read() -> None:
-    """From rel and from the robots meta element, in any case."""
+    """From rel and from the robots meta element, in any case; also from the one named after us."""
     page = extract(
         '<META NAME="Robots" CONTENT="NoIndex, NOFOLLOW"><a href=a rel="ugc NoFollow"><a href=b>',
         PAGE,
@@ -83,6 +119,29 @@ def test_nofollow_and_noindex_are_read() -> None:
     assert [True, False] == [link.is_nofollow for link in page.links]
     assert extract("<meta name=robots content=none>", PAGE).nofollow
     assert not extract('<meta name=robots content="index, follow">', PAGE).nofollow
+    ours = "<meta name=PaceWheel content=nofollow><meta name=googlebot content=noindex>"
+    page = extract(ours, PAGE, agent="pacewheel")
+    assert (False, True) == (page.noindex, page.nofollow)
+    assert not extract(ours, PAGE).nofollow
+
+
+def test_the_canonical_link_is_read() -> None:
+    """The first; resolved against the base; useless ones are none."""
+    html = '<base href=/b/><link rel="x Canonical" href=c><link rel=canonical href=/no>'
+    canonical = extract(html, PAGE).canonical
+    assert canonical is not None
+    assert "https://example.com/b/c" == canonical.href
+    assert extract("<link rel=canonical href='javascript:x'>", PAGE).canonical is None
+    assert extract("<link rel=alternate href=/x>", PAGE).canonical is None
+
+
+def test_a_refresh_leads_to_a_page_and_is_no_link() -> None:
+    """The first that leads anywhere."""
+    html = "<meta http-equiv=Refresh content='5'><meta http-equiv=refresh content='0; url=/r'>"
+    page = extract(html, PAGE)
+    assert page.refresh is not None
+    assert ("https://example.com/r", []) == (page.refresh.href, page.links)
+    assert extract("<meta http-equiv=refresh content='0;url=javascript:x'>", PAGE).refresh is None
 
 
 def test_links_are_bounded_in_number() -> None:

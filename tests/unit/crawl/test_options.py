@@ -21,6 +21,14 @@ def test_no_options_give_the_defaults() -> None:
         "exclude": [],
         "start": [],
         "max_depth": None,
+        "max_pages": None,
+        "rechecks": 1,
+        "rechecks_max": 10_000,
+        "drop_tracking": False,
+        "sort_query": False,
+        "max_queries": 1000,
+        "subdomains": False,
+        "www": False,
     } == validate_options({})
     assert WarmOptions() == read(validate_options({})) == read({})
 
@@ -34,6 +42,14 @@ def test_no_options_give_the_defaults() -> None:
         ({"max_depth": -1}, "max_depth"),
         ({"max_depth": True}, "max_depth"),
         ({"max_depth": "3"}, "max_depth"),
+        ({"max_pages": -1}, "max_pages"),
+        ({"rechecks": 4}, "rechecks"),
+        ({"rechecks_max": True}, "rechecks_max"),
+        ({"sort_query": None}, "sort_query"),
+        ({"subdomains": "shop"}, "subdomains"),
+        ({"www": 1}, "www"),
+        ({"max_queries": 0}, "max_queries is 0: give a whole number from 1 to 10000, or null"),
+        ({"max_queries": 10_001}, "max_queries"),
         ({"include": "/a/*"}, "list of texts"),
         ({"include": [1]}, "list of texts"),
         ({"exclude": ["re:("]}, "regular expression"),
@@ -75,3 +91,11 @@ def test_patterns_select_by_path_and_query(
     """Globs match whole, `re:` anywhere; exclude wins."""
     options = read(validate_options({"include": include, "exclude": exclude}))
     assert is_selected == options.selects(urls.parse("https://example.com" + target))
+
+
+def test_a_job_folds_keys_as_it_was_asked_to() -> None:
+    """Not at all unless asked."""
+    key = "https://e.com/?b=1&utm_source=x&a=2"
+    assert key == read({}).folded(key)
+    assert "https://e.com/?b=1&a=2" == read({"drop_tracking": True}).folded(key)
+    assert "https://e.com/?a=2&b=1&utm_source=x" == read({"sort_query": True}).folded(key)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pacewheel.crawl import sitemap as sitemaps
 from pacewheel.crawl.sitemap import SitemapEntry, SitemapParser, parse
 
 URLSET = b"""<?xml version="1.0" encoding="UTF-8"?>
@@ -24,13 +25,17 @@ PACKED = gzip.compress(URLSET)
 
 
 def test_a_urlset_gives_locations_with_lastmod_and_priority() -> None:
-    """Entities and CDATA resolved, image locations ignored, priority 0.1 by default."""
+    """Entities and CDATA resolved, image locations ignored, what is left out is named."""
     sitemap = parse(URLSET)
-    assert ("urlset", []) == (sitemap.kind, sitemap.warnings)
+    assert ("urlset", 2) == (sitemap.kind, sitemap.found)
     assert [
         SitemapEntry("https://example.com/a?b=1&c=2", "2026-01-01", 0.8),
-        SitemapEntry("https://example.com/b", None, 0.1),
+        SitemapEntry("https://example.com/b", None, None),
     ] == sitemap.urls
+    assert [
+        "a priority that is no number from 0 to 1 is left out (high)",
+        "an entry without a location is left out (<url>)",
+    ] == sitemap.warnings
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
@@ -77,9 +82,38 @@ def test_utf_16_is_read() -> None:
         (b"", "unknown", 0, "empty"),
         (b"<html><body>no</body></html>", "unknown", 0, "'html'"),
         (b"Not found", "unknown", 0, "neither XML"),
-        (URLSET[:-30], "urlset", 2, "not well-formed"),
-        (URLSET.replace(b"</priority>", b"</oops>", 1), "urlset", 0, "not well-formed"),
+        (b" \r\n ", "unknown", 0, "empty"),
+        (b"\x00\x01\xff" * 50_000, "unknown", 0, "over 8192 characters"),
+        (URLSET[:-30], "urlset", 2, "ends early"),
+        (URLSET.replace(b"</priority>", b"</oops>", 1), "urlset", 1, "not well-formed"),
+        (URLSET.replace(b"&amp;", b"&"), "urlset", 1, "not well-formed"),
+        (URLSET.replace(b"&amp;", b"&nbsp;"), "urlset", 1, "undefined entity"),
+        (URLSET.replace(b"&amp;", b"\xff"), "urlset", 1, "not well-formed"),
+        (b"\n " + URLSET, "urlset", 2, "not at start"),
+        (b"Warning: mysql\n" + URLSET, "urlset", 2, "not well-formed"),
+        (URLSET + b"<p>trailing", "urlset", 2, "junk after document element"),
+        (URLSET + URLSET, "urlset", 4, "not well-formed"),
+        (URLSET.replace(b"UTF-8", b"UTF-16"), "urlset", 2, "incorrect"),
+        (URLSET.replace(b"UTF-8", b"Shift_JIS"), "urlset", 2, "read as ISO-8859-1"),
+        (URLSET.replace(b"UTF-8", b"x-nonsense"), "urlset", 2, "read as ISO-8859-1"),
+        (b"<urlset><url" + b" " * 1_200_000, "urlset", 0, "does not end"),
+        (b"<urlset><!--" + b" " * 1_200_000, "urlset", 0, "does not end"),
+        (
+            b"<urlset><url><loc>" + b"x" * 9000 + b"</loc></url></urlset>",
+            "urlset",
+            0,
+            "of over 8192",
+        ),
+        (b"<urlset>" + b"<url><loc>/</oops></url>" * 1100, "urlset", 0, "the rest is left out"),
+        pytest.param(PACKED + b"<html>", "urlset", 2, "bytes behind", id="trailing"),
         pytest.param(PACKED[:-20], "urlset", 1, "ends early", id="cut short"),
+        pytest.param(
+            gzip.compress(b"https://example.com/a\nhttps://example.com/bcd")[:-12],
+            "text",
+            1,
+            "ends early",
+            id="cut text",
+        ),
         pytest.param(PACKED[:40] + b"\xff" * 50, "urlset", 0, "broken", id="damaged"),
         (b"<urlset>" + b"<url>" * 100, "urlset", 0, "too deeply"),
         (
@@ -93,6 +127,24 @@ def test_utf_16_is_read() -> None:
             "unknown",
             0,
             "entities",
+        ),
+        (
+            b'<!DOCTYPE u [<!ENTITY % a SYSTEM "http://127.0.0.1/x">%a;]><urlset><url><loc>&a;</loc>',
+            "unknown",
+            0,
+            "entities",
+        ),
+        (
+            b'<!DOCTYPE u SYSTEM "u.dtd"><urlset><url><loc>/&a;b</loc></url></urlset>',
+            "urlset",
+            1,
+            "an external DTD is not read (u.dtd)",
+        ),
+        (
+            b'<!DOCTYPE u SYSTEM "u.dtd"><urlset><url><loc>/&a;b</loc></url></urlset>',
+            "urlset",
+            1,
+            "an entity that is not known is left out (&a;)",
         ),
     ],
 )
@@ -109,8 +161,8 @@ def test_broken_files_give_what_was_read_and_a_warning(
 
 def test_reading_stops_at_the_limit_of_urls() -> None:
     """Lesson 12: the limit is applied while reading."""
-    parser = SitemapParser(max_urls=10)
-    piece = b"<url><loc>https://example.com/x</loc></url>" * 5
+    parser = SitemapParser(max_urls=60)
+    piece = b"<url><loc>https://example.com/x</loc></url>" * 30
     assert parser.feed(b"<urlset>" + piece)
     fed = 1
     while parser.feed(piece):
@@ -118,7 +170,7 @@ def test_reading_stops_at_the_limit_of_urls() -> None:
         assert fed < 10
     assert 2 == fed
     sitemap = parser.close()
-    assert (10, 1) == (len(sitemap.urls), len(sitemap.warnings))
+    assert (60, 1) == (len(sitemap.urls), len(sitemap.warnings))
 
 
 def test_a_gzip_bomb_is_cut_with_bounded_memory() -> None:
@@ -134,17 +186,102 @@ def test_a_gzip_bomb_is_cut_with_bounded_memory() -> None:
     assert peak < 5_000_000
 
 
-def test_an_endless_location_is_bounded() -> None:
-    """Text is kept up to a length; it is refused as a URL later."""
-    sitemap = parse(b"<urlset><url><loc>" + b"x" * 3_000_000 + b"</loc></url></urlset>")
-    assert len(sitemap.urls[0].loc) < 3_000_000
-
-
 @pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "1.5", "0,5", ""])
-def test_a_priority_out_of_range_is_the_default(value: str) -> None:
-    """0.1, the design's default."""
+def test_a_priority_out_of_range_is_none(value: str) -> None:
+    """And one that is not empty is named."""
     body = f"<urlset><url><loc>/</loc><priority>{value}</priority></url></urlset>"
-    assert 0.1 == parse(body.encode()).urls[0].priority
+    sitemap = parse(body.encode())
+    assert (None, bool(value)) == (sitemap.urls[0].priority, bool(sitemap.warnings))
+
+
+RSS = b"""<?xml version="1.0"?><rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>
+<title>t</title><link>https://example.com/</link><image><url>/logo.png</url></image>
+<atom:link rel="self" href="https://example.com/r"/>
+<item><title>a</title><link>https://example.com/a</link><guid>https://example.com/guid</guid>
+<pubDate>Mon, 05 Jan 2026 10:00:00 GMT</pubDate><atom:link href="https://example.com/no"/></item>
+<item><guid>https://example.com/b</guid></item><item><guid isPermaLink="false">https://x/</guid></item>
+</channel></rss>"""
+ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom"><link href="https://example.com/"/>
+<entry><link rel="self" href="/self"/><link href="/a"/><link rel="alternate" href="/other"/>
+<updated>2026-01-02T00:00:00Z</updated><published>2026-01-01T00:00:00Z</published></entry>
+<entry><link rel="alternate" href="/b"/><published>2026-01-03T00:00:00Z</published></entry>
+<entry><link rel="enclosure" href="/c.mp3"/></entry></feed>"""
+RDF = b"""<rdf:RDF xmlns:rdf="x" xmlns:dc="y"><channel><link>/</link></channel>
+<item rdf:about="/a"><link>/a</link><dc:date>2026-01-01</dc:date></item></rdf:RDF>"""
+
+
+@pytest.mark.parametrize(
+    ("body", "urls", "warnings"),
+    [
+        (
+            RSS,
+            [
+                SitemapEntry("https://example.com/a", "Mon, 05 Jan 2026 10:00:00 GMT"),
+                SitemapEntry("https://example.com/b"),
+            ],
+            1,
+        ),
+        (
+            ATOM,
+            [
+                SitemapEntry("/a", "2026-01-02T00:00:00Z"),
+                SitemapEntry("/b", "2026-01-03T00:00:00Z"),
+            ],
+            1,
+        ),
+        (RDF, [SitemapEntry("/a", "2026-01-01")], 0),
+    ],
+    ids=["rss", "atom", "rdf"],
+)
+def test_a_feed_gives_its_entries(body: bytes, urls: list[SitemapEntry], warnings: int) -> None:
+    """The page of each, neither the feed itself nor what hangs on it; its date is the lastmod."""
+    for data in (body, gzip.compress(body), body.decode().encode("utf-16")):
+        sitemap = parse(data)
+        assert ("feed", urls, warnings) == (sitemap.kind, sitemap.urls, len(sitemap.warnings))
+
+
+def test_a_text_may_be_utf_16() -> None:
+    """Where its mark says so."""
+    sitemap = parse("https://example.com/é\r\nhttps://example.com/b\r\n".encode("utf-16"))
+    assert ["https://example.com/é", "https://example.com/b"] == [e.loc for e in sitemap.urls]
+
+
+def test_lines_that_are_no_urls_are_counted() -> None:
+    """A text with some prose is still a list."""
+    sitemap = parse(b"Our pages:\nhttps://example.com/a\nhttps://example.com/b\rftp://x\n")
+    assert ("text", 2) == (sitemap.kind, len(sitemap.urls))
+    assert ["a line that is no URL is left out (2 times, first: Our pages:)"] == sitemap.warnings
+
+
+def test_zeros_behind_gzip_are_padding() -> None:
+    """Also many of them, piece by piece, and a member behind them."""
+    parser = SitemapParser()
+    for piece in (gzip.compress(URLSET[:99]), *[b"\x00" * 512] * 20, gzip.compress(URLSET[99:])):
+        assert parser.feed(piece)
+    assert parse(URLSET) == parser.close()
+
+
+def test_what_was_found_can_be_taken_while_the_rest_arrives() -> None:
+    """So that nothing is held until the end."""
+    parser = SitemapParser()
+    parser.feed(URLSET[:450] + b" " * 1000)
+    first, _ = parser.take()
+    assert 1 == len(first)
+    parser.feed(URLSET[450:])
+    assert 1 == len(parser.take()[0])
+    sitemap = parser.close()
+    assert ([], 2) == (sitemap.urls, sitemap.found)
+
+
+def test_a_file_beyond_the_protocols_size_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last line is not taken for a URL, since it may be half of one."""
+    line = b"https://example.com/x\n"
+    parser = SitemapParser(max_bytes=100 * len(line) + 21)
+    for _ in range(101):
+        parser.feed(line)
+    sitemap = parser.close()
+    assert (100, True) == (len(sitemap.urls), "longer than" in sitemap.warnings[0])
+    assert 50 * 1024 * 1024 == sitemaps.MAX_SITEMAP_BYTES
 
 
 @given(st.binary(max_size=200), st.booleans())

@@ -142,3 +142,108 @@ def test_origin_and_path_are_parts_of_the_url() -> None:
     """Without query and fragment."""
     url = urls.parse("https://example.com:8443/a/b?c#d")
     assert ("https://example.com:8443", "/a/b", "/a/b?c") == (url.origin, url.path, url.target)
+
+
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("http://e/a", "http://e/a"),
+        ("http://e/a?", "http://e/a?"),
+        ("http://e/a?utm_source=x&b=1&UTM_Medium=y&gclid=z", "http://e/a?b=1"),
+        ("http://e/a?fbclid=1&utm_campaign", "http://e/a"),
+        ("http://e/a?ref=1&utm=2&xgclid=3", "http://e/a?ref=1&utm=2&xgclid=3"),
+        ("http://e/a?x=utm_source=1", "http://e/a?x=utm_source=1"),
+    ],
+)
+def test_tracking_parameters_can_be_dropped_from_a_key(key: str, expected: str) -> None:
+    """By name, in any case; what means something to a page stays."""
+    assert expected == urls.folded(key, drop_tracking=True)
+    assert key == urls.folded(key)
+
+
+def test_the_parameters_of_a_key_can_be_sorted() -> None:
+    """By name; the order of one name's values means something."""
+    key = "http://e/a?b=2&a=2&a=1&b=1"
+    assert "http://e/a?a=2&a=1&b=2&b=1" == urls.folded(key, sort_query=True)
+    assert "http://e/a?a&b=&c" == urls.folded(
+        "http://e/a?c&b=&a&gclid=1", drop_tracking=True, sort_query=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "site", "subdomains", "www"),
+    [
+        ("https://www.e.com/", "e.com", False, True),
+        ("https://e.com/", "www.e.com", False, True),
+        ("https://www.e.com:81/", "e.com:81", False, True),
+        ("https://www.e.com./", "e.com", False, True),
+        ("https://shop.e.com/", "e.com", True, False),
+        ("https://www.e.com/", "e.com", True, False),
+        ("https://a.b.e.com/", "e.com", True, False),
+        ("https://shop.e.com/", "www.e.com", True, True),
+        ("http://shop.e.com/", "e.com", True, False),
+    ],
+)
+def test_a_site_may_have_other_hosts(url: str, site: str, *, subdomains: bool, www: bool) -> None:
+    """With and without `www.`, and below the site's host; only where the job says so."""
+    parsed = urls.parse(url)
+    assert urls.same_site(parsed, site, subdomains=subdomains, www=www)
+    assert not urls.same_site(parsed, site)
+
+
+@pytest.mark.parametrize(
+    ("url", "site"),
+    [
+        ("https://e.com/", "shop.e.com"),
+        ("https://note.com/", "e.com"),
+        ("https://shop.e.com:81/", "e.com"),
+        ("https://www.shop.e.com/", "www.e.com"),
+        ("https://e.com.evil.example/", "e.com"),
+    ],
+)
+def test_other_sites_are_other_sites(url: str, site: str) -> None:
+    """Whatever is opened: a parent, a name that only ends alike, another port."""
+    parsed = urls.parse(url)
+    assert not urls.same_site(parsed, site, subdomains=True)
+    assert not urls.same_site(parsed, site, www=True)
+
+
+PIECES = ["/", "/", "a", "b-1", ".", "..", "~x", "?", "?q=1", "&", "#", "#top", "%41", "%", ":", ";",
+          "//", "\\", " ", "é", "'", "https://e.com", "https://e.com:443", "http:", "e.com:81", "@", "\t"]  # fmt: skip
+BASES = ["https://e.com/x/y?z", "http://e.com:81/", "https://e.com", "https://u@e.com/x", "data:,x"]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), st.sampled_from(BASES))
+def test_plain_references_resolve_as_the_parser_resolves_them(reference: str, base: str) -> None:
+    """The short cut has the parser for its oracle."""
+    plain = urls._plain(reference, base)
+    if plain is not None:
+        url = urls.parse(urls._resolved(reference, base))
+        assert (url.href, url.scheme, url.hostport, url.target) == (
+            plain.href, plain.scheme, plain.hostport, plain.target,
+        )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("reference", "is_plain"),
+    [
+        ("/a/b-1.html?c=d&e=f#g", True),
+        ("https://e.com/a", True),
+        ("/", True),
+        ("/a/../b", False),
+        ("/.a", False),
+        ("//e.com/", False),
+        ("https://e.com", False),
+        ("https://e.com.evil.example/", False),
+        ("https://e.com@evil.example/", False),
+        ("?q", False),
+        ("#x", False),
+        ("a", False),
+        ("/%41", False),
+        ("/a b", False),
+        ("", False),
+    ],
+)
+def test_the_short_cut_is_for_plain_references(reference: str, *, is_plain: bool) -> None:
+    """It is taken at all, and where it must not be it is not."""
+    assert is_plain == (urls._plain(reference, "https://e.com/x/y") is not None)

@@ -9,17 +9,21 @@ import pytest
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from pacewheel.crawl.client import FetchFailed, Response
+from pacewheel.crawl.robots import RobotsFile
 from pacewheel.crawl.transport import Timings
 from pacewheel.crawl.warm import WarmHandler, validate_options
 from pacewheel.errors import LeaseLost
-from pacewheel.model import Outcome, OutcomeKind, Task
+from pacewheel.model import Enqueued, NewTask, Outcome, OutcomeKind, Task
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from pacewheel.crawl.client import GuardedClient
     from pacewheel.crawl.urls import Url
 
 HOME = "https://example.com/"
 ALLOW_ALL = ""
+FETCHED_AT_S = 1_800_000_000
 
 
 class ScriptedClient:
@@ -40,7 +44,7 @@ class ScriptedClient:
         if want is not None and not want(answer.status, answer.headers):
             answer.body = b""
         elif how.get("feed") is not None:
-            how["feed"](answer.body)
+            await how["feed"](answer.body)
             answer.body = b""
         return answer
 
@@ -50,13 +54,21 @@ class FakeLease:
 
     def __init__(self, robots: str | None) -> None:
         self._robots = robots
+        self.added: list[NewTask] = []
 
     async def depart(self) -> None:
         """The gate is open."""
 
+    async def enqueue(self, _job_id: int, tasks: Sequence[NewTask]) -> Enqueued:
+        """A job without a limit."""
+        self.added += tasks
+        return Enqueued(len(tasks))
+
     async def document(self, _job_id: int, name: str) -> str | None:
         """The job's robots.txt, if it has one."""
-        return self._robots if name == "robots" else None
+        if name != "robots" or self._robots is None:
+            return None
+        return RobotsFile(self._robots, FETCHED_AT_S).as_document()
 
 
 def response(
@@ -80,17 +92,20 @@ async def run(
     options: dict[str, Any] | None = None,
     attempt: int = 1,
     priority: float = 1.0,
+    age_s: int = 0,
     **payload: Any,
 ) -> tuple[Outcome, list[str]]:
-    """Run one task; returns its outcome and what was fetched."""
+    """Run one task; returns its outcome, with all that it discovered, and what was fetched."""
+    lease = FakeLease(robots)
     client = ScriptedClient(answer)
-    handler = WarmHandler(cast("GuardedClient", client))
+    handler = WarmHandler(cast("GuardedClient", client), lambda: FETCHED_AT_S + age_s)
 
     task = Task(
         7, 1, 1, "example.com", "warm", target, priority, attempt, {"kind": kind, **payload},
-        validate_options({"start": [HOME], **(options or {})}), lease=FakeLease(robots),
+        validate_options({"start": [HOME], **(options or {})}), lease=lease,
     )  # fmt: skip
     outcome = await handler(task)
+    outcome.discovered = [*lease.added, *outcome.discovered]
     json.dumps(outcome.detail)
     return outcome, client.fetched
 
@@ -98,6 +113,11 @@ async def run(
 def found(outcome: Outcome) -> dict[str, float]:
     """Targets and priorities of the tasks discovered."""
     return {task.target.removeprefix(HOME): task.priority for task in outcome.discovered}
+
+
+def kept_robots(outcome: Outcome) -> str:
+    """The text of the robots.txt that the outcome leaves to the job."""
+    return RobotsFile.of_document(outcome.documents["robots"]).text
 
 
 async def test_robots_discovers_start_and_sitemaps_and_sets_the_delay() -> None:
@@ -112,7 +132,7 @@ async def test_robots_discovers_start_and_sitemaps_and_sets_the_delay() -> None:
     assert [HOME + "robots.txt"] == fetched
     assert OutcomeKind.COMPLETED == outcome.kind
     assert {"": 1.0, "a.xml": 1.0} == found(outcome)
-    assert (1500, {"robots": text}) == (outcome.robots_delay_ms, outcome.documents)
+    assert (1500, text) == (outcome.robots_delay_ms, kept_robots(outcome))
     assert outcome.detail is not None
     assert {"other_site": 1, "unusable": 1} == outcome.detail["left_out"]
     assert {"kind": "page", "depth": 0, "source": "start", "start": True} == (
@@ -124,8 +144,8 @@ async def test_a_missing_robots_allows_everything_and_the_usual_sitemap_is_tried
     """4xx: RFC 9309 section 2.3.1.3."""
     outcome, _ = await run(response(404), "robots", HOME + "robots.txt")
     assert {"": 1.0, "sitemap.xml": 1.0} == found(outcome)
-    assert {"robots": ""} == outcome.documents
-    assert outcome.robots_delay_ms is None
+    assert "" == kept_robots(outcome)
+    assert 0 == outcome.robots_delay_ms
 
 
 async def test_sitemaps_can_be_switched_off() -> None:
@@ -154,37 +174,6 @@ async def test_an_unreachable_robots_blocks_the_domain_and_is_retried(
     assert (2, 2) == (first.retry_in_s, first.block_domain_s)
     assert (8, 8) == (third.retry_in_s, third.block_domain_s)
     assert 300 == late.retry_in_s
-
-
-async def test_a_redirected_robots_is_the_next_hop_as_robots() -> None:
-    """Its key counts the hops, so that no hop is merged with an earlier request."""
-    outcome, _ = await run(
-        response(301, Location="/robots.txt#x"), "robots", "http://example.com/robots.txt"
-    )
-    hop = outcome.discovered[0]
-    assert "https://example.com/robots.txt" != hop.target
-    outcome, _ = await run(
-        response(301, Location="https://example.com/robots.txt"),
-        "robots",
-        "http://example.com/robots.txt",
-    )
-    (hop,) = outcome.discovered
-    assert hop.payload is not None
-    assert ("robots", ["http://example.com/robots.txt"]) == (
-        hop.payload["kind"],
-        hop.payload["via"],
-    )
-    assert "robots 1 https://example.com/robots.txt" == hop.key
-
-
-@pytest.mark.parametrize("location", ["https://www.example.com/robots.txt", "/robots.txt", None])
-async def test_a_robots_redirect_that_leads_nowhere_allows_everything(location: str | None) -> None:
-    """Another site, a loop, or no Location."""
-    headers = {} if location is None else {"Location": location}
-    outcome, _ = await run(response(302, **headers), "robots", HOME + "robots.txt")
-    assert OutcomeKind.COMPLETED == outcome.kind
-    assert "" in found(outcome)
-    assert {"robots": ""} == outcome.documents
 
 
 PAGE = """<header><nav><a href=/h></a></nav></header><main><a href=/m></a><a href=/private></a>
@@ -236,13 +225,12 @@ async def test_links_are_not_followed_where_nobody_wants_it(
 
 
 @pytest.mark.parametrize("kind", ["page", "sitemap"])
-@pytest.mark.parametrize("robots", ["User-agent: *\nDisallow: /", None])
-async def test_what_robots_disallows_is_skipped_without_a_request(
-    kind: str, robots: str | None
-) -> None:
-    """Also when the job's robots.txt is not known."""
-    outcome, fetched = await run(response(), kind, HOME + "x", robots=robots)
+async def test_what_robots_disallows_is_skipped_without_a_request(kind: str) -> None:
+    """The line that says so is named."""
+    outcome, fetched = await run(response(), kind, HOME + "x", robots="User-agent: *\nDisallow: /")
     assert (OutcomeKind.SKIPPED, "robots", []) == (outcome.kind, outcome.error, fetched)
+    assert outcome.detail is not None
+    assert 2 == outcome.detail["line"]
 
 
 async def test_a_redirect_within_the_site_is_a_task_of_its_own() -> None:
@@ -329,24 +317,29 @@ async def test_a_sitemap_gives_pages_with_their_priorities() -> None:
     """Relative locations resolve; other sites are counted."""
     body = (
         "<urlset><url><loc>/a</loc><priority>0.7</priority></url><url><loc>/b</loc></url>"
-        "<url><loc>/a#x</loc></url><url><loc>https://other.example/</loc></url></urlset>"
+        "<url><loc>/a#x</loc></url><url><loc>https://other.example/</loc></url>"
+        "<url><loc>/private</loc></url></urlset>"
     )
-    outcome, _ = await run(response(body=body), "sitemap", HOME + "sitemap.xml")
+    robots = "User-agent: *\nDisallow: /private"
+    outcome, _ = await run(response(body=body), "sitemap", HOME + "sitemap.xml", robots=robots)
     assert {"a": 0.7, "b": 0.1} == found(outcome)
     assert outcome.detail is not None
-    assert ("urlset", 4, {"other_site": 1}) == (
-        outcome.detail["sitemap"], outcome.detail["urls"], outcome.detail["left_out"],
-    )  # fmt: skip
+    assert ("urlset", 5, {"other_site": 1, "robots": 1}, {"2": 1}) == (
+        outcome.detail["sitemap"],
+        outcome.detail["urls"],
+        outcome.detail["left_out"],
+        outcome.detail["robots_lines"],
+    )
 
 
 @pytest.mark.parametrize(("depth", "count"), [(0, 1), (2, 1), (3, 0)])
 async def test_an_index_gives_sitemaps_down_to_its_depth(depth: int, count: int) -> None:
-    """Three levels of index; deeper ones warn."""
+    """Three levels of index; what is deeper is counted."""
     body = "<sitemapindex><sitemap><loc>/s.xml</loc></sitemap></sitemapindex>"
     outcome, _ = await run(response(body=body), "sitemap", HOME + "i.xml", depth=depth)
     assert count == len(outcome.discovered)
     assert outcome.detail is not None
-    assert (count == 0) == ("warnings" in outcome.detail)
+    assert ({} if count else {"too_deep": 1}) == outcome.detail.get("left_out", {})
     if count:
         assert (depth + 1, f"sitemap {HOME}s.xml") == (
             (outcome.discovered[0].payload or {})["depth"],
