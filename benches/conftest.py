@@ -1,4 +1,4 @@
-"""What all benches share: a release build, one seed, the `budget` fixture and its table.
+"""What all benches share: a release build, one seed, a server, the `budget` fixture and its table.
 
 `budget(name, measured)` compares a figure with its entry in budgets.toml, fails the test when the
 limit is broken, and prints all figures at the end of the session. The `gc_off` fixture is for
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from pacewheel import _core
+from pacewheel import _core, embedded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -55,6 +55,14 @@ def pytest_configure(config: pytest.Config) -> None:
 def _seeded() -> None:
     """Give every bench the same random numbers."""
     random.seed(SEED)
+
+
+@pytest.fixture(scope="module")
+def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server for the benches of one file, with the settings that users get."""
+    directory = tmp_path_factory.mktemp("bench") / "data"
+    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
+        yield use.dsn
 
 
 @pytest.fixture(scope="session")

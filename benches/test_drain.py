@@ -12,14 +12,13 @@ import asyncio
 import os
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
-import pytest
 import uvloop
 
-from pacewheel import Config, Engine, JobState, NewTask, Task, embedded
+from pacewheel import Config, Engine, JobState, NewTask, Task
 
 FLOOR = {path.stem: path.read_text() for path in (Path(__file__).parent / "floor").glob("*.sql")}
 FULL = os.environ.get("BENCH", "quick") == "full"
@@ -35,14 +34,6 @@ ENQUEUE_ROWS = 1000
 def target(number: int) -> str:
     """Return a URL of ordinary length."""
     return f"https://shop.example.com/catalogue/section-{number % 97}/article-{number}.html"
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server for the benches, with the settings that users get."""
-    directory = tmp_path_factory.mktemp("bench") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
-        yield use.dsn
 
 
 async def floor_insert(dsn: str, total: int) -> float:

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import TYPE_CHECKING
 
 import asyncpg
-import pytest
 
-from pacewheel import Engine, embedded
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from pacewheel import Engine
 
 JOBS = 1000
 TASKS = 100
@@ -38,14 +33,6 @@ FILL = (
     ),
     "ANALYZE",
 )
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server for the bench, with the settings that users get."""
-    directory = tmp_path_factory.mktemp("bench") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
-        yield use.dsn
 
 
 async def test_a_thousand_jobs_are_explained_within_a_second(dsn: str) -> None:

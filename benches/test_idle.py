@@ -1,4 +1,4 @@
-"""What the engine asks of the database: idle, in a drain, and for many timers of one moment.
+"""What the engine asks of the database: idle, in a drain, for many timers of one moment and as hints.
 
 Statements are counted by the server (pg_stat_statements), whoever sends them; those of `wake_tasks`
 at the call.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import uvloop
 
 from benches.latency import MS, Worker, connected, counting, ready_ns, report, statements
 from benches.test_drain import CAPACITY, FULL, JOBS, LIMIT, empty, target
-from pacewheel import Config, Engine, NewTask, Task, embedded
+from pacewheel import Config, Engine, NewTask, Task
+from pacewheel.store.hinter import WINDOW_S
 from tests.conftest import until
 
 pytestmark = pytest.mark.slow
@@ -26,16 +27,9 @@ pytestmark = pytest.mark.slow
 IDLE_S = 60.0 if FULL else 15.0
 DRAINED = 100_000 if FULL else 20_000
 TIMERS = 500
+BURST = 1000
 
 Budget = Callable[[str, float], None]
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server for the benches, with the settings that users get."""
-    directory = tmp_path_factory.mktemp("bench") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
-        yield use.dsn
 
 
 def test_what_an_idle_process_asks(dsn: str, tmp_path: Path, budget: Budget) -> None:
@@ -153,3 +147,21 @@ def test_many_timers_of_one_moment_are_few_statements(
     assert 0 <= min(late_ms)
     report(f"{TIMERS} domains ready at one moment, {len(woken)} statements", late_ms)
     budget("wake-ups: statements for 500 timers of one moment", len(woken))
+
+
+def test_hints_of_a_burst(dsn: str, budget: Budget) -> None:
+    """A thousand enqueues, one by one at full speed."""
+
+    async def measure() -> tuple[float, float]:
+        client = await connected(dsn)
+        job = await client.create_job(domain="burst.example", handler="none")
+        began_s = time.monotonic()
+        for number in range(BURST):
+            await job.enqueue([NewTask(f"t{number}")])
+        took_s = time.monotonic() - began_s
+        await client.close()
+        return client.metrics.value("pacewheel_hints_sent_total", verb="enqueued"), took_s
+
+    sent, took_s = uvloop.run(measure())
+    print(f"\n{BURST} enqueues at {BURST / took_s:,.0f} a second: {sent:g} hints", end="")
+    budget("hints: for each ten milliseconds of enqueues", sent * WINDOW_S / took_s)

@@ -12,7 +12,7 @@ import random
 import signal
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import uvloop
 
 from benches.latency import MS, Started, Worker, connected, ready_ns, report
 from benches.test_drain import FULL
-from pacewheel import Engine, NewTask, embedded
+from pacewheel import Engine, NewTask
 from tests.conftest import FAST, fetch, until
 from tests.processes.fleet import Fleet, Run, create_jobs, send, wait_for_exit
 
@@ -45,14 +45,6 @@ LEASE = (
 )
 
 Budget = Callable[[str, float], None]
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server for the benches, with the settings that users get."""
-    directory = tmp_path_factory.mktemp("bench") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
-        yield use.dsn
 
 
 LOOPS = pytest.mark.parametrize("half_busy", [False, True], ids=["idle loop", "half-busy loop"])

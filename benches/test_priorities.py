@@ -16,7 +16,7 @@ claimed, and as the sitemap lists them, where priorities change most often.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +24,7 @@ import asyncpg
 import pytest
 import uvloop
 
-from pacewheel import Engine, NewTask, embedded
+from pacewheel import Engine, NewTask
 from pacewheel.metrics import Metrics
 from pacewheel.services.propagator import Propagator
 
@@ -79,14 +79,6 @@ def discovery(*, best_first: bool) -> list[Offers]:
             priorities[link] = max(priority, priorities[link])
         visits.append(offers)
     return visits
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server for the benches, with the settings that users get."""
-    directory = tmp_path_factory.mktemp("bench") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
-        yield use.dsn
 
 
 async def create_site(engine: Engine, name: str) -> int:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 import pytest
 
-from pacewheel import embedded
 from pacewheel.store.pool import WorkPool
 
 pytestmark = pytest.mark.slow
@@ -19,14 +18,6 @@ STATEMENTS = 4_000
 AT_ONCE = 8
 SIZE = 4
 ROUNDS = 3
-
-
-@pytest.fixture(scope="module")
-def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server for the bench."""
-    directory = tmp_path_factory.mktemp("bench") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
-        yield use.dsn
 
 
 async def per_call_us(call: Callable[[], Awaitable[object]], count: int) -> float:

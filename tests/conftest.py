@@ -114,3 +114,13 @@ async def until(
                 f"not within {timeout_s:g} s: {getattr(condition, '__qualname__', condition)}"
             )
         await asyncio.sleep(0.02)
+
+
+async def waits_for_a_lock(dsn: str) -> bool:
+    """Tell whether a statement in this database waits for a lock."""
+    waiting = await fetch(
+        dsn,
+        "SELECT FROM pg_stat_activity"
+        " WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    )
+    return bool(waiting)

@@ -13,12 +13,14 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 from pacewheel import embedded
 from pacewheel.embedded.home import EmbeddedConfig, make_home
+from pacewheel.store import migrate
+from tests.conftest import execute
 
 PASSWORD = "right-one"
 START_TIMEOUT_S = 30.0
@@ -133,3 +135,12 @@ def running(**settings: str) -> Iterator[OwnServer]:
         yield own
     finally:
         own.close()
+
+
+@contextlib.asynccontextmanager
+async def migrated(own: OwnServer) -> AsyncIterator[str]:
+    """Yield the DSN of a new database on it, migrated; it is gone afterwards."""
+    await execute(own.dsn(), "CREATE DATABASE work")
+    await migrate(own.dsn(database="work"), "pacewheel")
+    yield own.dsn(database="work")
+    await execute(own.dsn(), "DROP DATABASE work WITH (FORCE)")

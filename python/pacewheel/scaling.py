@@ -169,6 +169,9 @@ def decide(sizing: Sizing, reading: Reading) -> Scaling:
         return _shrink(sizing, ScaleReason.MEMORY_LIMIT)
     if reading.shortage >= SHORTAGE_MIN:
         return _decide_on_backlog(sizing, reading)
+    if reading.busy >= sizing.slots_max:
+        # Nobody looks ahead for slots that can't come, so it is not known whether anything waits.
+        return _keep(sizing, ScaleReason.AT_MAX)
     if reading.busy > sizing.slots * ENOUGH:
         return _keep(sizing, ScaleReason.SUFFICIENT_CAPACITY)
     if sizing.slots > sizing.slots_min:

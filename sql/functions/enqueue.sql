@@ -1,6 +1,7 @@
 -- Adds a task to a job, in the caller's transaction: 'inserted', 'known' (the job has this key already; a higher
 -- priority raises it) or 'over_limit' (the job has as many tasks as it may). A final or unknown job is an error.
--- Processes are told at the commit.
+-- Processes are told at the commit. Thousands in one transaction belong into one call of enqueue_tasks: each call here
+-- leaves a version of the job's row behind, which the next one has to pass.
 DROP FUNCTION IF EXISTS pacewheel.enqueue;
 CREATE FUNCTION pacewheel.enqueue(
     job_id bigint, target text, key text DEFAULT NULL, priority double precision DEFAULT 0,

@@ -2,7 +2,7 @@
 DROP FUNCTION IF EXISTS pacewheel.enqueue_tasks;
 CREATE FUNCTION pacewheel.enqueue_tasks(
     job_ids bigint[], targets text[], keys text[], priorities double precision[], payloads text[],
-    ready_in_ms bigint[], probe bigint, notify boolean, beyond_limit boolean[],
+    ready_in_ms bigint[], probe bigint, notify boolean, beyond_limit boolean[] DEFAULT NULL,
     OUT inserted integer, OUT known integer, OUT over_limit integer, OUT refused integer,
     OUT collided integer[], OUT domain_ids bigint[], OUT hinted boolean, OUT rung boolean,
     OUT raised_domain_ids bigint[], OUT raised_task_ids bigint[], OUT raised_job_ids bigint[],

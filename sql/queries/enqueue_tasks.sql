@@ -1,6 +1,6 @@
 -- purpose: insert new tasks of one or several jobs, each (job, key) once, within the jobs' max_tasks, counters moved, owners hinted
 -- params: a row each: $1 job id, $2 target, $3 key or null, $4 priority, $5 payload (JSON text) or null, $6 ready in ms or null; then $7 probe (0, then up for hash collisions), $8 whether to notify; $9 a row each: whether it is beyond max_tasks, or null
--- returns: inserted, known (there already), over_limit, refused (their job is final or unknown), collided (positions to be offered again under the next probe), domain_ids that got tasks, and the raises that count, a row each: raised_domain_ids, raised_task_ids, raised_job_ids, raised_priorities
+-- returns: inserted, known (there already), over_limit, refused (their job is final or unknown), collided (positions to be offered again under the next probe), domain_ids that got tasks, hinted and rung (whether hints went out), and the raises that count, a row each: raised_domain_ids, raised_task_ids, raised_job_ids, raised_priorities
 -- index: jobs_pkey, tasks_pkey, priority_updates_pkey
 -- rows: 1
 -- Locks the jobs in id order. Refuses nothing by exception: the caller reads the counts. A known task offered with a

@@ -22,7 +22,7 @@ WHERE
                 )
             )
     ))
-    AND d.id <> ALL ($5::bigint[])
+    AND d.id NOT IN (SELECT h.id FROM unnest($5::bigint[]) AS h (id))
     AND (
         d.owner IS NULL
         -- The answer to an earlier lease or release was lost.

@@ -1,8 +1,23 @@
 -- purpose: read jobs with their counters, what runs, why the rest waits and when the next task may start
 -- params: $1 job ids or null (all), $2 domain name or null (all), $3 whether to leave out final jobs, $4 most jobs
 -- returns: one row a job, newest first
--- index: jobs_pkey, domains_pkey, tasks_pkey
+-- index: jobs_pkey, domains_pkey, domains_name_key, tasks_pkey
 -- rows: at most $4
+-- The jobs are named first, so that the one plan there is finds given ids by key instead of passing all newer jobs.
+WITH named AS MATERIALIZED (
+    SELECT g.id FROM unnest($1::bigint[]) AS g (id)
+    UNION ALL
+    (
+        SELECT j.id
+        FROM pacewheel.jobs j
+        WHERE
+            $1::bigint[] IS NULL
+            AND ($2::text IS NULL OR j.domain_id = (SELECT d.id FROM pacewheel.domains d WHERE d.name = $2))
+            AND (NOT $3::boolean OR j.status < 3)
+        ORDER BY j.id DESC
+        LIMIT $4
+    )
+)
 SELECT
     j.id, d.name AS domain, j.handler, j.status, j.priority, j.concurrency, j.max_tasks, j.options::text AS options,
     j.discovery_open, j.error, j.retries_job_id, j.total, s.pending, j.waiting, s.running, j.completed, j.failed,
@@ -25,7 +40,7 @@ FROM pacewheel.jobs j
 JOIN pacewheel.domains d ON d.id = j.domain_id
 JOIN pacewheel.job_states s ON s.job_id = j.id
 WHERE
-    ($1::bigint[] IS NULL OR j.id = ANY ($1::bigint[]))
+    j.id = ANY (ARRAY(SELECT n.id FROM named n))
     AND ($2::text IS NULL OR d.name = $2)
     AND (NOT $3::boolean OR j.status < 3)
 ORDER BY j.id DESC

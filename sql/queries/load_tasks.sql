@@ -9,4 +9,5 @@ FROM unnest($1::bigint[], $2::bigint[]) AS l (domain_id, id)
 JOIN pacewheel.tasks t ON t.domain_id = l.domain_id AND t.id = l.id
 JOIN pacewheel.jobs j ON j.id = t.job_id
 JOIN pacewheel.domains d ON d.id = t.domain_id
-WHERE t.status = 0 AND (t.ready_at > d.claimed_at) IS NOT TRUE
+-- Not `= 0`: that would offer the planner a hash join with all of tasks_claim.
+WHERE t.status < 1 AND (t.ready_at > d.claimed_at) IS NOT TRUE

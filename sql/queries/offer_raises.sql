@@ -1,6 +1,6 @@
 -- purpose: raise priorities of tasks by their keys: into the outbox, unless the row or the outbox has as high a one
 -- params: a row each: $1 job id, $2 key, $3 priority; then $4 probe (0, then up for hash collisions), $5 whether to notify
--- returns: unknown (no such key), refused (their job is final or unknown), collided (positions to be offered again under the next probe), and the raises that count, a row each: raised_domain_ids, raised_task_ids, raised_job_ids, raised_priorities
+-- returns: unknown (no such key), refused (their job is final or unknown), collided (positions to be offered again under the next probe), rung (whether a hint went out), and the raises that count, a row each: raised_domain_ids, raised_task_ids, raised_job_ids, raised_priorities
 -- index: jobs_pkey, tasks_pkey, priority_updates_pkey
 -- rows: 1
 -- Locks the jobs in id order. All that is neither returned nor counted is suppressed: no higher than what is known, or

@@ -3,7 +3,8 @@
 -- returns: pruned
 -- index: priority_updates_pkey, jobs_pkey
 -- rows: 1
--- What a job leaves there: raises of tasks that were running when it last was looked at. A safety net, rarely run.
+-- What a job leaves there: raises of tasks that were running when it last was looked at. Every sweep runs this and
+-- reads the whole outbox, which holds no more than what was asked for within a minute or so.
 WITH dead AS MATERIALIZED (
     SELECT p.domain_id, p.task_id
     FROM pacewheel.priority_updates p

@@ -5,8 +5,8 @@
 -- rows: 1
 -- Anybody may call it, at any time, twice: a priority only rises. Locks jobs, then tasks, then the outbox; who writes
 -- to the outbox holds the job's lock too. A task in flight is left alone: it would be a write for nothing, and if it is
--- retried the outbox still knows. A raise whose row in the outbox is gone was voided. `poke` moves, so that claims
--- read from the top.
+-- retried the outbox still knows. One that became claimable after the last claim only stands there. A raise whose row
+-- in the outbox is gone was voided. `poke` moves, so that claims read from the top.
 WITH offered AS MATERIALIZED (
     SELECT r.*
     FROM unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::float8[]) AS r (domain_id, task_id, job_id, priority)
@@ -24,8 +24,10 @@ WITH offered AS MATERIALIZED (
 ), looked_up AS MATERIALIZED (
     SELECT
         o.*,
-        t.status = 0 AND (o.domain_id, o.task_id) IN (SELECT f.domain_id, f.id FROM in_flight f) AS is_running
+        t.status = 0 AND (t.ready_at > d.claimed_at) IS NOT TRUE
+        AND (o.domain_id, o.task_id) IN (SELECT f.domain_id, f.id FROM in_flight f) AS is_running
     FROM offered o
+    JOIN pacewheel.domains d ON d.id = o.domain_id
     JOIN pacewheel.tasks t ON t.domain_id = o.domain_id AND t.id = o.task_id
     JOIN pacewheel.priority_updates p ON p.domain_id = o.domain_id AND p.task_id = o.task_id
     WHERE o.job_id = ANY (ARRAY(SELECT l.id FROM locked l)) AND t.job_id = o.job_id

@@ -7,7 +7,7 @@ SELECT t.id, t.target, t.key, t.priority, t.payload::text AS payload
 FROM pacewheel.jobs j
 JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 4
 WHERE
-    j.id = $1 AND ($2::bigint[] IS NULL OR t.id = ANY ($2::bigint[]))
+    j.id = $1 AND ($2::bigint[] IS NULL OR t.id IN (SELECT a.id FROM unnest($2::bigint[]) AS a (id)))
     AND ($3::bigint IS NULL OR t.id > $3)
 ORDER BY t.id
 LIMIT $4

@@ -1,6 +1,6 @@
 -- purpose: set a job's counters to what its rows say, and have its owner look again
 -- params: $1 job id
--- returns: domain_id, status, discovery_open, kept (before) and found (arrays as of compare_counters); no row for an unknown job
+-- returns: domain_id, status, discovery_open, kept (before) and found (arrays as of compare_counters), hinted; no row for an unknown job
 -- index: jobs_pkey, tasks_pkey
 -- rows: 0 or 1
 -- Runs after lock_job in the same transaction: its snapshot holds all that was committed before the lock.

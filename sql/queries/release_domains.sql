@@ -1,8 +1,10 @@
 -- purpose: give domains back: what was interrupted is pending again, the pace is kept, other processes are told
 -- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ms until the next request of each may start, $5 whether to notify
--- returns: id of each domain given back
+-- returns: id of each domain given back, hinted
 -- index: domains_pkey
 -- rows: at most those asked for
+-- Waits neither for a settle nor for a large job that is being created here, which hold the row with KEY SHARE: the
+-- next owner's lease takes it FOR UPDATE, and so comes after them.
 WITH held AS MATERIALIZED (
     SELECT d.id, r.slot_in_ms
     FROM pacewheel.domains d
@@ -10,7 +12,7 @@ WITH held AS MATERIALIZED (
         ON r.id = d.id AND r.epoch = d.epoch
     WHERE d.owner = $1
     ORDER BY d.id
-    FOR UPDATE OF d
+    FOR NO KEY UPDATE OF d
 ), released AS (
     UPDATE pacewheel.domains d
     SET

@@ -14,7 +14,7 @@ WITH job AS MATERIALIZED (
     FROM job j
     JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 4
     WHERE
-        j.status < 3 AND ($2::bigint[] IS NULL OR t.id = ANY ($2::bigint[]))
+        j.status < 3 AND ($2::bigint[] IS NULL OR t.id IN (SELECT a.id FROM unnest($2::bigint[]) AS a (id)))
         AND ($4::bigint IS NULL OR t.id > $4)
     ORDER BY t.id
     LIMIT $3

@@ -4,7 +4,7 @@
 -- index: domains_pkey, jobs_pkey, tasks_pkey
 -- rows: 1
 -- Locks domains, then jobs, then tasks, each in id order. What arrives under an old epoch changes
--- nothing: a change of owner takes the domain's row FOR UPDATE, which the key-share lock here keeps
+-- nothing: the next owner takes the domain's row FOR UPDATE, which the key-share lock here keeps
 -- out until the commit.
 WITH fence AS MATERIALIZED (
     SELECT d.id

@@ -44,13 +44,24 @@ WITH clock AS MATERIALIZED (
         GROUP BY w.job_id
     ) w
     WHERE j.id = w.job_id
+), answered AS (
+    -- One pass over all of them: looked up domain by domain, a thousand domains would read ten million rows.
+    SELECT a.domain_id, sum(a.woken)::integer AS woken, sum(a.due) AS due
+    FROM (
+        SELECT d.id AS domain_id, 0 AS woken, 0 AS due FROM unnest($1::bigint[]) AS d (id)
+        UNION ALL
+        SELECT u.domain_id, 0, 1 FROM due u
+        UNION ALL
+        SELECT w.domain_id, 1, 0 FROM woken w
+    ) a
+    GROUP BY a.domain_id
 )
 SELECT
-    d.id AS domain_id,
-    (SELECT count(*) FROM woken w WHERE w.domain_id = d.id)::integer AS woken,
-    CASE WHEN (SELECT count(*) FROM due u WHERE u.domain_id = d.id) >= $2 THEN 0 ELSE (
+    a.domain_id,
+    a.woken,
+    CASE WHEN a.due >= $2 THEN 0 ELSE (
         SELECT extract(epoch FROM min(t.ready_at) - c.now)::float8 * 1000
         FROM pacewheel.tasks t
-        WHERE t.domain_id = d.id AND t.status = 1 AND t.ready_at > c.now
+        WHERE t.domain_id = a.domain_id AND t.status = 1 AND t.ready_at > c.now
     ) END AS wake_in_ms
-FROM clock c, unnest($1::bigint[]) AS d (id)
+FROM clock c, answered a

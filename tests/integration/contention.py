@@ -100,7 +100,7 @@ class Owner:
             self._claimed[claim.domain_id] += claim.tasks
 
     async def settle(self) -> None:
-        """Settle half of what is claimed, of all domains, mixed; some of it discovers tasks."""
+        """Settle half of what is claimed, of all domains, mixed; some discovers tasks, some sets a pace."""
         rng = self._arena.rng
         batch = [
             Settlement(
@@ -111,7 +111,10 @@ class Owner:
                 task[3] + 1,
                 1,
                 20 if status is TaskState.WAITING else None,
-                Outcome.completed(discovered=self._arena.tasks(4) if rng.random() < 0.1 else ()),
+                Outcome.completed(
+                    discovered=self._arena.tasks(4) if rng.random() < 0.1 else (),
+                    robots_delay_ms=0 if rng.random() < 0.1 else None,
+                ),
             )
             for domain, tasks in self._claimed.items()
             for task in tasks

@@ -13,10 +13,10 @@ import pytest
 from pacewheel import Config, Engine
 from pacewheel.errors import ConfigInvalid, StoreUnavailable
 from pacewheel.metrics import Metrics
-from pacewheel.store import Store, migrate, shares
+from pacewheel.store import Store, shares
 from pacewheel.store.pool import WorkPool
 from tests.conftest import execute, fetch, until
-from tests.own_server import OwnServer, running
+from tests.own_server import OwnServer, migrated, running
 
 # 40 connections, less 3 for superusers and 20 for administration: 17, of which each share leaves 4.
 MAX_CONNECTIONS = 40
@@ -33,10 +33,8 @@ def server() -> Iterator[OwnServer]:
 @pytest.fixture
 async def small_dsn(server: OwnServer) -> AsyncIterator[str]:
     """An empty database on it, migrated."""
-    await execute(server.dsn(), "CREATE DATABASE work")
-    await migrate(server.dsn(database="work"), "pacewheel")
-    yield server.dsn(database="work")
-    await execute(server.dsn(), "DROP DATABASE work WITH (FORCE)")
+    async with migrated(server) as work_dsn:
+        yield work_dsn
 
 
 @pytest.fixture(autouse=True)

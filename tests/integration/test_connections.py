@@ -106,10 +106,10 @@ async def test_idle_connections_beyond_the_most_are_closed_promptly_and_one_stay
         await until(lambda: holders.running == 8)
         await holders.end()
         assert 8 == metrics.value("pacewheel_pool_connections", state="idle")
-        await until(server_sees(dsn, 2), timeout_s=3)
+        await until(server_sees(dsn, 2))
         assert 2 == metrics.value("pacewheel_pool_connections", state="idle")
         monkeypatch.setattr(connections, "IDLE_S", 0.1)
-        await until(server_sees(dsn, 1), timeout_s=3)
+        await until(server_sees(dsn, 1))
 
 
 async def test_a_lower_limit_cuts_nobody_and_is_kept_as_work_ends(dsn: str) -> None:
@@ -137,7 +137,7 @@ async def test_a_lower_limit_closes_idle_connections_at_once(dsn: str) -> None:
         await holders.end()
         await pool.resize(2)
         assert 2 == pool.in_use
-        await until(server_sees(dsn, 2), timeout_s=1)
+        await until(server_sees(dsn, 2))
 
 
 async def test_who_waits_too_long_is_told_that_the_pool_is_saturated(

@@ -11,9 +11,8 @@ import pytest
 
 from pacewheel import Config, Engine, Job, JobState, NewTask, Task
 from pacewheel.errors import StoreUnavailable
-from pacewheel.store import migrate
-from tests.conftest import execute, fetch, until
-from tests.own_server import OwnServer, running
+from tests.conftest import fetch, until, waits_for_a_lock
+from tests.own_server import OwnServer, migrated, running
 
 DOMAINS = 3
 TASKS_A_JOB = 200
@@ -30,11 +29,14 @@ class Work:
         self.engine = Engine(dsn, config=Config(**settings))
         self.seen: Counter[str] = Counter()
         self.jobs: list[Job] = []
+        self.may_end = asyncio.Event()
+        self.may_end.set()
 
         @self.engine.handler("note")
         async def note(task: Task) -> None:
             self.seen[task.target] += 1
             await asyncio.sleep(HANDLER_S)
+            await self.may_end.wait()
 
     async def create(self) -> None:
         """Create the jobs, all of whose tasks are known."""
@@ -123,10 +125,8 @@ def server() -> Iterator[OwnServer]:
 @pytest.fixture
 async def own_dsn(server: OwnServer) -> AsyncIterator[str]:
     """An empty database on it, migrated."""
-    await execute(server.dsn(), "CREATE DATABASE work")
-    await migrate(server.dsn(database="work"), "pacewheel")
-    yield server.dsn(database="work")
-    await execute(server.dsn(), "DROP DATABASE work WITH (FORCE)")
+    async with migrated(server) as work_dsn:
+        yield work_dsn
 
 
 async def test_a_server_that_is_killed_and_comes_back_finds_its_work_going_on(
@@ -151,15 +151,19 @@ async def test_run_until_idle_outlasts_a_restart(server: OwnServer, own_dsn: str
     """Who waits for the end of the work, with nothing running, is not told of a short absence."""
     work = Work(own_dsn, sweep_s=1.0)
     await work.engine.connect()
-    await work.engine.create_job(
+    job = await work.engine.create_job(
         domain="a.example",
         handler="note",
         tasks=[NewTask("now"), NewTask("later", ready_in_s=3)],
         discovery_open=False,
     )
+
+    async def is_settled() -> bool:
+        return (await job.info()).completed == 1
+
     running = asyncio.create_task(work.engine.run_until_idle())
-    await until(lambda: work.seen["now"] == 1)
-    await asyncio.sleep(0.3)  # settled: the engine is idle but for its timer
+    # The engine is idle then but for its timer.
+    await until(is_settled)
     server.kill()
     await asyncio.sleep(1)
     await asyncio.to_thread(server.start)
@@ -185,13 +189,16 @@ async def test_without_a_listening_connection_the_sweep_finds_new_work(
         monkeypatch.setattr("pacewheel.store.listener.connect", refuse)
         assert 1 == await terminate(dsn, listening=True)
         await job.enqueue([NewTask("unheard")])
-        await until(lambda: work.seen["unheard"] == 1, timeout_s=2)
+        await until(lambda: work.seen["unheard"] == 1)
         assert not await listens(dsn)
     await other.close()
 
 
-async def test_a_listening_connection_that_is_cut_is_made_again(dsn: str) -> None:
-    """Within seconds hints arrive again, with the sweep a minute away."""
+async def test_a_listening_connection_that_is_cut_is_made_again(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hints arrive again, with the sweep a minute away."""
+    monkeypatch.setattr("pacewheel.services.sweeper.DEAF_SWEEP_S", 60.0)
     work = Work(dsn)
     other = Engine(dsn)
     await other.connect()
@@ -199,10 +206,10 @@ async def test_a_listening_connection_that_is_cut_is_made_again(dsn: str) -> Non
         await until(lambda: listens(dsn))
         assert 1 == await terminate(dsn, listening=True)
         await other.create_job(domain="a.example", handler="note", tasks=[NewTask("missed")])
-        await until(lambda: work.seen["missed"] == 1, timeout_s=5)
+        await until(lambda: work.seen["missed"] == 1)
         await until(lambda: listens(dsn))
         await other.create_job(domain="b.example", handler="note", tasks=[NewTask("heard")])
-        await until(lambda: work.seen["heard"] == 1, timeout_s=2)
+        await until(lambda: work.seen["heard"] == 1)
     await other.close()
 
 
@@ -216,11 +223,7 @@ async def test_an_enqueue_that_is_cut_can_be_offered_again(dsn: str) -> None:
     async with blocking.transaction():
         await blocking.execute("SELECT FROM pacewheel.jobs FOR UPDATE")
         offering = asyncio.create_task(job.enqueue(tasks))
-
-        async def waits() -> bool:
-            return bool((await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted"))[0][0])
-
-        await until(waits)
+        await until(lambda: waits_for_a_lock(dsn))
         assert 1 <= await terminate(dsn)
         with pytest.raises(StoreUnavailable):
             await offering
@@ -237,6 +240,7 @@ async def test_an_enqueue_that_is_cut_can_be_offered_again(dsn: str) -> None:
 async def test_a_settle_that_is_cut_is_sent_again(dsn: str) -> None:
     """Its backend is terminated while it waits for the job's row: the outcome counts once."""
     work = Work(dsn, sweep_s=1.0)
+    work.may_end.clear()
     async with work.engine:
         job = await work.engine.create_job(domain="a.example", handler="note")
         blocking = await asyncpg.connect(dsn)
@@ -244,12 +248,8 @@ async def test_a_settle_that_is_cut_is_sent_again(dsn: str) -> None:
             await job.enqueue([NewTask("t")])
             await until(lambda: work.seen["t"] == 1)
             await blocking.execute("SELECT FROM pacewheel.jobs FOR UPDATE")
-
-            async def waits() -> bool:
-                rows = await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-                return bool(rows[0][0])
-
-            await until(waits)
+            work.may_end.set()
+            await until(lambda: waits_for_a_lock(dsn))
             assert 1 <= await terminate(dsn)
             await until(lambda: work.engine.metrics.value("pacewheel_settle_retries_total") >= 1)
         await blocking.close()

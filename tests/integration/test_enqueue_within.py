@@ -15,15 +15,6 @@ from tests.conftest import execute, fetch, until
 
 
 @pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    """An engine that is connected and runs nothing."""
-    engine = Engine(dsn)
-    await engine.connect()
-    yield engine
-    await engine.close()
-
-
-@pytest.fixture
 async def job(engine: Engine) -> Job:
     """A job without tasks."""
     return await engine.create_job(domain="a.example", handler="note", max_tasks=3)
@@ -99,6 +90,22 @@ async def test_sql_enqueues_with_the_same_checks(dsn: str, job: Job) -> None:
     await job.cancel()
     with pytest.raises(asyncpg.ObjectNotInPrerequisiteStateError, match="is final"):
         await fetch(dsn, call, job.id, "late")
+
+
+async def test_sql_enqueues_thousands_in_one_call(
+    dsn: str, engine: Engine, connection: asyncpg.Connection
+) -> None:
+    """Arrays side by side, as the README shows; without keys, payloads and delays."""
+    job = await engine.create_job(domain="b.example", handler="note", max_tasks=2500)
+    (row,) = await connection.fetch(
+        "SELECT e.inserted, e.known, e.over_limit, e.refused FROM (SELECT array_agg($1::bigint) AS jobs,"
+        " array_agg('t' || n % 2600) AS urls, array_agg(0.5::float8) AS priorities"
+        " FROM generate_series(1, 3000) AS n) n CROSS JOIN pacewheel.enqueue_tasks("
+        " n.jobs, n.urls, NULL, n.priorities, NULL, NULL, probe => 0, notify => true) AS e",
+        job.id,
+    )
+    assert (2500, 400, 100, 0) == tuple(row)
+    assert (2500, 2500) == ((await job.info()).total, (await job.info()).pending)
 
 
 async def test_sql_sets_everything_a_task_has(dsn: str, job: Job) -> None:

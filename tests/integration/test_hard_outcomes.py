@@ -17,7 +17,7 @@ from pacewheel.metrics import Metrics
 from pacewheel.ports import Settlement
 from pacewheel.store import Store
 from pacewheel.store.leases import PostgresLeases
-from tests.conftest import FAST, fetch, until
+from tests.conftest import FAST, fetch, until, waits_for_a_lock
 
 ENDLESS: list[Any] = []
 ENDLESS.append(ENDLESS)
@@ -143,12 +143,7 @@ async def test_a_cancel_ends_tasks_that_were_enqueued_while_it_waited(dsn: str) 
     await transaction.start()
     await store.tasks.insert_tasks(connection, job.id, [NewTask("late")], notify=False)
     cancelling = asyncio.create_task(job.cancel())
-
-    async def waits() -> bool:
-        rows = await fetch(dsn, "SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(rows[0][0])
-
-    await until(waits)
+    await until(lambda: waits_for_a_lock(dsn))
     await transaction.commit()
     await connection.close()
     assert 1 == await cancelling

@@ -13,7 +13,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.engine import Job
 from pacewheel.errors import DataRefused, JobFinal
-from tests.conftest import FAST, execute, fetch, until
+from tests.conftest import FAST, execute, fetch, until, waits_for_a_lock
 
 SLOW = Config(**FAST, warm_raise_s=3600.0, cold_raise_s=3600.0)
 
@@ -80,16 +80,6 @@ async def locked_job(dsn: str, job_id: int) -> AsyncIterator[None]:
         await connection.close()
 
 
-async def waits_for_a_lock(dsn: str) -> bool:
-    """Tell whether a statement in this database waits for a lock."""
-    waiting = await fetch(
-        dsn,
-        "SELECT FROM pg_stat_activity"
-        " WHERE wait_event_type = 'Lock' AND datname = current_database()",
-    )
-    return bool(waiting)
-
-
 async def started(engine: Engine) -> None:
     """Wait until the engine listens and has looked at all there is."""
     await until(lambda: engine.metrics.value("pacewheel_listener_up") == 1)
@@ -119,7 +109,7 @@ async def test_a_known_task_discovered_with_a_higher_priority_is_raised(dsn: str
         assert 1 == value("pacewheel_raise_outcomes_total", outcome="written")
         assert 2 <= value("pacewheel_raise_outcomes_total", outcome="suppressed_database")
         assert 1 <= value("pacewheel_raise_flushes_total", cause="mandatory")
-        assert 1 == value("pacewheel_raise_age_seconds_count", tier="hot")
+        assert 1 <= value("pacewheel_raise_age_seconds_count", tier="hot")
 
 
 async def test_an_outcome_may_raise_tasks_by_key(dsn: str) -> None:
@@ -201,13 +191,16 @@ async def test_a_raised_task_is_claimed_first(dsn: str) -> None:
 
 async def test_settling_does_not_wait_for_raises(dsn: str) -> None:
     """While the write of raises is stuck behind a lock, tasks of other jobs are settled."""
-    engine, ended = parent_engine(dsn, Outcome.completed)
+    engine, _ = parent_engine(dsn, Outcome.completed)
     await engine.connect()
     stuck = await family(engine, up=0.1)
     free = await engine.create_job(domain="b.example", handler="note", discovery_open=True)
+
+    async def parent_is_settled() -> bool:
+        return (await stuck.info()).completed == 1
+
     async with engine:
-        await until(lambda: "parent" in ended)
-        await until(has(dsn, {"up": 0.1}))
+        await until(parent_is_settled)
         await stuck.raise_priorities({"up": 0.2})
         value = engine.metrics.value
         await until(lambda: value("pacewheel_raise_entries", tier="cold") == 1)
@@ -351,6 +344,25 @@ async def test_a_task_in_flight_is_not_written_and_stays_in_the_outbox(dsn: str)
     answer = await engine.store.raises.raise_priorities(raises)
     assert (1, 0, [1]) == (answer.written, answer.suppressed, list(answer.domain_ids))
     assert {} == await outbox(dsn)
+    await engine.close()
+
+
+async def test_a_retried_task_is_raised_although_it_still_stands_in_flight(dsn: str) -> None:
+    """It waited and woke behind a block, so no claim has rewritten what the last one gave."""
+    engine, _ = parent_engine(dsn, Outcome.completed)
+    await engine.connect()
+    job = await family(engine)
+    await execute(
+        dsn,
+        "UPDATE pacewheel.domains SET claimed_at = clock_timestamp(),"
+        " in_flight = ARRAY(SELECT id FROM pacewheel.tasks)",
+        "UPDATE pacewheel.tasks SET attempt = 1, ready_at = clock_timestamp()",
+    )
+    await job.raise_priorities({"parent": 3.0})
+    raises = await engine.store.raises.load_raises([1], (0, -(2**63)), 10)
+    answer = await engine.store.raises.raise_priorities(raises)
+    assert (1, 0, 0) == (answer.written, answer.suppressed, answer.running)
+    assert {"parent": 3.0} == await priorities(dsn)
     await engine.close()
 
 

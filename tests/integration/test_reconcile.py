@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
 
 from pacewheel import Engine, JobState, NewTask, Task
@@ -12,15 +10,6 @@ from tests.conftest import execute, fetch, until
 from tests.integration.counted_jobs import TRUE, counters, is_clean, mixed_job, reconciled
 
 HANDLER = "none"
-
-
-@pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    """An engine that is connected and runs nothing."""
-    made = Engine(dsn)
-    await made.connect()
-    yield made
-    await made.close()
 
 
 async def live_tasks(dsn: str) -> int:

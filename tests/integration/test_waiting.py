@@ -244,7 +244,8 @@ async def test_a_task_starts_when_it_was_expected_to(dsn: str) -> None:
         (waiting,) = await job.explain()
         expected_s = time.monotonic() + (waiting.expected_in_ms or 0) / 1000
         await until(lambda: len(started) == 2)
-    assert abs(started[1] - expected_s) < 0.3
+    # A busy machine may be late, by less than the next gap.
+    assert -0.3 < started[1] - expected_s < 0.9
 
 
 async def test_waiting_times_are_observed_by_reason(dsn: str) -> None:
@@ -271,16 +272,22 @@ async def test_waiting_times_are_observed_by_reason(dsn: str) -> None:
         await create(engine, "failing", "retries", 5)
         await until(lambda: count("retry_backoff") == 10)
         assert pytest.approx(3.0) == total("retry_backoff")
-        blocking = await create(engine, "blocking", "blocks", 1)
+        await create(engine, "blocking", "blocks", 1)
+        blocked = "SELECT FROM pacewheel.domains WHERE name = 'blocking' AND blocked_until > now()"
 
         async def is_blocked() -> bool:
-            return (await blocking.info()).completed == 1
+            return bool(await fetch(dsn, blocked))
 
-        # A task that is on its way while the pause comes waits once before it, too.
         await until(is_blocked)
         job = await engine.create_job(domain="blocking", handler="work", tasks=[NewTask("note")])
         await until(lambda: count("domain_blocked") >= 1)
-        assert 0.5 < total("domain_blocked") < 5
+        (left_s,) = await fetch(
+            dsn,
+            "SELECT extract(epoch FROM d.blocked_until - t.created_at)::float8 FROM pacewheel.tasks t"
+            " JOIN pacewheel.domains d ON d.id = t.domain_id WHERE t.job_id = $1",
+            job.id,
+        )
+        assert 0 < left_s[0] <= total("domain_blocked") < left_s[0] + 3
     for reason in WaitingReason:
         name = "pacewheel_waiting_seconds_bucket"
         labels = {"reason": reason.value, "le": "+Inf"}

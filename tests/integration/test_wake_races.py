@@ -7,7 +7,7 @@ import asyncio
 import asyncpg
 
 from pacewheel import Engine, NewTask
-from tests.conftest import fetch, until
+from tests.conftest import fetch, until, waits_for_a_lock
 
 
 async def test_a_task_that_was_retried_while_the_wake_waited_is_left_to_its_backoff(
@@ -24,12 +24,7 @@ async def test_a_task_that_was_retried_while_the_wake_waited_is_left_to_its_back
         async with other.transaction():
             await other.execute("SELECT FROM pacewheel.jobs FOR NO KEY UPDATE")
             wake = asyncio.create_task(engine.store.tasks.wake_tasks([1], 10))
-
-            async def it_waits() -> bool:
-                query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-                return (await fetch(dsn, query))[0][0] > 0
-
-            await until(it_waits)
+            await until(lambda: waits_for_a_lock(dsn))
             # Another wake, a claim and a settle, as far as their rows go.
             await other.execute(
                 "UPDATE pacewheel.tasks SET attempt = 1, waiting_reason = 0,"

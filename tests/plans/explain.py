@@ -69,17 +69,11 @@ class Plan:
 
     def rows_read_of(self, table: str) -> int:
         """Return how many rows of a table were looked at, those that a filter then dropped included."""
-        return sum(
-            round(
-                scan["Actual Loops"]
-                * (
-                    scan["Actual Rows"]
-                    + scan.get("Rows Removed by Filter", 0)
-                    + scan.get("Rows Removed by Index Recheck", 0)
-                )
-            )
-            for scan in self.scans_of(table)
-        )
+        return sum(map(_rows_read, self.scans_of(table)))
+
+    def rows_read_of_ctes(self) -> int:
+        """Return how many rows of the statement's own temporary results were looked at."""
+        return sum(_rows_read(node) for node in self.nodes if node["Node Type"] == "CTE Scan")
 
     def rows_sorted(self) -> int:
         """Return the most rows that any one sort took in."""
@@ -105,6 +99,11 @@ class Plan:
         return sum(
             node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in (self.root, *unread)
         )
+
+
+def _rows_read(scan: dict[str, Any]) -> int:
+    removed = scan.get("Rows Removed by Filter", 0) + scan.get("Rows Removed by Index Recheck", 0)
+    return round(scan["Actual Loops"] * (scan["Actual Rows"] + removed))
 
 
 def _walk(node: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -105,6 +105,14 @@ async def lease(explain: Explainer, _dsn: str) -> Any:
     return await explain.leases.lease_domains(2, ["h"], HOUR_MS, DOMAINS)
 
 
+async def take_over(explain: Explainer, dsn: str) -> Any:
+    """Read what a dead owner of all domains left in flight."""
+    in_flight: dict[int, list[int]] = {}
+    for domain_id, task_id in await pending(dsn):
+        in_flight.setdefault(domain_id, []).append(task_id)
+    return await explain.leases.load_tasks(in_flight)
+
+
 async def cancel(explain: Explainer, _dsn: str) -> Any:
     """Cancel a job of few tasks beside all the others; of its domain's waiting tasks it reads all."""
     return await explain.changes.end_job(DOMAINS + 1, JobVerb.CANCEL)
@@ -270,6 +278,7 @@ CASES = [
     Case("find_ended", find_ended, frozenset({"tasks_pkey"}), BATCH_ROWS, 6 * BATCH_ROWS),
     Case("find_leasable", lease, frozenset({"tasks_wake"}), DOMAINS, 300, ORPHANS),
     Case("lease_domains", lease, frozenset({"tasks_wake"}), DOMAINS, 600, ORPHANS),
+    Case("load_tasks", take_over, PKEY, BATCH_ROWS, 16 * BATCH_ROWS),
     Case(
         "end_job",
         cancel,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import asyncpg
@@ -75,15 +76,21 @@ async def claim(store: Store, worker: int, domain: LeasedDomain) -> list[DomainC
     return await store.tasks.claim_tasks(worker, HANDLERS, request)
 
 
-async def settle(store: Store, worker: int, domain: LeasedDomain, epoch: int) -> int:
-    """Settle every task of the domain as completed; return how many rows that changed."""
+async def settle(
+    store: Store,
+    worker: int,
+    domain: LeasedDomain,
+    epoch: int,
+    outcome: Outcome = Outcome.completed(),  # noqa: B008 - is never changed
+) -> int:
+    """Settle every task of the domain; return how many rows that changed."""
     rows = await fetch(store.tasks._pool._dsn, "SELECT id, job_id FROM pacewheel.tasks")
     handler = Handler("work", lambda _task: None)  # type: ignore[arg-type,return-value] # is never called
     batch = [
         settlement_of(
             Task(row["id"], row["job_id"], domain.id, "d", "work", "t", 0.0, 1, None, {}),
             handler,
-            Outcome.completed(),
+            outcome,
             1.0,
         )
         for row in rows
@@ -124,6 +131,18 @@ async def test_a_settle_under_an_old_epoch_changes_nothing(store: Store, dsn: st
     assert 10 == await count(dsn, "SELECT pending FROM pacewheel.jobs")
     assert 0 == await count(dsn, "SELECT count(*) FROM pacewheel.tasks WHERE status <> 0")
     assert 10 == await settle(store, second, after, after.epoch)
+
+
+async def test_a_settle_locks_no_job_of_a_domain_that_is_lost(store: Store, dsn: str) -> None:
+    """It would come after the locks of the other jobs of its batch, out of order."""
+    first, before, _, _ = await take_over(store)
+    connection = await asyncpg.connect(dsn)
+    async with connection.transaction():
+        await connection.execute("SELECT FROM pacewheel.jobs FOR NO KEY UPDATE")
+        discovery = Outcome.completed(discovered=[NewTask("new")])
+        settling = settle(store, first, before, before.epoch, discovery)
+        assert 0 == await asyncio.wait_for(settling, 5.0)
+    await connection.close()
 
 
 async def test_a_claim_under_an_old_epoch_gets_nothing_and_changes_nothing(
@@ -255,3 +274,24 @@ async def test_a_settle_under_way_keeps_the_next_owner_out_until_its_commit(
     await connection.close()
     assert 1 == len(await lease(store, second))
     assert TaskState.PENDING == await count(dsn, "SELECT max(status) FROM pacewheel.tasks")
+
+
+async def test_a_release_waits_for_no_settle_and_for_no_job_in_the_making(
+    store: Store, dsn: str
+) -> None:
+    """Both keep the domain's row for as long as their transaction takes; then the next owner comes."""
+    first = await register(store, LEASE_MS)
+    (domain,) = await lease(store, first)
+    second = await register(store, LEASE_MS)
+    connection = await asyncpg.connect(dsn)
+    async with connection.transaction():
+        # The settle's fence is the same lock as that of a new job's foreign key.
+        await connection.execute(
+            "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency) VALUES ($1, 'work', 1)",
+            domain.id,
+        )
+        await store.leases.release_domains(first, [domain.id], [domain.epoch], [0.0])
+        assert 1 == await count(dsn, "SELECT count(*) FROM pacewheel.domains WHERE owner IS NULL")
+        assert [] == await lease(store, second)
+    await connection.close()
+    assert 1 == len(await lease(store, second))

@@ -11,9 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from pacewheel.store import migrate
 from tests.conftest import FAST, execute, fetch, until
-from tests.own_server import OwnServer, running
+from tests.own_server import OwnServer, migrated, running
 from tests.processes.conftest import CRASH_WORDS
 from tests.processes.fleet import Fleet, Run, count, create_jobs, send, wait_for_exit
 
@@ -33,11 +32,9 @@ def server() -> Iterator[OwnServer]:
 
 @pytest.fixture
 async def own_dsn(server: OwnServer) -> AsyncIterator[str]:
-    """A database on it, migrated."""
-    await execute(server.dsn(), "CREATE DATABASE work")
-    await migrate(server.dsn(database="work"), "pacewheel")
-    yield server.dsn(database="work")
-    await execute(server.dsn(), "DROP DATABASE work WITH (FORCE)")
+    """An empty database on it, migrated."""
+    async with migrated(server) as work_dsn:
+        yield work_dsn
 
 
 @pytest.fixture

@@ -59,6 +59,8 @@ def reading(
         (sizing(since_change=1), reading(16, 0.5), (KEEP, 16, "cooldown")),
         (sizing(), reading(16, 0.04), (KEEP, 16, "sufficient_capacity")),
         (sizing(), reading(9), (KEEP, 16, "sufficient_capacity")),
+        (sizing(64), reading(63), (KEEP, 64, "sufficient_capacity")),
+        (sizing(64), reading(64), (KEEP, 64, "at_max")),
         (sizing(), reading(8), (DOWN, 12, "idle_capacity")),
         (sizing(9), reading(0), (DOWN, 8, "idle_capacity")),
         (sizing(quiet=29), reading(0), (KEEP, 16, "cooldown")),

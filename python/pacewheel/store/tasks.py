@@ -167,7 +167,9 @@ class PostgresTasks:
                 # Its owner, who alone can claim it, is the one who settles: nobody needs a hint.
                 inserted = await self._insert(connection, offers, notify=False)
                 await self._raise(connection, accepted, inserted.raises)
-                await connection.execute(self._queries["finish_jobs"], discovering)
+                # Of jobs that the settle has locked: any other would be locked out of order.
+                discovered = sorted({job_id for job_id, _ in offers})
+                await connection.execute(self._queries["finish_jobs"], discovered)
                 return self._settled(row, inserted.raises)
 
         settled: Settled = await self._pool.run(settle)

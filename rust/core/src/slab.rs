@@ -7,8 +7,9 @@
 //! There are no generation tags: no index ever leaves its structure, so nothing could hold a stale
 //! one. A free entry carries the slot [`FREE`], and every unlink asserts that it found another.
 
-use std::fmt::Debug;
-use std::ops::{Index, IndexMut};
+use std::ops::{Deref, Index, IndexMut};
+
+use crate::table::Keyed;
 
 /// "No entry": the end of a list.
 pub(crate) const NONE: u32 = u32::MAX;
@@ -34,16 +35,8 @@ impl Links {
     };
 }
 
-/// What slab, lists and table need of an entry.
-pub(crate) trait Entry: Copy {
-    /// What the table finds it by.
-    type Key: Copy + Eq + Debug;
-
-    fn key(&self) -> Self::Key;
-
-    /// 64 well-mixed bits of a key.
-    fn hash(key: Self::Key) -> u64;
-
+/// What slab and lists need of an entry.
+pub(crate) trait Entry: Copy + Keyed {
     fn links(&self) -> &Links;
 
     fn links_mut(&mut self) -> &mut Links;
@@ -119,6 +112,15 @@ impl<E: Entry> Slab<E> {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         self.entries.capacity() * size_of::<E>()
+    }
+}
+
+/// Every entry by index, for the table.
+impl<E> Deref for Slab<E> {
+    type Target = [E];
+
+    fn deref(&self) -> &[E] {
+        &self.entries
     }
 }
 

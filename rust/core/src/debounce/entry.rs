@@ -3,6 +3,7 @@
 use super::types::Raise;
 use crate::hash::{bits, mix};
 use crate::slab::{Entry, Links};
+use crate::table::Keyed;
 
 /// What is known of one task: a cache line.
 #[derive(Clone, Copy)]
@@ -18,7 +19,7 @@ pub(super) struct Pending {
 
 const _: () = assert!(size_of::<Pending>() == 64, "an entry is a cache line");
 
-impl Entry for Pending {
+impl Keyed for Pending {
     type Key = (i64, i64);
 
     fn key(&self) -> Self::Key {
@@ -28,7 +29,9 @@ impl Entry for Pending {
     fn hash((domain, task): Self::Key) -> u64 {
         mix(bits(task) ^ mix(bits(domain)))
     }
+}
 
+impl Entry for Pending {
     fn links(&self) -> &Links {
         &self.links
     }

@@ -2,7 +2,8 @@
 
 use super::{Batch, BufferError, Cause, DebounceBuffer, Raise, TIERS};
 use crate::list::List;
-use crate::slab::{Entry, NONE};
+use crate::slab::NONE;
+use crate::table::Keyed;
 
 /// The slot of an entry in flight: behind those of the tiers.
 #[allow(clippy::cast_possible_truncation, reason = "three")]

@@ -4,7 +4,8 @@ use super::flush::TAKEN;
 use super::{DebounceBuffer, TIERS};
 use crate::ensure;
 use crate::list::List;
-use crate::slab::{Entry, NONE};
+use crate::slab::NONE;
+use crate::table::Keyed;
 
 impl DebounceBuffer {
     /// Walks through the whole buffer, for tests: O(entries).

@@ -2,6 +2,8 @@
 
 use super::stats::Lost;
 use super::types::FlightId;
+use crate::hash::{bits, mix};
+use crate::table::Keyed;
 
 /// An answer and its two ages.
 pub(super) struct Held<V> {
@@ -35,6 +37,18 @@ pub(super) struct Entry<V> {
     /// CLOCK's bit: looked up since the hand last passed.
     pub(super) referenced: bool,
     pub(super) lost: Lost,
+}
+
+impl<V> Keyed for Entry<V> {
+    type Key = i64;
+
+    fn key(&self) -> i64 {
+        self.key
+    }
+
+    fn hash(key: i64) -> u64 {
+        mix(bits(key))
+    }
 }
 
 impl<V> Entry<V> {

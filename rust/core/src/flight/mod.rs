@@ -29,8 +29,8 @@
 //!
 //! **Costs.** O(1); an eviction O(entries passed by the hand), two rounds at most.
 
+mod air;
 mod entry;
-mod index;
 mod stats;
 mod types;
 mod validate;
@@ -38,15 +38,17 @@ mod validate;
 pub use stats::FlightStats;
 pub use types::{End, FlightConfig, FlightError, FlightId, Lookup};
 
+use air::{Flight, Flights, Ghosts};
 use entry::{Age, Entry, Held};
-use index::{Flight, Flights, Ghosts, Index};
 use stats::Lost;
+
+use crate::table::Table;
 
 /// The table.
 pub struct FlightTable<V> {
     config: FlightConfig,
     entries: Vec<Entry<V>>,
-    index: Index,
+    table: Table<Entry<V>>,
     flights: Flights,
     ghosts: Ghosts,
     /// CLOCK's hand: the place it looks at next.
@@ -71,7 +73,7 @@ impl<V> FlightTable<V> {
         Ok(Self {
             config,
             entries,
-            index: Index::with_capacity(capacity).ok_or(out_of_memory)?,
+            table: Table::with_capacity(capacity).ok_or(out_of_memory)?,
             flights: Flights::with_capacity(config.flights_max).ok_or(out_of_memory)?,
             ghosts: Ghosts::with_capacity(capacity).ok_or(out_of_memory)?,
             hand: 0,
@@ -84,7 +86,7 @@ impl<V> FlightTable<V> {
     /// renewed (or between two tries). `Some(None)`: it is known that there is no value. `None`:
     /// use `lookup`, which counts and starts what is missing.
     pub fn peek(&mut self, key: i64, now: i64) -> Option<Option<&V>> {
-        let place = self.index.get(&self.entries, key)?;
+        let place = self.find(key)?;
         let entry = &mut self.entries[place];
         if entry.epoch != self.epoch {
             return None;
@@ -100,7 +102,7 @@ impl<V> FlightTable<V> {
 
     /// What `key` is known to be, or whose flight will tell.
     pub fn lookup(&mut self, key: i64, now: i64, dropped: &mut Vec<V>) -> Lookup<'_, V> {
-        let Some(place) = self.index.get(&self.entries, key) else {
+        let Some(place) = self.find(key) else {
             return self.lead_new(key, dropped);
         };
         self.renew(place, dropped);
@@ -170,7 +172,7 @@ impl<V> FlightTable<V> {
     /// Stores a value that came by another way; a flight of its key is superseded. False if there
     /// was no place: every entry is in flight.
     pub fn put(&mut self, key: i64, value: V, now: i64, jitter: i16, dropped: &mut Vec<V>) -> bool {
-        let known = self.index.get(&self.entries, key);
+        let known = self.find(key);
         let Some(place) = known.or_else(|| self.take_place(key, Lost::Absent, dropped)) else {
             dropped.push(value);
             return false;
@@ -184,7 +186,7 @@ impl<V> FlightTable<V> {
     /// Forgets what is known of `key`, and what a flight of it will bring; tells whether there was
     /// any of it.
     pub fn invalidate(&mut self, key: i64, dropped: &mut Vec<V>) -> bool {
-        let Some(place) = self.index.get(&self.entries, key) else {
+        let Some(place) = self.find(key) else {
             return false;
         };
         self.renew(place, dropped);
@@ -229,9 +231,15 @@ impl<V> FlightTable<V> {
         self.stats
     }
 
+    /// The place of a key.
+    fn find(&self, key: i64) -> Option<usize> {
+        let found = self.table.get(&self.entries, key);
+        found.map(|index| index as usize)
+    }
+
     /// The entry that a flight may store into, unless it was superseded.
     fn place_of(&self, flight: &Flight) -> Option<usize> {
-        let place = self.index.get(&self.entries, flight.key)?;
+        let place = self.find(flight.key)?;
         let is_wanted = self.entries[place].flight == Some(flight.id);
         (is_wanted && flight.epoch == self.epoch).then_some(place)
     }
@@ -324,12 +332,12 @@ impl<V> FlightTable<V> {
             self.entries.len() - 1
         } else {
             let place = self.evict(dropped)?;
-            self.index.remove(&self.entries, place);
+            self.table.remove(&self.entries, index_of(place));
             self.entries[place] = entry;
             place
         };
         self.ghosts.remove(key);
-        self.index.insert(&self.entries, place);
+        self.table.insert(&self.entries, index_of(place));
         Some(place)
     }
 
@@ -358,4 +366,8 @@ impl<V> FlightTable<V> {
         }
         None
     }
+}
+
+fn index_of(place: usize) -> u32 {
+    u32::try_from(place).expect("the capacity fits in u32")
 }

@@ -2,6 +2,7 @@
 
 use super::FlightTable;
 use super::entry::Entry;
+use crate::ensure;
 
 impl<V> FlightTable<V> {
     /// Walks through the whole table, for tests: O(entries).
@@ -9,7 +10,7 @@ impl<V> FlightTable<V> {
     /// # Errors
     /// One sentence that names the first relationship found broken and its values.
     pub fn validate(&self) -> Result<(), String> {
-        let (entries, keys) = (self.entries.len(), self.index.len());
+        let (entries, keys) = (self.entries.len(), self.table.len());
         ensure(entries == keys, || {
             format!("{entries} entries, {keys} keys in the table")
         })?;
@@ -40,7 +41,7 @@ impl<V> FlightTable<V> {
 
     fn validate_entry(&self, place: usize, entry: &Entry<V>) -> Result<(), String> {
         let key = entry.key;
-        ensure(self.index.get(&self.entries, key) == Some(place), || {
+        ensure(self.find(key) == Some(place), || {
             format!("key {key}: the table does not lead to it")
         })?;
         ensure(!self.ghosts.contains(key), || {
@@ -68,8 +69,4 @@ impl<V> FlightTable<V> {
             || format!("key {key}: its flight {} is not in the air", id.get()),
         )
     }
-}
-
-fn ensure(condition: bool, sentence: impl FnOnce() -> String) -> Result<(), String> {
-    if condition { Ok(()) } else { Err(sentence()) }
 }

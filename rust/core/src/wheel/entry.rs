@@ -2,6 +2,7 @@
 
 use crate::hash::{bits, mix};
 use crate::slab::{Entry, Links};
+use crate::table::Keyed;
 use crate::types::Kind;
 
 /// One timer, two to a cache line.
@@ -17,7 +18,7 @@ pub(super) struct Timer {
 
 const _: () = assert!(size_of::<Timer>() == 32, "a timer is half a cache line");
 
-impl Entry for Timer {
+impl Keyed for Timer {
     type Key = (Kind, i64);
 
     fn key(&self) -> Self::Key {
@@ -27,7 +28,9 @@ impl Entry for Timer {
     fn hash((kind, id): Self::Key) -> u64 {
         mix(bits(id).rotate_left(2) ^ u64::from(kind.get()))
     }
+}
 
+impl Entry for Timer {
     fn links(&self) -> &Links {
         &self.links
     }

@@ -1,53 +1,11 @@
-//! Three tables: where a key's entry stands, which flights are in the air, which keys were evicted.
+//! What a flight table remembers beside its entries: flights in the air, and evicted keys.
 //!
-//! All are bounded, and reserved when they are made.
+//! Both are bounded, and reserved when they are made.
 
 use hashbrown::HashTable;
 
-use super::entry::Entry;
 use super::types::FlightId;
 use crate::hash::{bits, mix};
-
-fn hash(key: i64) -> u64 {
-    mix(bits(key))
-}
-
-/// Key to place; the keys themselves stay in the entries.
-pub(super) struct Index(HashTable<u32>);
-
-impl Index {
-    pub(super) fn with_capacity(capacity: usize) -> Option<Self> {
-        let mut table = HashTable::new();
-        table.try_reserve(capacity, |_| 0).ok()?;
-        Some(Self(table))
-    }
-
-    pub(super) fn get<V>(&self, entries: &[Entry<V>], key: i64) -> Option<usize> {
-        let is_key = |&place: &u32| entries[place as usize].key == key;
-        self.0.find(hash(key), is_key).map(|&place| place as usize)
-    }
-
-    /// Adds the key of the entry at `place`, which must not be in the table.
-    pub(super) fn insert<V>(&mut self, entries: &[Entry<V>], place: usize) {
-        let hash_of = |&place: &u32| hash(entries[place as usize].key);
-        let place = u32::try_from(place).expect("the capacity fits in u32");
-        self.0.insert_unique(hash_of(&place), place, hash_of);
-    }
-
-    /// Takes the key of the entry at `place` out.
-    pub(super) fn remove<V>(&mut self, entries: &[Entry<V>], place: usize) {
-        let key = entries[place].key;
-        let is_place = |&other: &u32| other as usize == place;
-        let Ok(found) = self.0.find_entry(hash(key), is_place) else {
-            panic!("key {key} has an entry but is not in the table");
-        };
-        found.remove();
-    }
-
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
-    }
-}
 
 /// A flight in the air.
 #[derive(Clone, Copy)]
@@ -114,20 +72,21 @@ impl Ghosts {
         if self.table.len() == self.capacity {
             self.table.clear();
         }
-        self.table
-            .insert_unique(hash(key), key, |&other| hash(other));
+        let hash_of = |&key: &i64| mix(bits(key));
+        self.table.insert_unique(hash_of(&key), key, hash_of);
     }
 
     /// Forgets a key; tells whether it was remembered.
     pub(super) fn remove(&mut self, key: i64) -> bool {
-        let found = self.table.find_entry(hash(key), |&other| other == key);
+        let found = self.table.find_entry(mix(bits(key)), |&other| other == key);
         found
             .map(hashbrown::hash_table::OccupiedEntry::remove)
             .is_ok()
     }
 
     pub(super) fn contains(&self, key: i64) -> bool {
-        self.table.find(hash(key), |&other| other == key).is_some()
+        let found = self.table.find(mix(bits(key)), |&other| other == key);
+        found.is_some()
     }
 
     pub(super) fn len(&self) -> usize {

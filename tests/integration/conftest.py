@@ -1,0 +1,21 @@
+"""What several of these tests begin with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pacewheel import Engine
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+
+@pytest.fixture
+async def engine(dsn: str) -> AsyncIterator[Engine]:
+    """An engine that is connected and runs nothing."""
+    made = Engine(dsn)
+    await made.connect()
+    yield made
+    await made.close()
