@@ -4,6 +4,8 @@ The floor is raw SQL on the same server, in the same run: a batched claim UPDATE
 and a batched completion UPDATE, best of several batch sizes and connection counts, with no limits,
 counters, results or fence. The engine runs with all of them. Both are warmed by one round that
 isn't counted.
+
+Rates on a machine that others use say little; the CPU time of a task says more, and is printed too.
 """
 
 from __future__ import annotations
@@ -14,11 +16,13 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import asyncpg
 import uvloop
 
 from pacewheel import Config, Engine, JobState, NewTask, Task
+from pacewheel.store.queries import load_queries
 
 FLOOR = {path.stem: path.read_text() for path in (Path(__file__).parent / "floor").glob("*.sql")}
 FULL = os.environ.get("BENCH", "quick") == "full"
@@ -29,6 +33,18 @@ LIMIT = 20
 CAPACITY = 1000
 FLOOR_WAYS = [(500, 2), (1000, 2), (1000, 4)]
 ENQUEUE_ROWS = 1000
+# Enough of a statement to tell it from the others, and nothing yet that the server replaces.
+PREFIX_CHARS = 80
+HOT = ("enqueue_tasks", "claim_tasks", "settle_tasks")
+
+
+class Round(NamedTuple):
+    """Rows enqueued and tasks drained a second, and Python's CPU time for one, in microseconds."""
+
+    enqueued: float
+    drained: float
+    enqueue_us: float
+    drain_us: float
 
 
 def target(number: int) -> str:
@@ -94,8 +110,8 @@ async def empty(dsn: str, also: tuple[str, ...] = ()) -> None:
 
 async def engine_round(
     dsn: str, total: int, jobs: int = JOBS, also_empty: tuple[str, ...] = ()
-) -> tuple[float, float]:
-    """Enqueue and drain no-op tasks; return rows a second and tasks a second."""
+) -> Round:
+    """Enqueue and drain no-op tasks."""
     engine = Engine(dsn, config=Config(capacity=CAPACITY))
 
     @engine.handler("noop")
@@ -116,23 +132,38 @@ async def engine_round(
         ]
         for k in range(jobs)
     ]
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     for job, batch in zip(created, tasks, strict=True):
         await job.enqueue(batch)
     enqueued = total / (time.perf_counter() - began)
+    enqueue_us = (time.process_time() - cpu) / total * 1e6
     for job in created:
         await job.finish_discovery()
     connection = await asyncpg.connect(dsn)
     await connection.execute("VACUUM ANALYZE pacewheel.tasks")
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     await engine.run_until_idle()
     drained = total / (time.perf_counter() - began)
+    drain_us = (time.process_time() - cpu) / total * 1e6
     rows = await connection.fetch("SELECT status, total, pending, completed FROM pacewheel.jobs")
     results = await connection.fetchval("SELECT count(*) FROM pacewheel.results")
     await connection.close()
     assert [(JobState.COMPLETED, share, 0, share)] * jobs == [tuple(row) for row in rows]
     assert share * jobs == results
-    return enqueued, drained
+    return Round(enqueued, drained, enqueue_us, drain_us)
+
+
+async def server_us(connection: asyncpg.Connection, total: int) -> dict[str, float]:
+    """Return the server's time in each of the hot statements, in microseconds a task."""
+    rows = await connection.fetch("SELECT query, total_exec_time FROM pg_stat_statements")
+    return {
+        name: sum(
+            time_ms * 1000 / total
+            for text, time_ms in rows
+            if text[:PREFIX_CHARS] == load_queries()[name][:PREFIX_CHARS]
+        )
+        for name in HOT
+    }
 
 
 def test_drain_and_enqueue_against_the_floor(
@@ -140,7 +171,7 @@ def test_drain_and_enqueue_against_the_floor(
 ) -> None:
     """Medians of the rounds, engine and floor by turns."""
 
-    async def measure() -> tuple[list[tuple[float, float]], list[float], list[float]]:
+    async def measure() -> tuple[list[Round], list[float], list[float]]:
         await engine_round(dsn, TASKS // 4)
         engine, floor_in, floor_out = [], [], []
         for _ in range(ROUNDS):
@@ -153,8 +184,8 @@ def test_drain_and_enqueue_against_the_floor(
         return engine, floor_in, floor_out
 
     engine, floor_in, floor_out = uvloop.run(measure())
-    enqueued = statistics.median(rate for rate, _ in engine)
-    drained = statistics.median(rate for _, rate in engine)
+    enqueued = statistics.median(each.enqueued for each in engine)
+    drained = statistics.median(each.drained for each in engine)
     best = max(
         statistics.median(rate for rate, *way in floor_out if way == [batch, connections])
         for batch, connections in FLOOR_WAYS
@@ -166,3 +197,27 @@ def test_drain_and_enqueue_against_the_floor(
     budget("drain: engine over floor", drained / best)
     budget("enqueue: engine", enqueued)
     budget("enqueue: engine over floor", enqueued / inserted)
+
+
+def test_where_the_time_of_a_task_goes(dsn: str, budget: Callable[[str, float], None]) -> None:
+    """Medians of the rounds; the server's time counts what a statement waits for a processor, too."""
+
+    async def measure() -> tuple[list[Round], list[dict[str, float]]]:
+        connection = await asyncpg.connect(dsn)
+        await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
+        await engine_round(dsn, TASKS // 4)
+        engine, server = [], []
+        for _ in range(ROUNDS):
+            await connection.execute("SELECT pg_stat_statements_reset()")
+            engine.append(await engine_round(dsn, TASKS))
+            server.append(await server_us(connection, TASKS))
+        await connection.close()
+        return engine, server
+
+    engine, server = uvloop.run(measure())
+    budget("drain: Python a task", statistics.median(each.drain_us for each in engine))
+    budget("enqueue: Python a row", statistics.median(each.enqueue_us for each in engine))
+    for name in HOT:
+        took_us = statistics.median(each[name] for each in server)
+        assert 0 < took_us
+        budget(f"drain: server, {name}", took_us)

@@ -19,7 +19,7 @@ import asyncpg
 import pytest
 import uvloop
 
-from benches.test_drain import FULL, engine_round
+from benches.test_drain import FULL, Round, engine_round
 from pacewheel import embedded
 from pacewheel.store import migrate, queries
 
@@ -93,21 +93,21 @@ QUEUE_TABLE: Edits = {
     ],
     "claim_tasks": [
         (
-            """        FROM pacewheel.tasks t
-        WHERE
-            t.domain_id = r.domain_id AND t.job_id = r.job_id AND t.status = 0
+            """                FROM pacewheel.tasks t
+                WHERE
+                    t.domain_id = g.id AND t.job_id = r.job_id AND t.status = 0
 """,
-            """        FROM pacewheel.queue q
-        JOIN pacewheel.tasks t ON t.domain_id = q.domain_id AND t.id = q.id
-        WHERE
-            q.domain_id = r.domain_id AND q.job_id = r.job_id
+            """                FROM pacewheel.queue q
+                JOIN pacewheel.tasks t ON t.domain_id = q.domain_id AND t.id = q.id
+                WHERE
+                    q.domain_id = g.id AND q.job_id = r.job_id
 """,
         ),
         ("AND (t.priority, t.id) <", "AND (q.priority, q.id) <"),
         ("AND t.id NOT IN", "AND q.id NOT IN"),
         (
-            "        ORDER BY t.priority DESC, t.id DESC\n        LIMIT",
-            "        ORDER BY q.priority DESC, q.id DESC\n        LIMIT",
+            "        ORDER BY t.priority DESC, t.id DESC\n                LIMIT",
+            "        ORDER BY q.priority DESC, q.id DESC\n                LIMIT",
         ),
     ],
 }
@@ -164,7 +164,7 @@ def test_the_three_forms_of_finished_work(
         return dsns
 
     dsns = uvloop.run(prepare())
-    rates: dict[str, list[tuple[float, float]]] = {form: [] for form in FORMS}
+    rates: dict[str, list[Round]] = {form: [] for form in FORMS}
     for turn in range(ROUNDS + 1):
         for form, edits in FORMS.items():
             statements = edited(edits)
@@ -175,10 +175,10 @@ def test_the_three_forms_of_finished_work(
             rate = uvloop.run(engine_round(dsns[form], TASKS, also_empty=extra))
             if turn:
                 rates[form].append(rate)
-    base = statistics.median(drained for _, drained in rates["in place"])
+    base = statistics.median(each.drained for each in rates["in place"])
     print(f"\n{'form':<16} enqueue/s   drain/s")
-    for form, pairs in rates.items():
-        enqueued = statistics.median(rate for rate, _ in pairs)
-        drained = statistics.median(rate for _, rate in pairs)
+    for form, rounds in rates.items():
+        enqueued = statistics.median(each.enqueued for each in rounds)
+        drained = statistics.median(each.drained for each in rounds)
         print(f"{form:<16} {enqueued:>9,.0f} {drained:>9,.0f}")
         budget(f"forms: {form}, drain over in place", drained / base)

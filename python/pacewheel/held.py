@@ -70,7 +70,7 @@ class HeldDomain:
         self.blocked_until_ms = float("-inf")
         """Known here as soon as an outcome says it, before the settle has made it durable."""
         self.block_reason = CIRCUIT_OPEN if pace.is_open else None
-        self.pace = pace
+        self.pace = CALM if pace == CALM else pace
         self.pace_since_ms = float("-inf")
         """When an answer last slowed the domain down; what began before says nothing of this pace."""
         self.unsettled: dict[int, int] = {}
@@ -187,20 +187,19 @@ class HeldDomain:
             LeaseLost: the lease is no longer sure when the moment has come.
         """
         if self.gap_ms == 0:
-            self._refuse_unless_free()
             # A gap that this very request teaches (Crawl-delay) counts from it.
-            self.last_departure_ms = monotonic_ms()
+            self.last_departure_ms = self._leave()
             return
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
-            self._refuse_unless_free()
-            while (wait_ms := self.slot_in_ms()) > 0:
+            now_ms = self._leave()
+            while (wait_ms := self.last_departure_ms + self.gap_ms - now_ms) > 0:
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
                 # Not after the loop: what blocked the domain has made the gap longer too.
-                self._refuse_unless_free()
-            self.last_departure_ms = monotonic_ms()
+                now_ms = self._leave()
+            self.last_departure_ms = now_ms
         asyncio.get_running_loop().call_soon(self._left)
 
     def _left(self) -> None:
@@ -224,11 +223,14 @@ class HeldDomain:
         """Add tasks to the job."""
         return await self._held.store.enqueue_tasks(job_id, tasks)
 
-    def _refuse_unless_free(self) -> None:
+    def _leave(self) -> float:
+        """Return the time, unless nothing may leave now."""
         if not self._held.lease_valid() or self._held.get(self.id) is not self:
             raise LeaseLost(f"the lease of {self.name} has run out here: the request was not sent")
-        if self.blocked_until_ms > monotonic_ms():
+        now_ms = monotonic_ms()
+        if self.blocked_until_ms > now_ms:
             raise DomainBlocked(f"{self.name} has asked for a pause: the request was not sent")
+        return now_ms
 
 
 class Held:

@@ -7,7 +7,7 @@ two machines' clocks are compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -94,15 +94,14 @@ class DomainClaim:
 class ClaimRequest:
     """One claim over several domains.
 
-    `unsettled` are the ids of all its tasks that the caller has not settled, `unsettled_domains`
-    the domain of each; `running` counts the tasks whose handler runs, by job, `cursors` says
-    where each job is read on, and `ahead` how far a job is ahead of its share.
+    `unsettled` are, of each domain, the ids of all its tasks that the caller has not settled;
+    `running` counts the tasks whose handler runs, by job, `cursors` says where each job is read on,
+    and `ahead` how far a job is ahead of its share.
     """
 
     domain_ids: list[int]
     epochs: list[int]
-    unsettled: list[int]
-    unsettled_domains: list[int]
+    unsettled: Sequence[Collection[int]]
     running: Mapping[int, int]
     cursors: Mapping[int, Cursor]
     ahead: Mapping[int, float]

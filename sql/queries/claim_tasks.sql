@@ -1,6 +1,6 @@
 -- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
--- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, $10 their domain ids, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms
--- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: none)
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, domain by domain, $10 where those of each domain end, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms
+-- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: no job of the domain was ever paused)
 -- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
 -- rows: at most $8 a domain
 -- In flight becomes what the caller has unsettled and what it gets now: a settle leaves the
@@ -14,15 +14,13 @@
 -- the stride (one over the weight), and the smallest tags win (start-time fair queueing, Goyal et al.
 -- 1996); of equal ones that of the job longest without progress. So a lesser job gets less, and never
 -- nothing, however many new ones come; within a job the best priority goes first.
+-- Everything is done domain by domain, by index: a join of what was found for one domain with what was
+-- found for another would cost the square of the domains asked.
 WITH asked AS MATERIALIZED (
-    SELECT a.domain_id, a.epoch
-    FROM unnest($2::bigint[], $3::bigint[]) AS a (domain_id, epoch)
-), unsettled AS MATERIALIZED (
-    SELECT u.domain_id, array_agg(u.id) AS ids
-    FROM unnest($4::bigint[], $10::bigint[]) AS u (id, domain_id)
-    GROUP BY u.domain_id
+    SELECT a.domain_id, a.epoch, coalesce(($10::integer[])[a.nth - 1], 0) + 1 AS first, a.last
+    FROM unnest($2::bigint[], $3::bigint[], $10::integer[]) WITH ORDINALITY AS a (domain_id, epoch, last, nth)
 ), held AS MATERIALIZED (
-    SELECT d.id, d.next_slot_at, d.blocked_until, d.gap_ms
+    SELECT d.id, d.next_slot_at, d.blocked_until, d.gap_ms, a.first, a.last
     FROM pacewheel.domains d
     JOIN asked a ON a.domain_id = d.id AND a.epoch = d.epoch
     WHERE d.owner = $1
@@ -44,78 +42,73 @@ WITH asked AS MATERIALIZED (
             )
         END AS slots
     FROM timed t
-), room AS MATERIALIZED (
-    SELECT
-        g.id AS domain_id, g.slots, j.id AS job_id, j.status, j.poke,
-        least(g.slots, j.concurrency - coalesce(r.running, 0)) AS room,
-        j.concurrency - coalesce(r.running, 0) AS free,
-        coalesce(r.ahead, 0) AS ahead, 1 / j.weight AS stride,
-        count(*) OVER same_domain > 1 AS shared,
-        sum(j.weight) FILTER (WHERE j.concurrency > coalesce(r.running, 0)) OVER same_domain AS competing,
-        coalesce(j.last_progress_at, j.created_at) AS progress_at,
-        j.resumed_at, g.now,
-        CASE WHEN r.poke = j.poke THEN r.last_priority ELSE 'NaN' END AS last_priority,
-        CASE WHEN r.poke = j.poke THEN r.last_id ELSE 9223372036854775807 END AS last_id
+), batches AS MATERIALIZED (
+    SELECT g.*, a.competing, a.limited, c.*
     FROM gated g
-    JOIN pacewheel.jobs j ON j.domain_id = g.id AND j.status IN (0, 1)
-    LEFT JOIN unnest($5::bigint[], $6::integer[], $11::bigint[], $12::float8[], $13::bigint[], $14::float8[])
-        AS r (job_id, running, poke, last_priority, last_id, ahead) ON r.job_id = j.id
-    WHERE j.status < 3 AND j.pending > 0 AND j.handler = ANY ($7::text[])
-    WINDOW same_domain AS (PARTITION BY g.id)
-), picked AS (
-    SELECT
-        r.domain_id, r.slots, r.job_id, r.poke, r.status AS job_status, t.id, t.priority, t.attempt,
-        t.target, t.payload,
-        least(extract(epoch FROM r.now - t.since) * 1000, 2147483647)::integer AS waited_ms,
-        t.since < r.resumed_at AS was_paused, t.nth = r.free AS fills,
-        r.shared, r.competing, r.stride, r.ahead + (t.nth - 1) * r.stride AS tag,
-        row_number() OVER (
-            PARTITION BY r.domain_id
-            ORDER BY r.ahead + (t.nth - 1) * r.stride, r.progress_at, t.priority DESC, t.id DESC
-        ) AS rank
-    FROM room r
     CROSS JOIN LATERAL (
         SELECT
-            t.id, t.priority, t.attempt, t.target, t.payload, coalesce(t.ready_at, t.created_at) AS since,
-            row_number() OVER (ORDER BY t.priority DESC, t.id DESC) AS nth
-        FROM pacewheel.tasks t
-        WHERE
-            t.domain_id = r.domain_id AND t.job_id = r.job_id AND t.status = 0
-            AND (t.priority, t.id) < (r.last_priority, r.last_id)
-            AND t.id NOT IN (SELECT b.id FROM unnest($4::bigint[]) AS b (id))
-        ORDER BY t.priority DESC, t.id DESC
-        LIMIT r.room
-    ) t
-    WHERE r.room > 0
-), chosen AS MATERIALIZED (
-    SELECT p.*
-    FROM picked p
-    WHERE p.rank <= p.slots
-    ORDER BY p.domain_id, p.rank
-), batches AS MATERIALIZED (
-    SELECT
-        c.domain_id,
-        count(*)::integer AS claimed,
-        array_agg(c.id) AS task_ids,
-        array_agg(c.job_id) AS job_ids,
-        array_agg(c.priority) AS priorities,
-        array_agg(c.attempt) AS attempts,
-        array_agg(c.target) AS targets,
-        array_agg(c.payload) AS payloads,
-        array_agg(c.poke) AS pokes,
-        array_agg(c.waited_ms) AS waits_ms,
-        bool_or(c.fills) AS filled,
-        CASE WHEN bool_or(c.shared) THEN array_agg(c.tag) END AS tags,
-        CASE WHEN bool_or(c.shared) THEN array_agg(c.stride) END AS strides,
-        CASE WHEN bool_or(c.shared) THEN max(c.competing) END AS competing,
-        CASE WHEN bool_or(c.was_paused) THEN array_agg(coalesce(c.was_paused, false)) END AS paused,
-        (SELECT u.ids FROM unsettled u WHERE u.domain_id = c.domain_id) AS unsettled
-    FROM chosen c
-    GROUP BY c.domain_id
+            count(*) > 1 AS shared,
+            sum(j.weight) FILTER (WHERE j.concurrency > coalesce(($6::integer[])[n.nth], 0)) AS competing,
+            bool_or(j.concurrency <= ($6::integer[])[n.nth]) AS limited,
+            bool_or(j.resumed_at IS NOT NULL) AS resumed
+        FROM pacewheel.jobs j
+        CROSS JOIN LATERAL (SELECT array_position($5::bigint[], j.id) AS nth OFFSET 0) n
+        WHERE j.domain_id = g.id AND j.status < 2 AND j.pending > 0 AND j.handler = ANY ($7::text[])
+    ) a
+    CROSS JOIN LATERAL (
+        SELECT
+            count(*)::integer AS claimed,
+            array_agg(p.id) AS task_ids,
+            array_agg(p.job_id) AS job_ids,
+            array_agg(p.priority) AS priorities,
+            array_agg(p.attempt) AS attempts,
+            array_agg(p.target) AS targets,
+            array_agg(p.payload) AS payloads,
+            array_agg(p.poke) AS pokes,
+            -- Not extract: its numeric takes twice as long.
+            array_agg(least(date_part('epoch', g.now - p.since) * 1000, 2147483647)::integer) AS waits_ms,
+            bool_or(p.nth = p.free) AS filled,
+            array_agg(p.tag) FILTER (WHERE a.shared) AS tags,
+            array_agg(p.stride) FILTER (WHERE a.shared) AS strides,
+            array_agg(coalesce(p.since < p.resumed_at, false)) FILTER (WHERE a.resumed) AS paused,
+            array_agg(p.job_id) FILTER (WHERE p.job_status = 0) AS starting
+        FROM (
+            SELECT r.*, t.*, r.ahead + (t.nth - 1) * r.stride AS tag
+            FROM (
+                SELECT
+                    j.id AS job_id, j.status AS job_status, j.poke, j.resumed_at, 1 / j.weight AS stride,
+                    coalesce(j.last_progress_at, j.created_at) AS progress_at,
+                    j.concurrency - coalesce(($6::integer[])[n.nth], 0) AS free,
+                    coalesce(($14::float8[])[n.nth], 0) AS ahead,
+                    CASE WHEN ($11::bigint[])[n.nth] = j.poke THEN ($12::float8[])[n.nth] ELSE 'NaN' END
+                        AS last_priority,
+                    CASE WHEN ($11::bigint[])[n.nth] = j.poke THEN ($13::bigint[])[n.nth] ELSE 9223372036854775807 END
+                        AS last_id
+                FROM pacewheel.jobs j
+                CROSS JOIN LATERAL (SELECT array_position($5::bigint[], j.id) AS nth OFFSET 0) n
+                WHERE j.domain_id = g.id AND j.status < 2 AND j.pending > 0 AND j.handler = ANY ($7::text[])
+            ) r
+            CROSS JOIN LATERAL (
+                SELECT
+                    t.id, t.priority, t.attempt, t.target, t.payload, coalesce(t.ready_at, t.created_at) AS since,
+                    row_number() OVER (ORDER BY t.priority DESC, t.id DESC) AS nth
+                FROM pacewheel.tasks t
+                WHERE
+                    t.domain_id = g.id AND t.job_id = r.job_id AND t.status = 0
+                    AND (t.priority, t.id) < (r.last_priority, r.last_id)
+                    AND t.id NOT IN (SELECT b.id FROM unnest($4::bigint[]) AS b (id))
+                ORDER BY t.priority DESC, t.id DESC
+                LIMIT least(g.slots, r.free)
+            ) t
+            WHERE r.free > 0
+            ORDER BY r.ahead + (t.nth - 1) * r.stride, r.progress_at, t.priority DESC, t.id DESC
+            LIMIT g.slots
+        ) p
+    ) c
 ), starting AS MATERIALIZED (
     SELECT j.id
     FROM pacewheel.jobs j
-    WHERE j.id = ANY (ARRAY(SELECT c.job_id FROM chosen c WHERE c.job_status = 0)) AND j.status = 0
+    WHERE j.id = ANY (ARRAY(SELECT unnest(b.starting) FROM batches b)) AND j.status = 0
     ORDER BY j.id
     FOR NO KEY UPDATE
 ), started AS (
@@ -125,35 +118,30 @@ WITH asked AS MATERIALIZED (
 ), advanced AS (
     UPDATE pacewheel.domains d
     SET
-        in_flight = b.unsettled || b.task_ids,
-        claimed_at = g.now,
+        in_flight = ($4::bigint[])[b.first:b.last] || b.task_ids,
+        claimed_at = b.now,
         next_slot_at = CASE
-            WHEN g.gap_ms > 0 THEN g.start_at + b.claimed * g.gap_ms * interval '1 ms'
+            WHEN b.gap_ms > 0 THEN b.start_at + b.claimed * b.gap_ms * interval '1 ms'
             ELSE d.next_slot_at
         END
     FROM batches b
-    JOIN gated g ON g.id = b.domain_id
-    WHERE d.id = b.domain_id
+    WHERE d.id = b.id AND b.claimed > 0
 )
 SELECT
-    g.id AS domain_id,
-    g.gap_ms,
-    CASE WHEN g.blocked_until > g.now THEN extract(epoch FROM g.blocked_until - g.now)::float8 * 1000 END
+    b.id AS domain_id,
+    b.gap_ms,
+    CASE WHEN b.blocked_until > b.now THEN extract(epoch FROM b.blocked_until - b.now)::float8 * 1000 END
         AS blocked_in_ms,
-    CASE
-        WHEN g.gap_ms = 0 THEN 0
-        WHEN b.claimed IS NULL THEN extract(epoch FROM g.start_at - g.now)::float8 * 1000
-        ELSE extract(epoch FROM g.start_at - g.now)::float8 * 1000 + b.claimed * g.gap_ms
-    END AS slot_in_ms,
-    coalesce((SELECT bool_or(r.room <= 0) FROM room r WHERE r.domain_id = g.id AND g.slots > 0), false) AS limited,
+    CASE WHEN b.gap_ms = 0 THEN 0 ELSE extract(epoch FROM b.start_at - b.now)::float8 * 1000 + b.claimed * b.gap_ms END
+        AS slot_in_ms,
+    coalesce(b.limited AND b.slots > 0, false) AS limited,
     coalesce(b.filled, false) AS filled,
-    CASE WHEN EXISTS (SELECT FROM pacewheel.jobs j WHERE j.domain_id = g.id AND j.status < 2 AND j.waiting > 0) THEN (
-        SELECT extract(epoch FROM min(t.ready_at) - g.now)::float8 * 1000
+    CASE WHEN EXISTS (SELECT FROM pacewheel.jobs j WHERE j.domain_id = b.id AND j.status < 2 AND j.waiting > 0) THEN (
+        SELECT extract(epoch FROM min(t.ready_at) - b.now)::float8 * 1000
         FROM pacewheel.tasks t
-        WHERE t.domain_id = g.id AND t.status = 1
+        WHERE t.domain_id = b.id AND t.status = 1
     ) END AS wake_in_ms,
-    coalesce(b.claimed, 0) AS claimed,
+    b.claimed,
     b.waits_ms, b.tags, b.strides, b.competing, b.paused,
     b.task_ids, b.job_ids, b.priorities, b.attempts, b.targets, b.payloads, b.pokes
-FROM gated g
-LEFT JOIN batches b ON b.domain_id = g.id
+FROM batches b

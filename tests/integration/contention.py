@@ -84,12 +84,10 @@ class Owner:
     async def claim(self) -> None:
         """Claim from all domains, in any order."""
         asked = self._arena.rng.sample(list(self._epochs), len(self._epochs))
-        pairs = [(task[0], domain) for domain in asked for task in self._claimed[domain]]
         request = ClaimRequest(
             asked,
             [self._epochs[domain] for domain in asked],
-            [task_id for task_id, _ in pairs],
-            [domain for _, domain in pairs],
+            [[task[0] for task in self._claimed[domain]] for domain in asked],
             {},
             {},
             {},

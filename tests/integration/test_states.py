@@ -74,8 +74,7 @@ class World:
         request = ClaimRequest(
             domain_ids=[lease.id],
             epochs=[lease.epoch],
-            unsettled=running,
-            unsettled_domains=[lease.id] * len(running),
+            unsettled=[running],
             running={},
             cursors={},
             ahead={},

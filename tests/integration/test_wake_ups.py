@@ -226,7 +226,7 @@ async def test_a_retry_that_is_settled_during_a_claim_keeps_its_timer(
 
         async def claim_slowly(*args: Any) -> list[DomainClaim]:
             claims = await claim_tasks(*args)
-            if args[2].unsettled and not args[2].running and not held_back:
+            if any(args[2].unsettled) and not args[2].running and not held_back:
                 held_back.extend(claims)
                 has_read.set()
                 await until(lambda: started.timers() == 1)

@@ -93,8 +93,7 @@ class Worker:
         request = ClaimRequest(
             domain_ids=[domain.id for domain in asked],
             epochs=[domain.epoch for domain in asked],
-            unsettled=[task_id for domain in asked for task_id in domain.unsettled],
-            unsettled_domains=[domain.id for domain in asked for _ in domain.unsettled],
+            unsettled=[list(domain.unsettled) for domain in asked],
             running={job_id: n for domain in asked for job_id, n in domain.running.items()},
             cursors={job_id: at for domain in asked for job_id, at in domain.cursors.items()},
             ahead={job_id: at for domain in asked for job_id, at in domain.ahead.items()},

@@ -111,8 +111,9 @@ async def claim_of(dsn: str, shape: Shape, *, reads_on: bool) -> ClaimRequest:
     return ClaimRequest(
         domain_ids=domain_ids,
         epochs=[1] * DOMAINS,
-        unsettled=[row["id"] for row in rows],
-        unsettled_domains=[row["domain_id"] for row in rows],
+        unsettled=[
+            [row["id"] for row in rows if row["domain_id"] == domain_id] for domain_id in domain_ids
+        ],
         running={
             job_id: CONCURRENCY if job_id in shape.at_limit else IN_FLIGHT_A_DOMAIN
             for job_id in domain_ids

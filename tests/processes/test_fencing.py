@@ -65,8 +65,7 @@ async def claim(store: Store, worker: int, domain: LeasedDomain) -> list[DomainC
     request = ClaimRequest(
         domain_ids=[domain.id],
         epochs=[domain.epoch],
-        unsettled=[],
-        unsettled_domains=[],
+        unsettled=[[]],
         running={},
         cursors={},
         ahead={},

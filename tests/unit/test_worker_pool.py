@@ -9,7 +9,7 @@ import pytest
 
 from pacewheel.model import Outcome, Task
 from pacewheel.registry import Handler
-from pacewheel.services.worker_pool import CANCELLED, WorkerPool
+from pacewheel.services.worker_pool import CANCELLED, STREAK_MAX, WorkerPool
 from tests.conftest import until
 
 
@@ -93,6 +93,7 @@ async def test_idle_workers_beyond_a_lower_bound_end() -> None:
     """They need no task to notice."""
     bench = Bench(10)
     bench.fill()
+    await until(lambda: bench.running == 10)
     bench.let_go.set()
     await until(lambda: bench.ended == 10)
     assert 10 == len(bench.pool._workers)
@@ -165,4 +166,16 @@ async def test_a_handler_that_stops_its_own_task_harms_no_other() -> None:
     bench.pool.wake()
     await until(lambda: bench.ended == 2)
     assert [None, Outcome.completed()] == bench.outcomes
+    await bench.pool.stop()
+
+
+async def test_handlers_that_never_wait_are_run_by_few_workers() -> None:
+    """A worker wakes one other and no more until that one has looked: a burst costs no wake-up a task."""
+    bench = Bench(1000)
+    bench.let_go.set()
+    for _ in range(5):
+        bench.fill()
+        await asyncio.wait_for(bench.pool.all_ended(), 5)
+    assert 5000 == bench.ended
+    assert len(bench.pool._workers) <= 1000 // STREAK_MAX + 1
     await bench.pool.stop()

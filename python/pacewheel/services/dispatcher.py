@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pacewheel.dispatcher")
 
-# Joins within the statement are nested loops over so many domains; more would cost their square.
+# A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
@@ -165,8 +165,7 @@ class Dispatcher(Service):
         request = ClaimRequest(
             domain_ids=[domain.id for domain in asked],
             epochs=[domain.epoch for domain in asked],
-            unsettled=[task_id for domain in asked for task_id in domain.unsettled],
-            unsettled_domains=[domain.id for domain in asked for _ in domain.unsettled],
+            unsettled=[list(domain.unsettled) for domain in asked],
             running={job_id: n for domain in asked for job_id, n in domain.running.items()},
             cursors={job_id: at for domain in asked for job_id, at in domain.cursors.items()},
             ahead={job_id: at for domain in asked for job_id, at in domain.ahead.items()},
@@ -345,4 +344,5 @@ class Dispatcher(Service):
             domain.put_back(task.id, task.job_id)
         if domain.recheck or outcome is None:
             self.mark_due(domain.id)
-        self.slot_freed()
+        else:
+            self.slot_freed()

@@ -39,6 +39,8 @@ OUTCOMES = {
     TaskState.FAILED: "failed",
     TaskState.SKIPPED: "skipped",
 }
+# They may have been woken or retried, and passed over by a claim, before the settle's answer came.
+CLAIMABLE_AGAIN = frozenset({TaskState.WAITING, TaskState.FAILED})
 UNSETTLEABLE = Outcome.failed("unsettleable")
 
 
@@ -75,9 +77,10 @@ class Settler(Service):
 
     def add(self, settlement: Settlement) -> None:
         """Queue one attempt's end."""
+        if not self._queue:
+            self._arrived.set()
+            self._empty.clear()
         self._queue.append(settlement)
-        self._arrived.set()
-        self._empty.clear()
 
     def forget(self, domain_id: int) -> None:
         """Drop what is queued for a domain that is held no longer; a later lease is another."""
@@ -119,12 +122,13 @@ class Settler(Service):
             self._on_room()
 
     async def _settle(self, batch: Sequence[Settlement]) -> int:
-        mine = [item for item in batch if self._held.get(item.domain_id)]
+        domain_ids = {item.domain_id for item in batch}
         epochs = {
-            item.domain_id: domain.epoch
-            for item in mine
-            if (domain := self._held.get(item.domain_id))
+            domain_id: domain.epoch
+            for domain_id in domain_ids
+            if (domain := self._held.get(domain_id))
         }
+        mine = [item for item in batch if item.domain_id in epochs]
         if not mine or self._held.worker_id is None:
             return 0
         pause_s = PAUSE_S
@@ -172,8 +176,7 @@ class Settler(Service):
             if domain is None or domain.epoch != epochs[domain_id]:
                 continue
             for item in items:
-                if item.status in {TaskState.WAITING, TaskState.FAILED}:
-                    # It may have been woken or retried, and passed over, before this answer came.
+                if item.status in CLAIMABLE_AGAIN:
                     domain.put_back(item.task_id, item.job_id)
                 else:
                     domain.unsettled.pop(item.task_id, None)

@@ -84,6 +84,8 @@ class WorkerPool(Service):
         self._active: set[Running] = set()
         self._workers: set[asyncio.Task[None]] = set()
         self._idle: list[asyncio.Future[None]] = []
+        self._is_waking = False
+        """A worker was woken and has not looked yet; it wakes the next one itself."""
         self._busy_max = 0
         self._all_ended = asyncio.Event()
         self._all_ended.set()
@@ -129,15 +131,24 @@ class WorkerPool(Service):
     def wake(self) -> None:
         """Let a worker look at the queue; call once after a batch of submits."""
         self._busy_max = max(self._busy_max, self._busy())
-        while self._queue and self._idle:
+        if self._is_waking or not self._queue:
+            return
+        while self._idle:
             waiter = self._idle.pop()
             if not waiter.done():
                 waiter.set_result(None)
+                self._is_waking = True
                 return
-        if self._queue and len(self._workers) < self._capacity:
+        if len(self._workers) < self._capacity:
             worker = asyncio.create_task(self._work(), name="pacewheel worker")
             self._workers.add(worker)
-            worker.add_done_callback(self._workers.discard)
+            worker.add_done_callback(self._gone)
+            self._is_waking = True
+
+    def _gone(self, worker: asyncio.Task[None]) -> None:
+        self._workers.discard(worker)
+        # One that was cancelled before its first step has not looked.
+        self._is_waking = False
 
     def stop_tasks(
         self,
@@ -232,6 +243,7 @@ class WorkerPool(Service):
         me = asyncio.current_task()
         if me is None:
             raise AssertionError
+        self._is_waking = False
         streak = 0
         while True:
             while not self._queue:
@@ -242,7 +254,7 @@ class WorkerPool(Service):
                     return
                 await self._woken()
             running = Running(*self._queue.popleft(), me)
-            if self._queue:
+            if self._queue and not self._is_waking:
                 self.wake()
             self._active.add(running)
             if len(self._queue) == self._queue_max():
@@ -268,13 +280,25 @@ class WorkerPool(Service):
             if waiter in self._idle:
                 self._idle.remove(waiter)
             raise
+        finally:
+            self._is_waking = False
 
     async def _attempt(self, running: Running) -> Outcome | None:
         """Run the handler once; None means that it was interrupted and nothing is to be settled."""
+        task, handler = running.task, running.handler
+        outcome: Outcome | None
         try:
-            outcome = await self._call(running.task, running.handler)
+            if not handler.own_departure:
+                await task.depart()
+            outcome = self._checked(await handler.function(task), handler)
         except asyncio.CancelledError:
             outcome = ITS_OWN_CANCELLATION
+        except (DomainBlocked, LeaseLost):
+            outcome = None
+        except Exception as error:
+            log.debug("handler %s raised on task %d", handler.name, task.id, exc_info=True)
+            text = f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX].replace("\0", "\\0")
+            outcome = Outcome.retry("exception", detail={"message": text})
         if running.stop is None:
             return outcome
         # Whatever the handler made of it: it was stopped.
@@ -285,18 +309,6 @@ class WorkerPool(Service):
             with suppress(asyncio.CancelledError):
                 await asyncio.sleep(0)
         return self._stopped_outcome(running)
-
-    async def _call(self, task: Task, handler: Handler) -> Outcome | None:
-        try:
-            if not handler.own_departure:
-                await task.depart()
-            return self._checked(await handler.function(task), handler)
-        except (DomainBlocked, LeaseLost):
-            return None
-        except Exception as error:
-            log.debug("handler %s raised on task %d", handler.name, task.id, exc_info=True)
-            text = f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX].replace("\0", "\\0")
-            return Outcome.retry("exception", detail={"message": text})
 
     @staticmethod
     def _checked(said: object, handler: Handler) -> Outcome:

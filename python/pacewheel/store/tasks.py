@@ -8,6 +8,7 @@ that is marked done can't lose its links; without discoveries or raises it is on
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -52,7 +53,7 @@ def _millis(seconds: float | None) -> int | None:
 
 def _sparse(column: list[Any]) -> list[Any] | None:
     """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
-    return column if any(value is not None for value in column) else None
+    return None if column.count(None) == len(column) else column
 
 
 @dataclass(slots=True)
@@ -83,13 +84,13 @@ class PostgresTasks:
             worker_id,
             request.domain_ids,
             request.epochs,
-            request.unsettled,
+            list(chain.from_iterable(request.unsettled)),
             job_ids,
             [request.running.get(job_id, 0) for job_id in job_ids],
             handlers,
             request.tasks_max,
             request.lead_ms,
-            request.unsettled_domains,
+            list(accumulate(map(len, request.unsettled))),
             [poke for poke, _, _ in cursors],
             [priority for _, priority, _ in cursors],
             [task_id for _, _, task_id in cursors],
@@ -325,10 +326,10 @@ class PostgresTasks:
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
                 [task.target for _, task in offers],
-                [task.key for _, task in offers],
+                _sparse([task.key for _, task in offers]),
                 [task.priority for _, task in offers],
-                [_text(task.payload) for _, task in offers],
-                [_millis(task.ready_in_s) for _, task in offers],
+                _sparse([_text(task.payload) for _, task in offers]),
+                _sparse([_millis(task.ready_in_s) for _, task in offers]),
                 probe,
                 notify,
                 _sparse([task.beyond_limit or None for _, task in offers]),
