@@ -190,23 +190,6 @@ ALTER TABLE pacewheel.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     CACHE 1
 );
 
-CREATE TABLE pacewheel.migrations (
-    version integer NOT NULL,
-    name text NOT NULL,
-    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
-);
-
-CREATE TABLE pacewheel.priority_updates (
-    domain_id bigint NOT NULL,
-    task_id bigint NOT NULL,
-    job_id bigint NOT NULL,
-    priority double precision NOT NULL,
-    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    CONSTRAINT priority_updates_priority_check CHECK ((priority < 'NaN'::double precision))
-)
-WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
-        autovacuum_vacuum_cost_delay='0');
-
 CREATE TABLE pacewheel.results (
     finished_at timestamp with time zone NOT NULL,
     domain_id bigint NOT NULL,
@@ -220,9 +203,88 @@ CREATE TABLE pacewheel.results (
     outcome smallint NOT NULL,
     error text,
     cache text,
-    detail jsonb
+    detail jsonb,
+    departed_at timestamp with time zone,
+    apart_ms double precision,
+    gap_ms integer,
+    pause_ms bigint,
+    link_lists bigint[]
 )
 PARTITION BY RANGE (finished_at);
+
+CREATE VIEW pacewheel.last_results AS
+ SELECT r.job_id,
+    r.domain_id,
+    r.task_id,
+    t.target,
+    COALESCE(t.key, t.target) AS key,
+    t.payload,
+    COALESCE((t.payload ->> 'kind'::text), 'page'::text) AS kind,
+    t.status,
+    r.attempt,
+    r.outcome,
+    r.error,
+    r.http_status,
+    r.bytes,
+    r.cache,
+    r.detail,
+    COALESCE((((r.detail -> 'timings'::text) ->> 'total'::text))::double precision,
+        (r.duration_ms)::double precision) AS answer_ms,
+    r.link_lists,
+    r.finished_at
+   FROM (pacewheel.results r
+     JOIN pacewheel.tasks t ON (((t.domain_id = r.domain_id) AND (t.id = r.task_id) AND (t.job_id = r.job_id) AND
+        (t.attempt = r.attempt))));
+
+CREATE TABLE pacewheel.link_lists (
+    domain_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    id bigint NOT NULL,
+    name text NOT NULL,
+    targets bigint[] NOT NULL
+);
+
+CREATE TABLE pacewheel.migrations (
+    version integer NOT NULL,
+    name text NOT NULL,
+    applied_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL
+);
+
+CREATE VIEW pacewheel.page_results AS
+ SELECT l.job_id,
+    l.task_id,
+    l.target,
+    l.status,
+    l.error,
+    l.http_status,
+    l.bytes,
+    l.answer_ms,
+    c.cache,
+        CASE
+            WHEN (c.cache <> 'unknown'::text) THEN (c.cache = ANY (ARRAY['hit'::text, 'revalidated'::text]))
+            ELSE NULL::boolean
+        END AS is_warm
+   FROM ((pacewheel.last_results l
+     LEFT JOIN ( SELECT DISTINCT ON (a.job_id, (a.payload ->> 'from'::text)) a.job_id,
+            ((a.payload ->> 'from'::text))::bigint AS page_id,
+            a.cache
+           FROM pacewheel.last_results a
+          WHERE ((a.kind = 'recheck'::text) AND (a.status = 3))
+          ORDER BY a.job_id, (a.payload ->> 'from'::text), a.finished_at DESC) r ON (((r.job_id = l.job_id) AND
+        (r.page_id = l.task_id))))
+     CROSS JOIN LATERAL ( SELECT COALESCE(r.cache, l.cache) AS cache) c)
+  WHERE (l.kind = 'page'::text);
+
+CREATE TABLE pacewheel.priority_updates (
+    domain_id bigint NOT NULL,
+    task_id bigint NOT NULL,
+    job_id bigint NOT NULL,
+    priority double precision NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT priority_updates_priority_check CHECK ((priority < 'NaN'::double precision))
+)
+WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
+        autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE pacewheel.results_default (
     finished_at timestamp with time zone NOT NULL,
@@ -237,7 +299,12 @@ CREATE TABLE pacewheel.results_default (
     outcome smallint NOT NULL,
     error text,
     cache text,
-    detail jsonb
+    detail jsonb,
+    departed_at timestamp with time zone,
+    apart_ms double precision,
+    gap_ms integer,
+    pause_ms bigint,
+    link_lists bigint[]
 );
 
 CREATE VIEW pacewheel.task_states AS
@@ -348,6 +415,9 @@ ALTER TABLE ONLY pacewheel.domains
 
 ALTER TABLE ONLY pacewheel.jobs
     ADD CONSTRAINT jobs_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY pacewheel.link_lists
+    ADD CONSTRAINT link_lists_pkey PRIMARY KEY (domain_id, job_id, id);
 
 ALTER TABLE ONLY pacewheel.migrations
     ADD CONSTRAINT migrations_pkey PRIMARY KEY (version);

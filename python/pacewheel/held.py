@@ -11,9 +11,11 @@ them; one event loop, so there are no locks but the gate's.
 from __future__ import annotations
 
 import asyncio
+from math import isfinite
 from typing import TYPE_CHECKING
 
 from pacewheel.clock import lease_clock_s, monotonic_ms
+from pacewheel.departure import Departure
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.model import WaitingReason
 from pacewheel.pacing import ASKED, CALM, CIRCUIT_OPEN, RETRY_AFTER, Lesson, learn
@@ -179,7 +181,7 @@ class HeldDomain:
         """Milliseconds until the next request may leave, by this process's own clock."""
         return max(0.0, self.last_departure_ms + self.gap_ms - monotonic_ms())
 
-    async def depart(self) -> None:
+    async def depart(self) -> Departure:
         """Wait until the gap since the last departure has passed, and note this one.
 
         Raises:
@@ -188,19 +190,19 @@ class HeldDomain:
         """
         if self.gap_ms == 0:
             # A gap that this very request teaches (Crawl-delay) counts from it.
-            self.last_departure_ms = self._leave()
-            return
+            return self._leave(self._refuse_unless_free())
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
-            now_ms = self._leave()
+            now_ms = self._refuse_unless_free()
             while (wait_ms := self.last_departure_ms + self.gap_ms - now_ms) > 0:
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
                 # Not after the loop: what blocked the domain has made the gap longer too.
-                now_ms = self._leave()
-            self.last_departure_ms = now_ms
+                now_ms = self._refuse_unless_free()
+            departure = self._leave(now_ms)
         asyncio.get_running_loop().call_soon(self._left)
+        return departure
 
     def _left(self) -> None:
         """Count the departure from the turn of the loop after it: by then the bytes are out.
@@ -223,7 +225,7 @@ class HeldDomain:
         """Add tasks to the job."""
         return await self._held.store.enqueue_tasks(job_id, tasks)
 
-    def _leave(self) -> float:
+    def _refuse_unless_free(self) -> float:
         """Return the time, unless nothing may leave now."""
         if not self._held.lease_valid() or self._held.get(self.id) is not self:
             raise LeaseLost(f"the lease of {self.name} has run out here: the request was not sent")
@@ -231,6 +233,12 @@ class HeldDomain:
         if self.blocked_until_ms > now_ms:
             raise DomainBlocked(f"{self.name} has asked for a pause: the request was not sent")
         return now_ms
+
+    def _leave(self, now_ms: float) -> Departure:
+        """Note a departure."""
+        before_ms, self.last_departure_ms = self.last_departure_ms, now_ms
+        apart_ms = now_ms - before_ms
+        return Departure(now_ms, apart_ms if isfinite(apart_ms) else None, self.gap_ms)
 
 
 class Held:

@@ -6,23 +6,26 @@ Owns nothing; everything a job is lives in the database, and every call asks or 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pacewheel.errors import ConfigInvalid
 from pacewheel.model import Enqueued, WaitingReason
 from pacewheel.ports import InvalidationReason
+from pacewheel.report import build
 from pacewheel.states import JobVerb
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from pacewheel.metrics import Metrics
     from pacewheel.model import FailedTask, JobInfo, NewTask, Raised, TaskInfo, Waiting
     from pacewheel.ports import CallersConnection
+    from pacewheel.report import Report
     from pacewheel.services.job_cache import JobInfoCache
     from pacewheel.store import Store
 
 ENQUEUE_ROWS_MAX = 1000
+REPORT_ROWS_MAX = 10_000
 
 
 class Host(Protocol):
@@ -182,6 +185,36 @@ class Job:
             JobUnknown: there is no such job.
         """
         return await self._engine.store.jobs.list_failed(self.id, limit=limit, after=after)
+
+    async def report(
+        self,
+        *,
+        rows_max: int = REPORT_ROWS_MAX,
+        compared_with: int | Literal["previous"] | None = None,
+    ) -> Report:
+        """Return what the job has come to, as of now; each of its lists has `rows_max` rows at most.
+
+        `compared_with` is the id of another job of the site; "previous" the last completed one
+        before it with the same handler, if there is one.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+        reports = self._engine.store.reports
+        other = compared_with
+        if other == "previous":
+            other = await reports.find_previous_job(self.id)
+        return build(await reports.read_facts(self.id, rows_max=rows_max, compared_with=other))
+
+    async def export(self, take: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
+        """Hand every task, with its last attempt, to `take`, a thousand at a time, in one snapshot.
+
+        The columns are those of sql/queries/export_tasks.sql. Memory is bounded by a thousand.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+        await self._engine.store.reports.export_tasks(self.id, take)
 
     async def info(self) -> JobInfo:
         """Return the job's row and counters now."""

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from pacewheel.departure import Departure
+
 
 class TaskState(IntEnum):
     """A task's state; one that runs is PENDING in its row and noted in its domain's row."""
@@ -89,7 +91,8 @@ class Outcome:
     `error` is a short class word (`timeout`, `http_5xx`). `retry_in_s` overrides the handler's
     backoff. `discovered` tasks join the task's job in the same transaction; one that is known and
     now has a higher priority is raised. `raises` does the same for tasks of the job by key.
-    `documents` are small texts kept for the job's later tasks. `robots_delay_ms` sets the domain's
+    `documents` are small texts kept for the job's later tasks, `links` the keys of tasks that this
+    one refers to, in lists by name, kept for reports. `robots_delay_ms` sets the domain's
     Crawl-delay; `block_domain_s` lets nothing of the domain start before (Retry-After).
     """
 
@@ -103,6 +106,7 @@ class Outcome:
     discovered: Sequence[NewTask] = ()
     raises: Mapping[str, float] = field(default_factory=dict)
     documents: Mapping[str, str] = field(default_factory=dict)
+    links: Mapping[str, Sequence[str]] = field(default_factory=dict)
     robots_delay_ms: int | None = None
     block_domain_s: float | None = None
 
@@ -146,7 +150,7 @@ class JobFacts:
 class Lease(Protocol):
     """What a task needs of its domain's lease."""
 
-    async def depart(self) -> None:
+    async def depart(self) -> Departure | None:
         """Return when a request may leave."""
 
     async def document(self, job_id: int, name: str) -> str | None:
@@ -179,6 +183,7 @@ class Task:
     options: Mapping[str, Any]
     lease: Lease | None = field(default=None, repr=False)
     departed: bool = False
+    departure: Departure | None = field(default=None, repr=False)
 
     async def depart(self) -> None:
         """Return at the moment this task's request may leave.
@@ -191,7 +196,7 @@ class Task:
             LeaseLost: this process no longer owns the domain.
         """
         if self.lease is not None and not self.departed:
-            await self.lease.depart()
+            self.departure = await self.lease.depart()
             self.departed = True
 
     async def document(self, name: str) -> str | None:

@@ -92,6 +92,7 @@ def settlement_of(task: Task, handler: Handler, outcome: Outcome, duration_ms: f
         round(duration_ms),
         retry_in_ms,
         outcome,
+        departure=task.departure,
     )
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from pacewheel.counters import COUNTERS
+from pacewheel.departure import Departure
 from pacewheel.model import Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 
@@ -122,6 +123,7 @@ class Settlement:
     retry_in_ms: int | None
     outcome: Outcome
     lesson: Lesson | None = None
+    departure: Departure | None = None
 
 
 @dataclass(slots=True)

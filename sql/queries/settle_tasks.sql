@@ -1,5 +1,5 @@
 -- purpose: record a batch of outcomes, fenced by (domain, owner, epoch): task rows, results, counters, job ends
--- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the jobs touched, $5 jobs not to end now (discoveries follow); a row each: $6 domain id, $7 task id, $8 new status, $9 attempts used, $10 retry in ms, $11 error, $12 HTTP status, $13 duration ms, $14 bytes, $15 cache word, $16 detail (JSON text)
+-- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the jobs touched, $5 jobs not to end now (discoveries follow); a row each: $6 domain id, $7 task id, $8 new status, $9 attempts used, $10 retry in ms, $11 error, $12 HTTP status, $13 duration ms, $14 bytes, $15 cache word, $16 detail (JSON text), $17 ms since its departure, $18 ms between that and the one before, $19 gap ms in force, $20 ms of pause it asks for, $21 ids of its link lists (array text)
 -- returns: held (domain ids still owned), settled (rows changed)
 -- index: domains_pkey, jobs_pkey, tasks_pkey
 -- rows: 1
@@ -23,8 +23,12 @@ WITH fence AS MATERIALIZED (
     SELECT i.*
     FROM unnest(
         $6::bigint[], $7::bigint[], $8::smallint[], $9::smallint[], $10::bigint[], $11::text[], $12::smallint[],
-        $13::integer[], $14::bigint[], $15::text[], $16::text[]
-    ) AS i (domain_id, task_id, status, attempt, retry_in_ms, error, http_status, duration_ms, bytes, cache, detail)
+        $13::integer[], $14::bigint[], $15::text[], $16::text[], $17::float8[], $18::float8[], $19::integer[],
+        $20::bigint[], $21::text[]
+    ) AS i (
+        domain_id, task_id, status, attempt, retry_in_ms, error, http_status, duration_ms, bytes, cache, detail,
+        left_ms_ago, apart_ms, gap_ms, pause_ms, link_lists
+    )
     WHERE i.domain_id = ANY (ARRAY(SELECT f.id FROM fence f)) AND (SELECT count(*) FROM locked) > 0
 ), settled AS (
     UPDATE pacewheel.tasks t
@@ -39,15 +43,16 @@ WITH fence AS MATERIALIZED (
     WHERE t.domain_id = i.domain_id AND t.id = i.task_id AND t.status < 1 AND t.attempt = i.attempt - 1
     RETURNING
         t.job_id, t.domain_id, t.id, i.status, i.attempt, i.error, i.http_status, i.duration_ms, i.bytes, i.cache,
-        i.detail
+        i.detail, i.left_ms_ago, i.apart_ms, i.gap_ms, i.pause_ms, i.link_lists
 ), appended AS (
     INSERT INTO pacewheel.results (
         finished_at, domain_id, job_id, task_id, worker_id, bytes, duration_ms, http_status, attempt, outcome, error,
-        cache, detail
+        cache, detail, departed_at, apart_ms, gap_ms, pause_ms, link_lists
     )
     SELECT
         now(), s.domain_id, s.job_id, s.id, $1, s.bytes, s.duration_ms, s.http_status, s.attempt, s.status, s.error,
-        s.cache, s.detail::jsonb
+        s.cache, s.detail::jsonb, now() - s.left_ms_ago * interval '1 ms', s.apart_ms, s.gap_ms,
+        s.pause_ms, s.link_lists::bigint[]
     FROM settled s
 ), counted AS (
     UPDATE pacewheel.jobs j

@@ -83,12 +83,14 @@ def test_the_installed_command_answers(installed: Path, tmp_path: Path) -> None:
 
 
 def test_the_wheel_holds_what_a_user_needs_and_nothing_beside_the_package(built: Path) -> None:
-    """SQL, types, stub and licence inside the package or its metadata, no stray folder."""
+    """SQL, types, stub, the report's page and licence in the package or its metadata; nothing else."""
     with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
         names = set(wheel.namelist())
     assert {"pacewheel", "dist-info"} == {n.split("/")[0].rpartition(".")[2] for n in names}
     assert {f"pacewheel/{file}" for file in SQL_FILES} <= names
     assert {"pacewheel/py.typed", "pacewheel/_core.pyi"} <= names
+    parts = ("page.html.j2", "style.css", "tables.js")
+    assert {f"pacewheel/report/html/{part}" for part in parts} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -77,6 +77,23 @@ def test_warm_fetches_every_page_once_and_sums_up(dsn: str, farm: FarmProcess) -
         assert [] == log.violations(site, DELAY_MS, TOLERANCE_MS)
 
 
+def test_warm_ends_with_its_reports(dsn: str, farm: FarmProcess, tmp_path: Path) -> None:
+    """In words after the summary, and as one file in which every site has its part."""
+    file = tmp_path / "report.html"
+    done = pacewheel(
+        *("warm", *farm.urls, *OPTIONS, "--quiet", "--report", str(file)), PACEWHEEL_DSN=dsn
+    )
+    assert 0 == done.returncode, done.stderr
+    assert 3 == done.stdout.count("politeness: kept; tightest gap ")
+    assert 3 == file.read_text().count("<section id=")
+    again = pacewheel(
+        *("warm", farm.urls[0], *OPTIONS, "--quiet", "--report", str(tmp_path / "report.xml")),
+        PACEWHEEL_DSN=dsn,
+    )
+    assert "since job " in again.stdout
+    assert (tmp_path / "report.xml").read_text().startswith("<?xml")
+
+
 def test_max_pages_include_and_exclude_are_kept(dsn: str, farm: FarmProcess) -> None:
     """At most so many pages; start URLs are always in."""
     done = pacewheel(

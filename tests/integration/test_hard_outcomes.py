@@ -36,6 +36,9 @@ OUTCOMES: dict[str, Any] = {
     "a discovery that is never ready": Outcome.completed(
         discovered=[NewTask("never", ready_in_s=math.inf)]
     ),
+    "links that no text can hold": Outcome.completed(links={"main": ["a\0b"]}),
+    "links that are numbers": Outcome.completed(links={"main": [1, 2]}),
+    "links that are a text": Outcome.completed(links="https://a.example/"),
 }
 
 

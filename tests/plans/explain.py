@@ -22,6 +22,7 @@ from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
+from pacewheel.store.reports import PostgresReports
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ class Explainer:
         self.changes = PostgresChanges(pool, self.queries, self.jobs, self.tasks, hinter)
         self.explanations = PostgresExplanations(pool, self.queries, self.jobs)
         self.raises = PostgresRaises(pool, self.queries, hinter)
+        self.reports = PostgresReports(pool, self.queries)
         self.counters = PostgresCounters(pool, self.queries)
         self.leases = PostgresLeases("", self.queries, hinter, pooler=False)
         self.leases._connection = self
@@ -194,9 +196,9 @@ class Explainer:
         """Run `work` on this connection."""
         return await work(self)
 
-    def transaction(self) -> AbstractAsyncContextManager[object]:
+    def transaction(self, **how: Any) -> AbstractAsyncContextManager[object]:
         """Begin a transaction."""
-        return self.connection.transaction()  # type: ignore[no-any-return]  # asyncpg has no types
+        return self.connection.transaction(**how)  # type: ignore[no-any-return]  # asyncpg has no types
 
     def is_closed(self) -> bool:
         """Say that the connection is in use."""

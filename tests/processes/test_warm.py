@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from pacewheel import Engine
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_log import ArrivalLog
 from pacewheel.loadtest.farm_pages import truth
@@ -118,6 +119,21 @@ def assert_complete_and_polite(log: ArrivalLog) -> None:
             ]
 
 
+async def assert_the_reports_prove_it(dsn: str, farm: FarmProcess, log: ArrivalLog) -> None:
+    """Every arrival has its departure in the record, whoever made it, and none was too early."""
+    engine = Engine(dsn)
+    await engine.connect()
+    jobs = {info.domain: info.id for info in await engine.list_jobs()}
+    for spec, url in zip(SITES, farm.urls, strict=True):
+        report = await (await engine.get_job(jobs[urlsplit(url).netloc])).report()
+        record = report.politeness
+        assert (spec.name, True) == (spec.name, record.is_kept)
+        assert (spec.name, len(log.arrivals(spec.name))) == (spec.name, record.departures)
+        asked = any(arrival.retry_after_s for arrival in log.arrivals(spec.name))
+        assert (spec.name, asked) == (spec.name, record.pauses > 0)
+    await engine.close()
+
+
 def fetched_too_often(log: ArrivalLog) -> dict[tuple[str, str], int]:
     """What was answered with 200 more than once, or than twice where a miss becomes a hit."""
     fetched = Counter(
@@ -140,6 +156,7 @@ async def test_a_farm_is_warmed_completely_and_politely(
     assert {} == fetched_too_often(log)
     twice = Counter(a.path for a in log.arrivals("cached"))
     assert truth(SITES[5]) == {path for path, times in twice.items() if times == 2}
+    await assert_the_reports_prove_it(dsn, farm, log)
     assert len(SITES) == await count(dsn, "SELECT count(*) FROM pacewheel.jobs WHERE status = 3")
     assert 0 == await count(dsn, "SELECT count(*) FROM pacewheel.jobs WHERE status < 3")
 

@@ -34,6 +34,7 @@ exit codes:
   3        the database can't be reached or refuses
   4        the database's schema or the server has the wrong version
   5        the embedded PostgreSQL can't be installed, started or stopped
+  6        report: a condition of --fail-on is met
   70       a defect of pacewheel; --debug shows the traceback
   130/143  interrupted by SIGINT or SIGTERM, after running tasks have ended
 

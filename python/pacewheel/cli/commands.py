@@ -39,6 +39,8 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_jobs(subparsers)
     _add_reconcile(subparsers)
     _add_why(subparsers)
+    _add_report(subparsers)
+    _add_export(subparsers)
     _add_migrate(subparsers)
     _add_filters(subparsers)
 
@@ -68,6 +70,11 @@ def _add_warm(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
     _add_warm_options(parser)
     _add_output_options(parser)
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        help="write the report there too; its form by the name: .html, .json, .csv, .xml, .txt",
+    )
     options.add_settings(parser, _WARM_SETTINGS)
 
 
@@ -165,6 +172,54 @@ def _add_why(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     options.add_settings(parser, _LOOK_SETTINGS)
 
 
+def _add_report(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "report",
+        "report:run",
+        "say what a job came to: pages, caches, politeness, what bound it",
+        "Of a job that still runs, what it has come to by now. Ends with 6 when a condition of "
+        "--fail-on is met.",
+    )
+    parser.add_argument("id", metavar="JOB", help="the job's number")
+    forms = parser.add_mutually_exclusive_group()
+    for form, words in (
+        ("html", "as one HTML file that needs no network"),
+        ("json", "as JSON"),
+        ("csv", "as CSV, a line a finding"),
+        ("junit", "as JUnit XML, for CI servers"),
+    ):
+        forms.add_argument(
+            f"--{form}", dest="form", action="store_const", const=form, help=words, default="text"
+        )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
+    parser.add_argument(
+        "--compare", metavar="JOB|previous", help="say what changed since another job of the site"
+    )
+    parser.add_argument(
+        "--fail-on",
+        metavar="CONDITIONS",
+        help="end with 6 when one is met, such as broken>0,warm_share<0.9,p95_ms>800",
+    )
+    options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_export(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = _add(
+        subparsers,
+        "export",
+        "export:run",
+        "write every task of a job with its last result",
+        "In one snapshot, a thousand at a time: jobs of millions take no more memory.",
+    )
+    parser.add_argument("id", metavar="JOB", help="the job's number")
+    parser.add_argument(
+        "--format", choices=("jsonl", "csv"), default="jsonl", help="JSON lines (default) or CSV"
+    )
+    parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
+    options.add_settings(parser, _LOOK_SETTINGS)
+
+
 def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser = _add(
         subparsers,
@@ -220,6 +275,11 @@ def _add_warm_options(parser: ArgumentParser) -> None:
     )
     add("--no-links", action="store_true", help="do not follow links")
     add("--no-sitemap", action="store_true", help="do not read sitemaps")
+    add(
+        "--no-link-record",
+        action="store_true",
+        help="do not keep which page links to which; the report then knows no linking pages",
+    )
     add(
         "--include",
         metavar="PATTERN",

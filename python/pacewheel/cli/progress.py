@@ -1,6 +1,6 @@
 """What the live progress says: pure functions from job information and its recent past to rows and text.
 
-Owns the rates, the times still needed and the words for what a site is waiting for. Reads no
+Owns the rates and the words for what a site is waiting for. Reads no
 clock, knows no terminal and no database; `live` draws what stands here. The history is rebuilt by
 watching again.
 """
@@ -17,6 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pacewheel.model import JobInfo, JobState, WaitingReason
+from pacewheel.report.eta import estimate
+from pacewheel.report.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,14 +36,6 @@ SITE_COLUMNS_MIN = 4
 # The widths of what is usual, so that the table keeps its shape while its texts change.
 _LEAST = {"bar": BAR_COLUMNS, "rate": 6, "waiting": len("blocked 9.9 s (Retry-After)"), "ETA": 9}
 _NUMBERS = {"done", "rate", "ETA"}
-
-
-# While one of these is the reason, nothing of the site can start before the time given.
-_WAITS_FOR_ALL = {
-    WaitingReason.DOMAIN_BLOCKED,
-    WaitingReason.RETRY_BACKOFF,
-    WaitingReason.SCHEDULED,
-}
 _SHOWN_WAIT_MIN_S = 0.05
 
 
@@ -143,20 +137,8 @@ def waiting_words(info: JobInfo) -> str:
 
 
 def eta_s(info: JobInfo, rate_per_s: float | None) -> float | None:
-    """Return the seconds still needed for the tasks known now, None when that can't be told.
-
-    The pace is a floor: `live` tasks need as many gaps, after what all of them wait for (a block,
-    a retry). Without such a wait a rate below the pace (slow answers, few slots) makes it longer;
-    a rate of zero tells nothing.
-    """
-    if info.status.is_final or info.status is JobState.PAUSED or info.live == 0:
-        return None
-    floor_s = info.live * info.gap_ms / 1000
-    if info.waiting_reason in _WAITS_FOR_ALL and info.next_start_in_ms is not None:
-        return max(0.0, info.next_start_in_ms) / 1000 + floor_s
-    if rate_per_s:
-        return max(floor_s, info.live / rate_per_s)
-    return floor_s or None
+    """Return the seconds still needed for the tasks known now, None when that can't be told."""
+    return estimate(info, rate_per_s).seconds
 
 
 def by_need(rows: Sequence[Row]) -> list[Row]:
@@ -288,21 +270,3 @@ def eta_words(value_s: float | None, *, grows: bool) -> str:
 def rate(value: float | None) -> str:
     """Return `9.8/s`, `-` when unknown."""
     return "-" if value is None else f"{value:.1f}/s"
-
-
-def duration(value_s: float) -> str:
-    """Return `0.3 s`, `12 s`, `3 min 5 s`, `2 h 10 min`, `3 d 4 h`."""
-    if value_s < 10 and value_s != int(value_s):
-        return f"{value_s:.1f} s"
-    whole = round(value_s)
-    if whole < 100:
-        return f"{whole} s"
-    for unit_s, unit, below_s, below in (
-        (60, "min", 1, "s"),
-        (3600, "h", 60, "min"),
-        (86400, "d", 3600, "h"),
-    ):
-        if whole < unit_s * (60 if unit == "min" else 24) or unit == "d":
-            rest = whole % unit_s // below_s
-            return f"{whole // unit_s} {unit}" + (f" {rest} {below}" if rest else "")
-    raise AssertionError(value_s)

@@ -93,6 +93,7 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
         options={
             "links": not args.no_links,
             "sitemap": not args.no_sitemap,
+            "record_links": not args.no_link_record,
             "include": args.include or [],
             "exclude": args.exclude or [],
             "rechecks": options.whole("--rechecks", args.rechecks, RECHECKS_MOST, least=0),

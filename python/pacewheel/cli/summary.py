@@ -10,10 +10,10 @@ import resource
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.cli.progress import duration
 from pacewheel.crawl.recheck import WARM
 from pacewheel.job_summary import JobSummary
 from pacewheel.model import JobInfo, JobState
+from pacewheel.report.words import duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,6 +16,7 @@ from pacewheel.cli import options, summary
 from pacewheel.cli.engines import run_async, stopping, warm_engine
 from pacewheel.cli.interrupt import Interrupt
 from pacewheel.cli.live import Reporter, reporter
+from pacewheel.cli.report import ending_words, form_of, rendered, rows_max_of, write
 from pacewheel.cli.sites import Plan, Site, ensure_jobs, plan_of, sites_of
 from pacewheel.cli.summary import SiteResult
 from pacewheel.clock import monotonic_ms
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pacewheel.config import Config
     from pacewheel.engine import Engine
     from pacewheel.model import JobInfo
+    from pacewheel.report import Report
 
 WATCH_INTERVAL_S = 0.5
 
@@ -39,17 +41,25 @@ class Ending:
     exit_code: int
     infos: Sequence[JobInfo]
     results: Sequence[SiteResult] | None
+    reports: Sequence[Report] = ()
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     config = options.load_config(args, log_level="warning")
+    form = None if args.report is None else form_of(args.report)
     sites = sites_of(args.urls, config.allow_network)
     plan = plan_of(args, config)
     for site in sites:
         plan.options_for(site)
-    ending = run_async(warm_sites(config, sites, plan, reporter(quiet=args.quiet)))
+    ending = run_async(
+        warm_sites(
+            config, sites, plan, reporter(quiet=args.quiet), rows_max=rows_max_of(form or "text")
+        )
+    )
     print_ending(ending, as_json=args.json)
+    if ending.results is not None and form is not None:
+        write(args.report, rendered(form, [(each, ()) for each in ending.reports]))
     return ending.exit_code
 
 
@@ -59,16 +69,20 @@ async def warm_sites(
     plan: Plan,
     show: Reporter,
     labels: Mapping[str, str] | None = None,
+    *,
+    rows_max: int = 0,
 ) -> Ending:
     """Warm `sites` until all their jobs are final, or a signal comes.
 
-    `labels` gives names to domains. The caller's `show` is closed on return.
+    `labels` gives names to domains. The caller's `show` is closed on return. Reports are made with
+    lists of `rows_max` at most, without it none.
 
     Raises:
         PacewheelError: the database or a job's options refuse; nothing runs any more then.
     """
     infos: list[JobInfo] = []
     results: list[SiteResult] | None = None
+    reports: list[Report] = []
     with Interrupt() as interrupt:
         try:
             async with warm_engine(config) as engine, stopping(engine, interrupt):
@@ -79,6 +93,8 @@ async def warm_sites(
                 show.close()
                 if all(info.status.is_final for info in infos):
                     results = await _results(engine, infos, labels or {})
+                    if rows_max:
+                        reports = await _reports(engine, infos, rows_max)
                 else:
                     show.note("stopping: what runs may end; interrupt again to stop at once")
         except asyncio.CancelledError:
@@ -87,7 +103,7 @@ async def warm_sites(
         finally:
             show.close()
     code = interrupt.exit_code if results is None else summary.exit_code(results)
-    return Ending(code, infos, results)
+    return Ending(code, infos, results, reports)
 
 
 def print_ending(
@@ -108,6 +124,8 @@ def print_ending(
         print(line, file=sys.stderr)
     elif not as_json:
         print("\n".join(summary.lines(ending.results)))
+        if ending.reports:
+            print(ending_words(ending.reports))
 
 
 async def _watch(
@@ -146,3 +164,10 @@ async def _results(
         robots = {} if pages.pages else (await engine.summarise_job(info.id, "robots")).errors
         results.append(SiteResult(labels.get(info.domain, info.domain), info, pages, robots))
     return results
+
+
+async def _reports(engine: Engine, infos: Sequence[JobInfo], rows_max: int) -> list[Report]:
+    return [
+        await (await engine.get_job(info.id)).report(rows_max=rows_max, compared_with="previous")
+        for info in infos
+    ]

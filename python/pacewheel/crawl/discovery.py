@@ -60,6 +60,8 @@ class Discovery:
         """Filter for `task`'s site by the job's `options` and the site's `rules`."""
         self.tasks: list[NewTask] = []
         self.left_out: Counter[str] = Counter()
+        self.links: dict[str, list[str]] = {}
+        """Keys of all pages of the site that were named, by source, each once, for the report."""
         self.robots_lines: Counter[int] = Counter()
         """How many pages each line of robots.txt has kept out."""
         self._task = task
@@ -69,6 +71,7 @@ class Discovery:
         self._ruled = ruled_authority(task, own)
         # A page that leads to itself leads nowhere.
         self._keys = {options.folded(own.key)}
+        self._noted = set(self._keys)
         self._queries: QueryCounts | None = None
 
     def count_queries(self, counts: QueryCounts) -> None:
@@ -83,6 +86,7 @@ class Discovery:
                 await turn.give_way()
             if link.is_nofollow:
                 self.left_out["nofollow"] += 1
+                self.note_links((link,))
                 continue
             priority = self._task.priority * LINK_FACTOR
             if is_start_page and link.region == "header":
@@ -110,6 +114,8 @@ class Discovery:
         """Add one page, unless a filter keeps it out."""
         reason = self._reason_against(url)
         key = self._options.folded(url.key)
+        if reason != "other_site":
+            self._note(key, source)
         if reason is None and key not in self._keys:
             self._keys.add(key)
             if self._queries is not None and not self._queries.takes(key):
@@ -119,6 +125,17 @@ class Discovery:
                 self.tasks.append(task)
         if reason is not None:
             self.left_out[reason] += 1
+
+    def note_links(self, links: Iterable[Link]) -> None:
+        """Note links that are not followed: they are links all the same."""
+        for link in links:
+            if self._options.is_of_site(link.url, self._task.domain):
+                self._note(self._options.folded(link.url.key), link.position)
+
+    def _note(self, key: str, source: str) -> None:
+        if self._options.record_links and key not in self._noted:
+            self._noted.add(key)
+            self.links.setdefault(source, []).append(key)
 
     def add_sitemap(self, loc: str, base: str, depth: int, source: str) -> None:
         """Add one sitemap file of the site."""

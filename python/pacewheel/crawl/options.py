@@ -4,6 +4,7 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 
 - `user_agent` (str): the User-Agent header; its product token picks the robots.txt group.
 - `links` (bool, true): discover pages by links. `sitemap` (bool, true): discover pages by sitemaps.
+- `record_links` (bool, true): keep which page links to which, for the report.
 - `include`, `exclude` (lists of str): patterns for discovered pages; a start URL is always in.
   With `include`, a page must match one of them; `exclude` wins. A pattern is matched against path
   and query, whole, `*` standing for anything (`/blog/*`); with the prefix `re:` it is a Python
@@ -53,8 +54,8 @@ _MAX_START_URLS = 1_000
 _MAX_QUERIES_MOST = 10_000
 _KNOWN = (
     *("drop_tracking", "exclude", "include", "links", "max_depth", "max_pages", "max_queries"),
-    *("rechecks", "rechecks_max", "sitemap", "sort_query", "start", "subdomains", "user_agent"),
-    "www",
+    *("rechecks", "rechecks_max", "record_links", "sitemap", "sort_query", "start"),
+    *("subdomains", "user_agent", "www"),
 )
 _PRODUCT_FIRST = re.compile(r"[A-Za-z_-]+[\x20-\x7e]*")
 
@@ -66,6 +67,7 @@ class WarmOptions:
     user_agent: str = DEFAULT_USER_AGENT
     links: bool = True
     sitemap: bool = True
+    record_links: bool = True
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "user_agent": _user_agent(options.get("user_agent", DEFAULT_USER_AGENT)),
         "links": _flag(options, "links"),
         "sitemap": _flag(options, "sitemap"),
+        "record_links": _flag(options, "record_links"),
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
@@ -139,6 +142,7 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
         user_agent=options.get("user_agent", DEFAULT_USER_AGENT),
         links=options.get("links", True),
         sitemap=options.get("sitemap", True),
+        record_links=options.get("record_links", True),
         include=tuple(options.get("include", ())),
         exclude=tuple(options.get("exclude", ())),
         start=tuple(options.get("start", ())),

@@ -188,7 +188,7 @@ class WarmHandler:
             robots_lines=_most(discovery.robots_lines),
             warnings=found.warnings,
         )
-        return Outcome.completed(**record)
+        return Outcome.completed(**record, links=discovery.links)
 
     async def _page(self, visit: _Visit) -> Outcome:
         rules = await self._permission.rules(visit)
@@ -215,6 +215,7 @@ class WarmHandler:
             discovery.count_queries(counts)
         if page.nofollow:
             discovery.left_out["nofollow"] += len(page.links) + (page.refresh is not None)
+            discovery.note_links(page.links)
         else:
             await discovery.add_links(page.links, visit.depth, is_start_page=visit.is_start)
             if page.refresh is not None:
@@ -234,7 +235,9 @@ class WarmHandler:
         noted = None if counts is None else counts.as_document()
         documents = {**again.documents, **({} if noted is None else {QUERIES_DOCUMENT: noted})}
         tasks = [*discovery.tasks, *again.tasks]
-        return Outcome.completed(**record, discovered=tasks, documents=documents)
+        return Outcome.completed(
+            **record, discovered=tasks, documents=documents, links=discovery.links
+        )
 
     async def _recheck(self, visit: _Visit) -> Outcome:
         rules = await self._permission.rules(visit)
@@ -311,6 +314,8 @@ def _redirected(visit: _Visit, answer: Response) -> Outcome:
     if visit.kind != "robots" and not visit.options.is_of_site(target, visit.task.domain):
         record["detail"]["other_site"] = True
         return Outcome.completed(**record)
+    if visit.kind == "page" and visit.options.record_links:
+        record["links"] = {"redirect": [visit.options.folded(target.key)]}
     if target.key in via or len(via) > MAX_REDIRECTS:
         return Outcome.failed("redirect_loop", **record)
     hop = redirect_task(visit.task, visit.options, target, via)

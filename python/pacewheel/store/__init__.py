@@ -20,6 +20,7 @@ from pacewheel.store.migrate import migrate, pending
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
+from pacewheel.store.reports import PostgresReports
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
 
@@ -56,6 +57,7 @@ class Store:
         self.jobs = PostgresJobs(pool, queries, self.tasks, self.hinter)
         self.changes = PostgresChanges(pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(pool, queries, self.jobs)
+        self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
         share = ConnectionShare(

@@ -13,8 +13,22 @@ from pacewheel.model import StuckJob, TaskInfo, TaskState, Waiting, WaitingReaso
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import asyncpg
+
     from pacewheel.store.jobs import PostgresJobs
     from pacewheel.store.pool import WorkPool
+
+
+def waiting_of(row: asyncpg.Record) -> Waiting:
+    """Return a row of `explain_waiting` as its value."""
+    return Waiting(
+        row["job_id"],
+        row["domain"],
+        WaitingReason(row["reason"]),
+        row["tasks"],
+        row["expected_in_ms"],
+        row["holder"],
+    )
 
 
 class PostgresExplanations:
@@ -30,17 +44,7 @@ class PostgresExplanations:
     ) -> list[Waiting]:
         """Return why the live tasks of jobs don't run; the tasks sum up to all that wait."""
         rows = await self._pool.fetch(self._queries["explain_waiting"], job_ids, domain)
-        return [
-            Waiting(
-                row["job_id"],
-                row["domain"],
-                WaitingReason(row["reason"]),
-                row["tasks"],
-                row["expected_in_ms"],
-                row["holder"],
-            )
-            for row in rows
-        ]
+        return [waiting_of(row) for row in rows]
 
     async def explain_task(self, job_id: int, key: str) -> TaskInfo:
         """Return what a task is doing, or why it is not.

@@ -146,10 +146,11 @@ class PostgresJobs:
     ) -> list[JobInfo]:
         """Return jobs, newest first."""
         rows = await self._pool.fetch(self._queries["list_jobs"], ids, domain, live_only, limit)
-        return [self._info_of(row) for row in rows]
+        return [self.info_of(row) for row in rows]
 
     @staticmethod
-    def _info_of(row: asyncpg.Record) -> JobInfo:
+    def info_of(row: asyncpg.Record) -> JobInfo:
+        """Return the job of a row of `list_jobs`."""
         values = dict(row)
         values["status"] = JobState(values["status"])
         values["options"] = orjson.loads(values["options"])

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
-import orjson
-
-from pacewheel.errors import DataRefused
+from pacewheel.clock import monotonic_ms
 from pacewheel.model import Enqueued
 from pacewheel.ports import DomainClaim, Raises, Settled, Woken
+from pacewheel.store.columns import millis, sparse, text
+from pacewheel.store.links import lists_of, put_link_lists
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from pacewheel.model import NewTask
+    from pacewheel.model import NewTask, Outcome
     from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.hinter import Hinter
@@ -35,25 +35,30 @@ INSERT_ROWS_MAX = 5000
 FROM_THE_TOP = (-1, 0.0, 0)
 
 
-def _text(value: Any) -> str | None:
-    try:
-        return None if value is None else orjson.dumps(value).decode()
-    except orjson.JSONEncodeError as error:
-        raise DataRefused(
-            f"a payload or a detail can't be stored ({error}): give what JSON knows"
-        ) from error
+def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
+    """Return the last parameters of a settle, counted at the moment it is sent.
+
+    Departures are kept where there was a gap to keep, or a pause was asked for.
+    """
+    now_ms = monotonic_ms()
+    pauses_s = [item.outcome.block_domain_s for item in batch]
+    kept = [
+        item.departure
+        if (item.departure is not None and item.departure.gap_ms) or pause_s is not None
+        else None
+        for item, pause_s in zip(batch, pauses_s, strict=True)
+    ]
+    return (
+        sparse([departure and now_ms - departure.at_ms for departure in kept]),
+        sparse([departure and departure.apart_ms for departure in kept]),
+        sparse([departure and departure.gap_ms for departure in kept]),
+        sparse([millis(pause_s) for pause_s in pauses_s]),
+        sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
+    )
 
 
-def _millis(seconds: float | None) -> int | None:
-    try:
-        return None if seconds is None else round(seconds * 1000)
-    except (OverflowError, ValueError) as error:
-        raise DataRefused(f"ready_in_s={seconds} is no delay: give seconds") from error
-
-
-def _sparse(column: list[Any]) -> list[Any] | None:
-    """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
-    return None if column.count(None) == len(column) else column
+def _lists(outcome: Outcome) -> str:
+    return "{" + ",".join(map(str, lists_of(outcome))) + "}"
 
 
 @dataclass(slots=True)
@@ -150,18 +155,27 @@ class PostgresTasks:
         if (
             not discovering
             and not paced
-            and not any(item.outcome.documents or item.outcome.raises for item in batch)
+            and not any(
+                item.outcome.documents or item.outcome.raises or item.outcome.links
+                for item in batch
+            )
         ):
-            row = await self._pool.fetchrow(self._queries["settle_tasks"], *args)
+            row = await self._pool.run(
+                lambda connection: connection.fetchrow(
+                    self._queries["settle_tasks"], *args, *_departures(batch)
+                )
+            )
             return self._settled(row, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
+            departures = _departures(batch)
             async with connection.transaction():
                 await self._pace(connection, worker_id, epochs, paced)
-                row = await connection.fetchrow(self._queries["settle_tasks"], *args)
+                row = await connection.fetchrow(self._queries["settle_tasks"], *args, *departures)
                 held = frozenset(row["held"])
                 accepted = [item for item in batch if item.domain_id in held]
                 await self._put_documents(connection, accepted)
+                await put_link_lists(connection, self._queries, accepted)
                 offers = [
                     (item.job_id, task) for item in accepted for task in item.outcome.discovered
                 ]
@@ -245,13 +259,13 @@ class PostgresTasks:
             [item.task_id for item in batch],
             [item.status for item in batch],
             [item.attempt for item in batch],
-            _sparse([item.retry_in_ms for item in batch]),
-            _sparse([item.outcome.error for item in batch]),
-            _sparse([item.outcome.http_status for item in batch]),
+            sparse([item.retry_in_ms for item in batch]),
+            sparse([item.outcome.error for item in batch]),
+            sparse([item.outcome.http_status for item in batch]),
             [item.duration_ms for item in batch],
-            _sparse([item.outcome.bytes for item in batch]),
-            _sparse([item.outcome.cache for item in batch]),
-            _sparse([_text(item.outcome.detail) for item in batch]),
+            sparse([item.outcome.bytes for item in batch]),
+            sparse([item.outcome.cache for item in batch]),
+            sparse([text(item.outcome.detail) for item in batch]),
         )
 
     async def _put_documents(
@@ -326,13 +340,13 @@ class PostgresTasks:
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
                 [task.target for _, task in offers],
-                _sparse([task.key for _, task in offers]),
+                sparse([task.key for _, task in offers]),
                 [task.priority for _, task in offers],
-                _sparse([_text(task.payload) for _, task in offers]),
-                _sparse([_millis(task.ready_in_s) for _, task in offers]),
+                sparse([text(task.payload) for _, task in offers]),
+                sparse([millis(task.ready_in_s) for _, task in offers]),
                 probe,
                 notify,
-                _sparse([task.beyond_limit or None for _, task in offers]),
+                sparse([task.beyond_limit or None for _, task in offers]),
             )
             inserted.counts = inserted.counts.plus(
                 row["inserted"], row["known"], row["over_limit"], row["refused"]

@@ -17,6 +17,7 @@ def test_no_options_give_the_defaults() -> None:
         "user_agent": DEFAULT_USER_AGENT,
         "links": True,
         "sitemap": True,
+        "record_links": True,
         "include": [],
         "exclude": [],
         "start": [],

@@ -1,0 +1,90 @@
+"""`pacewheel export`: every task of a job with its last result, a line each.
+
+Each row is written as it comes: memory is bounded by a thousand rows, whatever the job has.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import IO, TYPE_CHECKING, Any
+
+import orjson
+
+from pacewheel.cli import options
+from pacewheel.cli.engines import connected, run_async
+from pacewheel.errors import ConfigInvalid
+from pacewheel.report.cells import rows_as_csv
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pacewheel.config import Config
+
+    Rows = Sequence[Mapping[str, Any]]
+
+FIELDS = (
+    *("url", "status", "http_status", "error", "attempts", "started_at", "finished_at"),
+    *("answer_ms", "timings", "bytes", "cache_status", "source", "kind", "depth", "priority"),
+)
+PHASES = ("dns", "connect", "tls", "first_byte", "total")
+COLUMNS = (
+    *FIELDS[: FIELDS.index("timings")],
+    *(f"{phase}_ms" for phase in PHASES),
+    *FIELDS[FIELDS.index("timings") + 1 :],
+)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Write the tasks; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    job_id = options.job_id(args.id)
+    with _output(args.output) as file:
+        if args.format == "csv":
+            file.write(rows_as_csv([COLUMNS]).encode())
+        lines = _csv if args.format == "csv" else _jsonl
+        run_async(_export(config, job_id, lambda rows: _write(file, lines(rows))))
+        file.flush()
+    return 0
+
+
+def _write(file: IO[bytes], content: bytes) -> None:
+    file.write(content)
+
+
+def _output(name: str | None) -> contextlib.AbstractContextManager[IO[bytes]]:
+    if name is None:
+        return contextlib.nullcontext(sys.stdout.buffer)
+    try:
+        return open(name, "wb")  # noqa: PTH123 - the caller closes it
+    except OSError as error:
+        raise ConfigInvalid(f"can't write {name!r} ({error.strerror}): give another file") from None
+
+
+def _jsonl(rows: Rows) -> bytes:
+    return b"".join(
+        orjson.dumps({name: _value(row, name) for name in FIELDS}, option=orjson.OPT_APPEND_NEWLINE)
+        for row in rows
+    )
+
+
+def _value(row: Mapping[str, Any], name: str) -> Any:
+    if name == "timings":
+        return None if row[name] is None else orjson.loads(row[name])
+    return row[name]
+
+
+def _csv(rows: Rows) -> bytes:
+    return rows_as_csv(_cells(row) for row in rows).encode("utf-8", "replace")
+
+
+def _cells(row: Mapping[str, Any]) -> list[Any]:
+    timings = _value(row, "timings") or {}
+    phases = {f"{phase}_ms": timings.get(phase) for phase in PHASES}
+    return [phases[name] if name in phases else row[name] for name in COLUMNS]
+
+
+async def _export(config: Config, job_id: int, take: Callable[[Rows], None]) -> None:
+    async with connected(config) as engine:
+        await (await engine.get_job(job_id)).export(take)

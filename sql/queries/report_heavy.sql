@@ -1,0 +1,12 @@
+-- purpose: list the pages of a job that were heaviest on the wire, for its report
+-- params: $1 job id, $2 most pages
+-- returns: url, http_status, first_byte_ms, answer_ms, bytes, cache; the most first
+-- index: results_by_task, tasks_pkey
+-- rows: at most $2
+SELECT
+    l.target AS url, l.http_status, (l.detail -> 'timings' ->> 'first_byte')::float8 AS first_byte_ms,
+    l.answer_ms, coalesce(l.bytes, 0) AS bytes, l.cache
+FROM pacewheel.last_results l
+WHERE l.job_id = $1 AND l.kind = 'page' AND l.http_status IS NOT NULL
+ORDER BY coalesce(l.bytes, 0) DESC, l.target
+LIMIT $2

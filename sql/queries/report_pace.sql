@@ -1,0 +1,65 @@
+-- purpose: compare every departure of a job with the gap that was in force and with the pauses that its site asked for
+-- params: $1 job id
+-- returns: departures, least_gap_ms, most_gap_ms (in force), too_close (closer than permitted), seen_ms and permitted_ms of the tightest, permitted_sum_ms and seen_sum_ms; handovers (between two owners, by the database's clock), handovers_too_close, handover_ms (the shortest), precision_ms; pauses, asked_ms, departed_within; paused_ms
+-- index: results_by_task
+-- rows: 1
+-- A pause counts from the moment its answer was read, 50 ms of grace for what was on its way to the wire.
+-- `precision_ms` is how far both clocks differ at the 95th percentile, where both are known.
+WITH attempts AS MATERIALIZED (
+    SELECT
+        r.departed_at, r.apart_ms, r.gap_ms, r.pause_ms,
+        coalesce(
+            r.departed_at + interval '1 ms' * coalesce((r.detail -> 'timings' ->> 'total')::float8, r.duration_ms),
+            r.finished_at
+        ) AS answered_at
+    FROM pacewheel.results r
+    WHERE r.job_id = $1 AND (r.departed_at IS NOT NULL OR r.pause_ms > 0)
+), events AS (
+    SELECT a.departed_at AS at, a.departed_at, a.apart_ms, a.gap_ms, NULL::timestamptz AS paused_until
+    FROM attempts a
+    WHERE a.departed_at IS NOT NULL
+    UNION ALL
+    SELECT a.answered_at + interval '50 ms', NULL, NULL, NULL, a.answered_at + a.pause_ms * interval '1 ms'
+    FROM attempts a
+    WHERE a.pause_ms > 0
+), timed AS MATERIALIZED (
+    SELECT
+        e.*,
+        max(e.paused_until) OVER (ORDER BY e.at) AS pause_ends_at,
+        max(e.departed_at) OVER (ORDER BY e.at ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before_at
+    FROM events e
+), departures AS MATERIALIZED (
+    SELECT
+        t.*,
+        extract(epoch FROM t.departed_at - t.before_at)::float8 * 1000 AS by_clock_ms,
+        CASE
+            WHEN t.pause_ends_at > t.before_at
+            THEN extract(epoch FROM least(t.pause_ends_at, t.departed_at) - t.before_at)::float8 * 1000
+        END AS paused_ms
+    FROM timed t
+    WHERE t.departed_at IS NOT NULL
+), tightest AS MATERIALIZED (
+    SELECT d.apart_ms, d.gap_ms
+    FROM departures d
+    WHERE d.apart_ms IS NOT NULL AND d.gap_ms > 0
+    ORDER BY d.apart_ms / d.gap_ms
+    LIMIT 1
+)
+SELECT
+    count(*) AS departures,
+    min(d.gap_ms) FILTER (WHERE d.gap_ms > 0) AS least_gap_ms,
+    max(d.gap_ms) AS most_gap_ms,
+    count(*) FILTER (WHERE d.apart_ms < d.gap_ms) AS too_close,
+    (SELECT t.apart_ms FROM tightest t) AS seen_ms,
+    (SELECT t.gap_ms FROM tightest t) AS permitted_ms,
+    coalesce(sum(d.gap_ms) FILTER (WHERE d.apart_ms IS NOT NULL), 0)::float8 AS permitted_sum_ms,
+    coalesce(sum(d.apart_ms), 0) AS seen_sum_ms,
+    count(*) FILTER (WHERE d.apart_ms IS NULL AND d.before_at IS NOT NULL) AS handovers,
+    min(d.by_clock_ms) FILTER (WHERE d.apart_ms IS NULL) AS handover_ms,
+    count(*) FILTER (WHERE d.apart_ms IS NULL AND d.by_clock_ms < d.gap_ms) AS handovers_too_close,
+    percentile_cont(0.95) WITHIN GROUP (ORDER BY abs(d.by_clock_ms - d.apart_ms)) AS precision_ms,
+    (SELECT count(*) FROM attempts a WHERE a.pause_ms > 0) AS pauses,
+    (SELECT coalesce(sum(a.pause_ms), 0)::float8 FROM attempts a WHERE a.pause_ms > 0) AS asked_ms,
+    count(*) FILTER (WHERE d.departed_at < d.pause_ends_at) AS departed_within,
+    coalesce(sum(d.paused_ms) FILTER (WHERE d.apart_ms IS NOT NULL), 0)::float8 AS paused_ms
+FROM departures d
