@@ -101,7 +101,7 @@ class TaskUnknown(StoreError):
     exit_code = 2
 
 
-class SchemaMismatch(PacewheelError):
+class SchemaMismatch(StoreError):
     """The database's schema is missing, older or newer than this code, or the server is too old."""
 
     exit_code = 4
