@@ -108,12 +108,12 @@ def test_a_hit(budget: Callable[[str, float], None]) -> None:
     budget("flight cache: one hit over a bare dict's", hit_ns * len(KEYS) / min(times_ns))
     cache = JobInfoCache(load=_never, metrics=Metrics())
     cache._table.put(7, facts_of(7), int(cache._now_ms()), 0)
-    assert facts_of(7) == cache.peek(7, None)
+    assert facts_of(7) == cache.peek(7)
     times_ns = []
     for _ in range(ROUNDS):
         started = time.perf_counter_ns()
         for _ in KEYS:
-            cache.peek(7, None)
+            cache.peek(7)
         times_ns.append(time.perf_counter_ns() - started)
     budget("job cache: one hit", min(times_ns) / len(KEYS))
 

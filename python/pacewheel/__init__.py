@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.config import Config
 from pacewheel.errors import PacewheelError
+from pacewheel.job_summary import JobSummary
 from pacewheel.model import (
     Enqueued,
+    FailedTask,
     JobFacts,
     JobInfo,
     JobState,
     NewTask,
     Outcome,
     OutcomeKind,
+    Raised,
     StuckJob,
     Task,
     TaskInfo,
@@ -25,7 +28,6 @@ from pacewheel.model import (
     Waiting,
     WaitingReason,
 )
-from pacewheel.outcomes import FailedTask
 from pacewheel.pacing import Breaker
 from pacewheel.recurrence import ScheduleInfo
 
@@ -43,10 +45,12 @@ __all__ = [
     "JobFacts",
     "JobInfo",
     "JobState",
+    "JobSummary",
     "NewTask",
     "Outcome",
     "OutcomeKind",
     "PacewheelError",
+    "Raised",
     "ScheduleInfo",
     "StuckJob",
     "Task",

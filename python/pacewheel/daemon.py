@@ -8,14 +8,16 @@ and refuses is an error at once.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 import signal
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pacewheel.config import Config
 from pacewheel.errors import StoreRefused, StoreUnavailable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
 
 log = logging.getLogger("pacewheel.daemon")
 
@@ -43,10 +45,10 @@ class Daemon(Protocol):
         """Take note, before the start, that the database was away."""
 
 
-async def run_until_asked(engine: Daemon, asked: asyncio.Queue[int]) -> int | None:
-    """Run the engine until `asked` or a signal; return which, None if it came before the start.
+async def run_until_asked(engine: Daemon, asked: asyncio.Queue[int]) -> None:
+    """Run the engine until `asked` or a signal, at its start too.
 
-    A second signal interrupts what the drain waits for.
+    A second signal interrupts what the drain waits for, a third ends the process.
 
     Raises:
         StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
@@ -55,24 +57,26 @@ async def run_until_asked(engine: Daemon, asked: asyncio.Queue[int]) -> int | No
     for number in SIGNALS:
         loop.add_signal_handler(number, asked.put_nowait, number)
     try:
-        if not await _start_patiently(engine, asked):
-            return None
-        reason = await asked.get()
-        if reason == FAILED:
-            return reason
-        log.info("draining: no new tasks, %g s for those that run", engine.config.grace_s)
-        stopping = asyncio.create_task(engine.stop())
-        again = asyncio.create_task(asked.get())
-        await asyncio.wait({stopping, again}, return_when=asyncio.FIRST_COMPLETED)
-        if not stopping.done():
-            engine.interrupt()
-        again.cancel()
-        await stopping
-        return reason
+        if await _start_patiently(engine, asked) and await asked.get() != FAILED:
+            log.info("draining: no new tasks, %g s for those that run", engine.config.grace_s)
+            interrupting = asyncio.create_task(_interrupt_when_asked(engine, asked))
+            try:
+                await engine.stop()
+            finally:
+                interrupting.cancel()
     finally:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
         await engine.stop(0.0)
+
+
+async def _interrupt_when_asked(engine: Daemon, asked: asyncio.Queue[int]) -> None:
+    await asked.get()
+    engine.interrupt()
+    for number in SIGNALS:
+        asyncio.get_running_loop().remove_signal_handler(number)
+        # Not a KeyboardInterrupt, after which the loop would wait for all that is under way.
+        signal.signal(number, signal.SIG_DFL)
 
 
 async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int]) -> bool:
@@ -80,8 +84,7 @@ async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int]) -> bool:
     level = logging.WARNING
     while True:
         try:
-            await engine.start()
-            return True
+            return await _unless_asked(engine.start(), asked)
         except StoreRefused:
             raise
         except StoreUnavailable as error:
@@ -89,7 +92,21 @@ async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int]) -> bool:
             log.log(level, "the start waits for the database: %s", error)
             level = logging.DEBUG
             engine.note_outage()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(START_PAUSE_S * random.uniform(0.5, 1.5)):
-                await asked.get()
-                return False
+        if not await _unless_asked(asyncio.sleep(START_PAUSE_S * random.uniform(0.5, 1.5)), asked):
+            return False
+
+
+async def _unless_asked(work: Awaitable[None], asked: asyncio.Queue[int]) -> bool:
+    """Return True when the work is done; asked to stop before that, cancel it and return False."""
+    working = asyncio.ensure_future(work)
+    asking = asyncio.create_task(asked.get())
+    try:
+        await asyncio.wait({working, asking}, return_when=asyncio.FIRST_COMPLETED)
+        if asking.done():
+            return False
+        await working
+        return True
+    finally:
+        asking.cancel()
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)

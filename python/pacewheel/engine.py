@@ -22,10 +22,9 @@ from typing import TYPE_CHECKING, Any, Self
 from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
-from pacewheel.errors import ConfigInvalid, EngineFailed, StoreUnavailable
-from pacewheel.job import Job, check_job
+from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
+from pacewheel.job import Job, check_job, enqueue
 from pacewheel.metrics import Metrics
-from pacewheel.model import Enqueued, WaitingReason
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -38,14 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from pacewheel.job_summary import JobSummary
-    from pacewheel.model import JobInfo, NewTask, StuckJob, Waiting
+    from pacewheel.model import Enqueued, JobInfo, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
 
 log = logging.getLogger("pacewheel.engine")
 
-ENQUEUE_ROWS_MAX = 1000
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
@@ -69,7 +67,7 @@ class Engine:
         self._store: Store | None = None
         self._runtime: Runtime | None = None
         self._stopping: Runtime | None = None
-        self._failure: EngineFailed | None = None
+        self._failure: PacewheelError | None = None
         self._was_away = False
         self._asked: asyncio.Queue[int] = asyncio.Queue()
 
@@ -123,7 +121,7 @@ class Engine:
         """The database, once connected.
 
         Raises:
-            EngineFailed: a part of the engine gave up; stop it.
+            EngineFailed, or the error that a part of the engine gave up for: stop it.
         """
         if self._failure is not None:
             raise self._failure
@@ -142,10 +140,11 @@ class Engine:
         """Bring the database up (the embedded one without a DSN) and migrate it; start nothing.
 
         Raises:
-            EmbeddedError, StoreError, SchemaMismatch: it can't be had; nothing is left half-done.
+            EmbeddedError, StoreError: it can't be had; nothing is left half-done.
         """
         if self._store is not None:
             return
+        self._failure = None
         config = self.config
         if self._dsn is None:
             settings = embedded.EmbeddedConfig(config.data_dir or embedded.default_data_dir())
@@ -178,8 +177,7 @@ class Engine:
         """Connect and start the services; returns when tasks can run.
 
         Raises:
-            EmbeddedError, StoreError, SchemaMismatch: the database can't be had; nothing is left
-            half-done.
+            EmbeddedError, StoreError: the database can't be had; nothing is left half-done.
         """
         if self._runtime is not None:
             return
@@ -196,31 +194,48 @@ class Engine:
         )
         if self._was_away:
             runtime.spare_others()
+        self._runtime = runtime
         try:
             await runtime.start()
         except BaseException:
-            await runtime.drain(0.0)
-            await self.close()
+            await self.stop(0.0)
             raise
-        self._runtime = runtime
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Drain and stop.
 
         Nothing is claimed any more, running tasks get `grace_s`, outcomes are settled, domains
         given back. What still runs after the grace is interrupted and pending again; that is no
-        failed attempt.
+        failed attempt. A stop that is cancelled cuts the grace short and does the rest all the
+        same.
         """
         runtime, self._runtime = self._runtime, None
         self._stopping = runtime
-        if runtime is not None:
-            await runtime.drain(self.config.grace_s if grace_s is None else grace_s)
-        await self.close()
+        if grace_s is None:
+            # With a part that gave up there is nothing to wait for.
+            grace_s = self.config.grace_s if self._failure is None else 0.0
+        try:
+            if runtime is not None:
+                await self._drain(runtime, grace_s)
+        finally:
+            await self.close()
+
+    @staticmethod
+    async def _drain(runtime: Runtime, grace_s: float) -> None:
+        try:
+            await runtime.drain(grace_s)
+        except BaseException:
+            await runtime.drain(0.0)
+            raise
 
     def _on_failure(self, name: str, error: Exception) -> None:
-        self._failure = EngineFailed(
-            f"the {name} failed again and again ({type(error).__name__}: {error}): please report it"
-        )
+        if isinstance(error, PacewheelError):
+            # It says itself what to do.
+            self._failure = error
+        else:
+            self._failure = EngineFailed(
+                f"the {name} failed again and again ({type(error).__name__}: {error}): please report it"
+            )
         self._asked.put_nowait(FAILED)
 
     async def __aenter__(self) -> Self:
@@ -240,22 +255,29 @@ class Engine:
             self._stopping.interrupt()
 
     async def run(self) -> None:
-        """Start, run until SIGTERM or SIGINT, drain, stop. A second signal ends the drain at once.
+        """Start, run until SIGTERM or SIGINT, drain, stop.
 
-        A database that is away is waited for, also at the start, however long: what supervises
+        A second signal stops the handlers that the drain waits for, a third ends the process. A
+        database that is away is waited for, also at the start, however long: what supervises
         this process need not start it again and again.
 
         Raises:
             StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
-            EngineFailed: a part of the engine gave up.
+            EngineFailed, or the error that a part of the engine gave up for.
         """
-        if await run_until_asked(self, self._asked) == FAILED and self._failure:
+        self._asked = asyncio.Queue()
+        await run_until_asked(self, self._asked)
+        if self._failure is not None:
             raise self._failure
 
     async def run_until_idle(self) -> None:
         """Start, return when no live task of the registered handlers is left, and stop.
 
-        Waiting tasks are waited for, and so are those of other processes.
+        Waiting tasks are waited for, and so are those of other processes; tasks of paused jobs are
+        not.
+
+        Raises:
+            As `run`, and StoreUnavailable: the database was away at the start.
         """
         async with self:
             while True:
@@ -264,10 +286,12 @@ class Engine:
                 await asyncio.sleep(IDLE_POLL_S)
 
     async def _is_idle(self) -> bool:
+        # Raises when a part gave up: what is unsettled then may stay so.
+        store = self.store
         if self._runtime is not None and self._runtime.unsettled():
             return False
         try:
-            live = await self.store.tasks.count_live(self._registry.names())
+            live = await store.tasks.count_live(self._registry.names())
         except StoreUnavailable:
             # The services wait for the database too, and say so in the log.
             return False
@@ -331,34 +355,7 @@ class Engine:
         connection: CallersConnection | None = None,
     ) -> Enqueued:
         """Add tasks to a job; see `Job.enqueue`."""
-        self.job_cache.refuse_final(job_id)
-        if connection is not None:
-            return await self._enqueue_within(connection, job_id, tasks)
-        total = Enqueued()
-        for start in range(0, len(tasks), ENQUEUE_ROWS_MAX):
-            part = await self.store.tasks.enqueue_tasks(
-                job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
-            )
-            if part.refused:
-                await self.job_cache.refuse(job_id)
-            total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-        delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
-        self.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
-        return total
-
-    async def _enqueue_within(
-        self, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask]
-    ) -> Enqueued:
-        if not connection.is_in_transaction():
-            message = (
-                "the connection has no transaction open: enqueue inside 'async with "
-                "connection.transaction()', or without a connection"
-            )
-            raise ConfigInvalid(message)
-        inserted = await self.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
-        if inserted.counts.refused:
-            await self.job_cache.refuse(job_id)
-        return inserted.counts
+        return await enqueue(self, job_id, tasks, connection=connection)
 
     async def get_job(self, job_id: int) -> Job:
         """Return the job.

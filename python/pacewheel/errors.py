@@ -140,7 +140,7 @@ class ScheduleLive(StoreError):
         )
 
 
-class SchemaMismatch(PacewheelError):
+class SchemaMismatch(StoreError):
     """The database's schema is missing, older or newer than this code, or the server is too old."""
 
     exit_code = 4

@@ -178,9 +178,11 @@ class HeldDomain:
         block_ms, reason = lesson.block_ms, lesson.block_reason
         if block_s is not None and block_s * 1000 > block_ms:
             block_ms, reason = round(block_s * 1000), RETRY_AFTER if said.blocking else ASKED
-        if block_ms == 0 and lesson.pace == self.pace:
-            return None
+        is_the_same = lesson.pace == self.pace
+        # Taken all the same: lessons know CALM by its identity.
         self.pace = lesson.pace
+        if block_ms == 0 and is_the_same:
+            return None
         self.gap_ms = max(self.gap_ms, self.pace.adaptive_delay_ms)
         if self.pace.is_open:
             self.block_reason = CIRCUIT_OPEN
@@ -202,8 +204,10 @@ class HeldDomain:
 
     def slot_in_ms(self) -> float:
         """Milliseconds until the next request may leave, by this process's own clock."""
-        slot_ms = max(self.last_departure_ms + self.gap_ms, self._first_slot_ms)
-        return max(0.0, slot_ms - monotonic_ms())
+        return max(0.0, self._slot_ms() - monotonic_ms())
+
+    def _slot_ms(self) -> float:
+        return max(self.last_departure_ms + self.gap_ms, self._first_slot_ms)
 
     async def depart(self) -> Departure:
         """Wait until the gap since the last departure has passed, and note this one.
@@ -215,17 +219,20 @@ class HeldDomain:
         """
         if self.gap_ms == 0:
             # A gap that this very request teaches (Crawl-delay) counts from it.
-            return self._leave()
+            return self._leave(self._refuse_unless_free())
         if self._gate is None:
             self._gate = asyncio.Lock()
         async with self._gate:
-            while (wait_ms := self.slot_in_ms()) > 0:
+            now_ms = self._refuse_unless_free()
+            while (wait_ms := self._slot_ms() - now_ms) > 0:
                 if wait_ms > GATE_WAIT_MAX_MS:
                     # The gap has become longer since the claim: wait without a slot instead.
                     raise DomainBlocked(f"{self.name} is asked less often now: nothing was sent")
                 # Loops round a timer down to their own millisecond; the clock above decides.
                 await asyncio.sleep((wait_ms + 0.1) / 1000)
-            departure = self._leave()
+                # Not after the loop: what blocked the domain has made the gap longer too.
+                now_ms = self._refuse_unless_free()
+            departure = self._leave(now_ms)
         asyncio.get_running_loop().call_soon(self._left)
         return departure
 
@@ -254,13 +261,17 @@ class HeldDomain:
         """Add tasks to the job."""
         return await self._held.store.enqueue_tasks(job_id, tasks)
 
-    def _leave(self) -> Departure:
-        """Note a departure, unless nothing may leave now."""
+    def _refuse_unless_free(self) -> float:
+        """Return the time, unless nothing may leave now."""
         if not self._held.lease_valid() or self._held.get(self.id) is not self:
             raise LeaseLost(f"the lease of {self.name} has run out here: the request was not sent")
         now_ms = monotonic_ms()
         if self.blocked_until_ms > now_ms:
             raise DomainBlocked(f"{self.name} has asked for a pause: the request was not sent")
+        return now_ms
+
+    def _leave(self, now_ms: float) -> Departure:
+        """Note a departure."""
         before_ms, self.last_departure_ms = self.last_departure_ms, now_ms
         apart_ms = now_ms - before_ms
         return Departure(now_ms, apart_ms if isfinite(apart_ms) else None, self.gap_ms)

@@ -6,9 +6,10 @@ Owns nothing; everything a job is lives in the database, and every call asks or 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pacewheel.errors import ConfigInvalid
+from pacewheel.model import Enqueued, WaitingReason
 from pacewheel.ports import InvalidationReason
 from pacewheel.report import build
 from pacewheel.states import JobVerb
@@ -16,20 +17,32 @@ from pacewheel.states import JobVerb
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pacewheel.engine import Engine
-    from pacewheel.model import Enqueued, JobInfo, NewTask, Raised, TaskInfo, Waiting
-    from pacewheel.outcomes import FailedTask
+    from pacewheel.metrics import Metrics
+    from pacewheel.model import FailedTask, JobInfo, NewTask, Raised, TaskInfo, Waiting
     from pacewheel.ports import CallersConnection
     from pacewheel.report import Report
+    from pacewheel.services.job_cache import JobInfoCache
+    from pacewheel.store import Store
 
-
+ENQUEUE_ROWS_MAX = 1000
 REPORT_ROWS_MAX = 10_000
+
+
+class Host(Protocol):
+    """What a job needs of its engine."""
+
+    job_cache: JobInfoCache
+    metrics: Metrics
+
+    @property
+    def store(self) -> Store:
+        """The database, once connected."""
 
 
 class Job:
     """A job by its id; everything it is lives in the database."""
 
-    def __init__(self, engine: Engine, job_id: int, domain: str) -> None:
+    def __init__(self, engine: Host, job_id: int, domain: str) -> None:
         self._engine = engine
         self.id = job_id
         self.domain = domain
@@ -49,9 +62,10 @@ class Job:
 
         Raises:
             JobFinal, JobUnknown: the job takes no tasks.
+            DataRefused: a payload is no JSON, a delay no time, or a text can't be stored.
             ConfigInvalid: the connection has no transaction open.
         """
-        return await self._engine.enqueue(self.id, tasks, connection=connection)
+        return await enqueue(self._engine, self.id, tasks, connection=connection)
 
     async def raise_priorities(self, priorities: Mapping[str, float]) -> Raised:
         """Raise live tasks, by key, to at least these priorities; return what became of that.
@@ -96,7 +110,8 @@ class Job:
     async def pause(self) -> bool:
         """Start nothing more of the job until it is resumed; what runs ends by itself.
 
-        It stays paused however often processes start anew. False: it was paused already.
+        A claim under way at that moment may still start what it took, milliseconds later. The job
+        stays paused however often processes start anew. False: it was paused already.
 
         Raises:
             JobFinal, JobUnknown: there is nothing to pause.
@@ -151,7 +166,7 @@ class Job:
 
     async def explain(self) -> list[Waiting]:
         """Return why its tasks wait: how many for which reason, and what holds them."""
-        return await self._engine.explain(job_ids=[self.id])
+        return await self._engine.store.explanations.explain_waiting([self.id], None)
 
     async def explain_task(self, key: str) -> TaskInfo:
         """Return what one task is doing, or why it is not.
@@ -204,6 +219,45 @@ class Job:
     async def info(self) -> JobInfo:
         """Return the job's row and counters now."""
         return await self._engine.store.jobs.get_job(self.id)
+
+
+async def enqueue(
+    engine: Host,
+    job_id: int,
+    tasks: Sequence[NewTask],
+    *,
+    connection: CallersConnection | None,
+) -> Enqueued:
+    """Add tasks to a job; see `Job.enqueue`."""
+    engine.job_cache.refuse_final(job_id)
+    if connection is not None:
+        return await _enqueue_within(engine, connection, job_id, tasks)
+    total = Enqueued()
+    for start in range(0, len(tasks), ENQUEUE_ROWS_MAX):
+        part = await engine.store.tasks.enqueue_tasks(
+            job_id, tasks[start : start + ENQUEUE_ROWS_MAX]
+        )
+        if part.refused:
+            await engine.job_cache.refuse(job_id)
+        total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
+    delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
+    engine.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
+    return total
+
+
+async def _enqueue_within(
+    engine: Host, connection: CallersConnection, job_id: int, tasks: Sequence[NewTask]
+) -> Enqueued:
+    if not connection.is_in_transaction():
+        message = (
+            "the connection has no transaction open: enqueue inside 'async with "
+            "connection.transaction()', or without a connection"
+        )
+        raise ConfigInvalid(message)
+    inserted = await engine.store.tasks.insert_tasks(connection, job_id, tasks, notify=True)
+    if inserted.counts.refused:
+        await engine.job_cache.refuse(job_id)
+    return inserted.counts
 
 
 def finite(priority: float) -> float:

@@ -24,7 +24,7 @@ def limit_bytes(
 ) -> int:
     """Return the least limit of the process's control groups, or the machine's memory."""
     limits = [os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES]
-    for line in groups.read_text().splitlines():
+    for line in _text_of(groups).splitlines():
         _, controllers, name = line.split(":", 2)
         if controllers == "":
             root, file = mounted, "memory.max"
@@ -42,8 +42,13 @@ def limit_bytes(
 
 
 def _limit_of(file: Path) -> list[int]:
-    try:
-        text = file.read_text().strip()
-    except OSError:
-        return []
+    text = _text_of(file).strip()
     return [int(text)] if text.isdecimal() else []
+
+
+def _text_of(file: Path) -> str:
+    """Return what the file says: nothing, where the kernel doesn't have it."""
+    try:
+        return file.read_text()
+    except OSError:
+        return ""

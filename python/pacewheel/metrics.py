@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from pacewheel.model import COUNTERS, OrphanKind, WaitingReason
+from pacewheel.counters import COUNTERS, OrphanKind
+from pacewheel.model import WaitingReason
 from pacewheel.waits import Waits
 
 if TYPE_CHECKING:
@@ -46,58 +47,58 @@ class Metrics:
         """Timers and hints."""
         self.timers = Gauge(
             "pacewheel_timers",
-            "Timers set, by kind: a domain's next slot, a domain's next waiting task.",
+            "Timers set, by kind: a domain's next slot, a domain's next waiting task",
             ["kind"],
             registry=self.registry,
         )
         self.timers_refused = Counter(
-            "pacewheel_timers_refused_total",
-            "Timers not set and left to the sweep: beyond the horizon, or the wheel full.",
+            "pacewheel_timers_refused",
+            "Timers not set and left to the sweep: beyond the horizon, or the wheel full",
             ["kind", "reason"],
             registry=self.registry,
         )
         self.wake_up_lag = Histogram(
             "pacewheel_wake_up_lag_seconds",
-            "From the time at which a domain's next waiting task was ready to its commit as pending.",
+            "From the time at which a domain's next waiting task was ready to its commit as pending",
             buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
             registry=self.registry,
         )
         self.tasks_woken = Counter(
-            "pacewheel_tasks_woken_total",
-            "Waiting tasks made pending.",
+            "pacewheel_tasks_woken",
+            "Waiting tasks made pending",
             registry=self.registry,
         )
         self.sweeps = Counter(
-            "pacewheel_sweeps_total",
-            "Looks at everything, for what timers and hints have missed.",
+            "pacewheel_sweeps",
+            "Looks at everything, for what timers and hints have missed",
             registry=self.registry,
         )
         self.hints_sent = Counter(
-            "pacewheel_hints_sent_total",
-            "Hints sent, by verb; those of ten milliseconds go together.",
+            "pacewheel_hints_sent",
+            "Hints sent, by verb; those of ten milliseconds go together",
             ["verb"],
             registry=self.registry,
         )
         self.hints_lost = Counter(
-            "pacewheel_hints_lost_total",
-            "Hints that could not be sent, by verb; the sweep finds the same.",
+            "pacewheel_hints_lost",
+            "Hints that could not be sent, by verb; the sweep finds the same",
             ["verb"],
             registry=self.registry,
         )
         self.hints_received = Counter(
-            "pacewheel_hints_received_total",
-            "Hints heard, by verb.",
+            "pacewheel_hints_received",
+            "Hints heard, by verb",
             ["verb"],
             registry=self.registry,
         )
         self.listener_up = Gauge(
             "pacewheel_listener_up",
-            "1 while hints arrive: the listening connection has heard its own probe.",
+            "1 while hints arrive: the listening connection has heard its own probe",
             registry=self.registry,
         )
         self.listener_reconnects = Counter(
-            "pacewheel_listener_reconnects_total",
-            "Times the listening connection was tried again.",
+            "pacewheel_listener_reconnects",
+            "Times the listening connection was tried again",
             registry=self.registry,
         )
 
@@ -135,6 +136,12 @@ class Metrics:
             "Batches of outcomes that had to wait for the database",
             registry=self.registry,
         )
+        self.service_crashes = Counter(
+            "pacewheel_service_crashes",
+            "Times a service's loop failed and was started again; anything but 0 is a defect",
+            ["service"],
+            registry=self.registry,
+        )
         self.database_errors = Counter(
             "pacewheel_database_errors",
             "Statements and connections that failed, by SQLSTATE class",
@@ -146,18 +153,18 @@ class Metrics:
         """Drift of the jobs' counters."""
         self.jobs_reconciled = Counter(
             "pacewheel_jobs_reconciled",
-            "Jobs whose counters were compared with their tasks.",
+            "Jobs whose counters were compared with their tasks",
             registry=self.registry,
         )
         self.drift = Counter(
             "pacewheel_counter_drift",
-            "What counters were wrong by when they were repaired; anything but 0 is a defect.",
+            "What counters were wrong by when they were repaired; anything but 0 is a defect",
             ["counter"],
             registry=self.registry,
         )
         self.orphans = Counter(
             "pacewheel_orphans",
-            "What was found left behind and seen to; anything but 0 is a defect.",
+            "What was found left behind and seen to; anything but 0 is a defect",
             ["kind"],
             registry=self.registry,
         )
@@ -216,7 +223,7 @@ class Metrics:
         """Reads the flight table's own counters at each scrape, so a hit costs no Python."""
         self.registry.register(self.job_cache)
         self.job_cache_invalidations = Counter(
-            "pacewheel_job_cache_invalidations_total",
+            "pacewheel_job_cache_invalidations",
             "Jobs forgotten by the cache, or all of them at once, by reason",
             ["reason"],
             registry=self.registry,
@@ -252,8 +259,8 @@ class Metrics:
             buckets=(0.001, 0.005, 0.025, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0),
             registry=self.registry,
         )
-        self.pool_timeouts_total = Counter(
-            "pacewheel_pool_timeouts_total",
+        self.pool_timeouts = Counter(
+            "pacewheel_pool_timeouts",
             "Requests that got no connection in time",
             registry=self.registry,
         )
@@ -298,7 +305,7 @@ class Metrics:
     def value(self, name: str, **labels: str) -> float:
         """Return the value of a series now, 0 while it does not exist.
 
-        `name` is the sample's, with its suffix: `pacewheel_tasks_claimed_total`.
+        `name` is the sample's, with its suffix: `pacewheel_attempts_total`.
         """
         found = self.registry.get_sample_value(name, labels)
         return 0.0 if found is None else found

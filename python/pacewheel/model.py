@@ -46,28 +46,6 @@ class JobState(IntEnum):
         return self >= JobState.COMPLETED
 
 
-COUNTERS = (
-    "total",
-    "pending",
-    "waiting",
-    "backoff",
-    "completed",
-    "failed",
-    "skipped",
-    "cancelled",
-)
-"""The counters of a job's row, in the order in which SQL compares them with its tasks."""
-
-
-class OrphanKind(StrEnum):
-    """What a crash or a defect may leave behind (the closed set): each is counted when it is found."""
-
-    TASK_OF_FINAL_JOB = "task_of_final_job"
-    TASK_WITHOUT_JOB = "task_without_job"
-    JOB_NOT_ENDED = "job_not_ended"
-    IN_FLIGHT_WITHOUT_OWNER = "in_flight_without_owner"
-
-
 class WaitingReason(StrEnum):
     """Why a live task is not running (the closed set)."""
 
@@ -220,11 +198,12 @@ class Task:
         the claim has kept the pace already). Counts once a task, whoever calls it.
 
         Raises:
+            DomainBlocked: the domain has asked for a pause since the task was claimed.
             LeaseLost: this process no longer owns the domain.
         """
         if self.lease is not None and not self.departed:
-            self.departed = True
             self.departure = await self.lease.depart()
+            self.departed = True
 
     async def document(self, name: str) -> str | None:
         """Return the text an earlier task of this job left under `name`, or None."""
@@ -334,6 +313,20 @@ class TaskInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class FailedTask:
+    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
+
+    id: int
+    target: str
+    key: str
+    attempt: int
+    error: str | None
+    http_status: int | None
+    message: str | None
+    finished_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StuckJob:
     """A job that has made no progress for `idle_s` although nothing asks it to wait so long."""
 
@@ -371,25 +364,3 @@ class Raised:
     raised: int = 0
     suppressed: int = 0
     unknown: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Drift:
-    """A job whose counters differed from its tasks: kept and found, by counter."""
-
-    job_id: int
-    counters: dict[str, tuple[int, int]]
-
-
-@dataclass(slots=True)
-class Reconciled:
-    """What reconciling found: jobs compared, drift by job, orphans by kind."""
-
-    jobs: int = 0
-    drifts: list[Drift] = field(default_factory=list)
-    orphans: dict[OrphanKind, int] = field(default_factory=dict)
-
-    @property
-    def is_clean(self) -> bool:
-        """True when counters and rows agree and nothing was left behind."""
-        return not self.drifts and not any(self.orphans.values())

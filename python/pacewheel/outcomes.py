@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from pacewheel.model import Outcome, OutcomeKind, TaskState
 from pacewheel.pacing import Said
@@ -12,8 +12,6 @@ from pacewheel.ports import Settlement
 from pacewheel.registry import ATTEMPTS_MAX
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from pacewheel.model import Task
     from pacewheel.ports import LostTask
     from pacewheel.registry import Handler
@@ -32,28 +30,27 @@ _FINAL = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class FailedTask:
-    """A task that failed for good, with what its last attempt said; `attempt` counts all it had."""
+def check(outcome: Any) -> None:
+    """Refuse an `Outcome` whose meaning for the task can't be told; its parts may be anything.
 
-    id: int
-    target: str
-    key: str
-    attempt: int
-    error: str | None
-    http_status: int | None
-    message: str | None
-    finished_at: datetime
-
-
-def check(outcome: Outcome) -> None:
-    """Refuse an outcome whose meaning for the task can't be told.
+    What only the database can't take is found by the settler.
 
     Raises:
-        ValueError, TypeError: the kind is unknown, a duration is not one in seconds, or a raise is
-            no number.
+        ValueError, TypeError: a part of it has the wrong type, a duration is not one in seconds, or
+            a raise is no number.
     """
-    OutcomeKind(outcome.kind)
+    if not isinstance(outcome.kind, OutcomeKind):
+        message = f"{outcome.kind!r} is no OutcomeKind: return Outcome.completed() or its like"
+        raise TypeError(message)
+    if outcome.error is not None and not isinstance(outcome.error, str):
+        message = f"the error {outcome.error!r} is no word"
+        raise TypeError(message)
+    if outcome.http_status is not None and not isinstance(outcome.http_status, int):
+        message = f"{outcome.http_status!r} is no HTTP status"
+        raise TypeError(message)
+    if outcome.discovered and not isinstance(outcome.discovered, Sequence):
+        message = "discovered must be a list: a settle that is tried again reads it again"
+        raise TypeError(message)
     for seconds in (outcome.retry_in_s, outcome.block_domain_s):
         if seconds is not None and not seconds <= DURATION_MAX_S:
             message = f"{seconds} is no duration in seconds"
@@ -76,8 +73,7 @@ def _retry(
     A round is as many attempts as the handler has: a failed task that somebody retries by hand gets
     another one, though its attempts go on counting, because their number is a fence.
     """
-    ends_round = attempt >= handler.attempts and attempt % handler.attempts == 0
-    if ends_round or attempt >= ATTEMPTS_MAX:
+    if attempt % handler.attempts == 0 or attempt >= ATTEMPTS_MAX:
         return TaskState.FAILED, None
     delay_s = handler.retry_in_s(attempt) if retry_in_s is None else max(0.0, retry_in_s)
     return TaskState.WAITING, round(delay_s * 1000)

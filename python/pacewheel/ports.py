@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
+from pacewheel.counters import COUNTERS
 from pacewheel.departure import Departure
-from pacewheel.model import COUNTERS, Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
+from pacewheel.model import Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
 from pacewheel.recurrence import Firing
 
@@ -165,11 +166,10 @@ class Propagated:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What a settle did: domains still owned, rows changed, tasks discovered, priorities to raise."""
+    """What a settle did: domains still owned, rows changed, priorities to raise."""
 
     held: frozenset[int]
     rows: int
-    discovered: int
     raises: Raises
 
 
@@ -283,9 +283,15 @@ class LeaseStore(Protocol):
         handlers: Sequence[str],
         horizon_ms: int,
         limit: int,
-        held: Sequence[int] = (),
+        passed_over: Sequence[int] = (),
     ) -> list[LeasedDomain]:
-        """Find and lease domains that have work and no living owner, or are ours unawares."""
+        """Find and lease domains that have work and no living owner, or are ours unawares.
+
+        Those held already are to be passed over.
+        """
+
+    async def find_unserved(self, domain_ids: Sequence[int], handlers: Sequence[str]) -> list[int]:
+        """Name domains of ours in which work waits for a handler that only others have."""
 
     async def release_domains(
         self,

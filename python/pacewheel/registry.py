@@ -1,6 +1,6 @@
 """Handlers: their functions, deadlines and retry policies, by name.
 
-Owns the decision what an attempt's end means for its task: final, or waiting for how long.
+Owns each handler's policy; what it makes of an attempt's end is decided in `outcomes`.
 """
 
 from __future__ import annotations

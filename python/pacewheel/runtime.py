@@ -82,7 +82,7 @@ class Runtime:
         self._settler = Settler(
             store=store.tasks,
             held=self._held,
-            metrics=self._metrics,
+            metrics=metrics,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
             on_raises=self._propagator.add,
@@ -119,11 +119,12 @@ class Runtime:
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
         self._services += [self._propagator, self._scaler, self._reconciler, self._scheduler]
-        store.hinter.tell_here = self._on_own_hint
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
+        store.hinter.tell_here = self._on_own_hint
         for service in self._services:
             service.on_failure = on_failure
+            service.on_crash = self._on_crash
 
     def _keep_true(self, config: Config, store: Store) -> None:
         """Build the services that bring rows up to date: priorities, counters, schedules."""
@@ -258,6 +259,9 @@ class Runtime:
         """How many tasks of this process are claimed and not settled."""
         return self._held.unsettled()
 
+    def _on_crash(self, name: str) -> None:
+        self._metrics.service_crashes.labels(name).inc()
+
     def _on_due(self, domain_id: int) -> None:
         self._dispatcher.mark_due(domain_id)
 
@@ -352,7 +356,9 @@ class Runtime:
         for job_id in job_ids:
             self._job_cache.invalidate(job_id, InvalidationReason.CANCELLED)
             self._propagator.forget_job(job_id)
-        self._stop_now_and_after_claim(partial(self._pool.stop_tasks, CANCELLED, job_ids=job_ids))
+        self._stop_now_and_after_claim(
+            partial(self._pool.stop_tasks, CANCELLED, job_ids=frozenset(job_ids))
+        )
 
     def _on_stopped(self, task_ids: Sequence[int]) -> None:
         self._stop_now_and_after_claim(

@@ -16,7 +16,7 @@ from pacewheel.recurrence import NewSchedule, Recurrence
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from pacewheel.engine import Engine
+    from pacewheel.job import Host
     from pacewheel.model import NewTask
     from pacewheel.recurrence import ScheduleInfo
 
@@ -27,7 +27,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 class Schedules:
     """The schedules of an engine's database."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Host) -> None:
         self._engine = engine
 
     async def create(
@@ -56,6 +56,7 @@ class Schedules:
         Raises:
             ConfigInvalid: a value can't work.
             ScheduleExists: the name is taken.
+            DataRefused: a payload is no JSON, a delay no time, or a text can't be stored.
         """
         if not _NAME.fullmatch(name):
             raise ConfigInvalid(
@@ -135,4 +136,5 @@ class Schedules:
         firing = await self._engine.store.schedules.fire_schedule(name)
         if firing.job_id is None:
             raise ScheduleLive.of(name, firing.live_job_id)
-        return await self._engine.get_job(firing.job_id)
+        domain = (await self._engine.store.jobs.get_job(firing.job_id)).domain
+        return Job(self._engine, firing.job_id, domain)

@@ -1,6 +1,6 @@
 """The one shape of a background service: idempotent start and stop, and a loop that is supervised.
 
-A loop that raises is logged and started again after a jittered pause: one failing service
+A loop that raises is logged, counted and started again after a jittered pause: one failing service
 must not take the process down, nor die in silence. One that fails again and again without ever
 running for a while has a broken invariant: it gives up and says so through `on_failure`, and the
 engine ends. An unavailable database is neither; it is waited for, however long. Cancelling is the
@@ -10,7 +10,6 @@ way to stop a loop.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import random
 from abc import ABC, abstractmethod
@@ -37,6 +36,8 @@ class Service(ABC):
     def __init__(self) -> None:
         self.on_failure: Callable[[str, Exception], None] | None = None
         """Called with the service's name and the error when it gives up."""
+        self.on_crash: Callable[[str], None] | None = None
+        """Called with the service's name each time that its loop has failed."""
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -54,8 +55,8 @@ class Service(ABC):
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
             supervisor.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await supervisor
+            # Not awaited itself: its cancellation could not be told from the caller's.
+            await asyncio.wait({supervisor})
 
     @abstractmethod
     async def _loop(self) -> None:
@@ -68,24 +69,23 @@ class Service(ABC):
             began = asyncio.get_running_loop().time()
             try:
                 await self._loop()
-            except StoreUnavailable as error:
-                # Said once an outage, not once a try.
-                log.log(
-                    logging.DEBUG if waiting else logging.WARNING,
-                    "%s waits for the database: %s",
-                    self.name,
-                    error,
-                )
-                waiting = True
-                pause_s = UNAVAILABLE_PAUSE_S
             except Exception as error:
-                in_a_row += 1
-                log.exception("%s failed and is started again", self.name)
-                if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
-                    self.on_failure(self.name, error)
-                    return
-                pause_s = RESTART_PAUSE_S * 2.0**in_a_row
-            if asyncio.get_running_loop().time() - began > STEADY_S:
-                in_a_row = 0
-                waiting = False
+                if asyncio.get_running_loop().time() - began > STEADY_S:
+                    in_a_row = 0
+                    waiting = False
+                if isinstance(error, StoreUnavailable):
+                    # Said once an outage, not once a try.
+                    level = logging.DEBUG if waiting else logging.WARNING
+                    log.log(level, "%s waits for the database: %s", self.name, error)
+                    waiting = True
+                    pause_s = UNAVAILABLE_PAUSE_S
+                else:
+                    log.exception("%s failed and is started again", self.name)
+                    if self.on_crash is not None:
+                        self.on_crash(self.name)
+                    in_a_row += 1
+                    if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
+                        self.on_failure(self.name, error)
+                        return
+                    pause_s = RESTART_PAUSE_S * 2.0**in_a_row
             await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))

@@ -23,10 +23,7 @@ _WAIT_BUCKETS_MS = [bound_s * 1000 for bound_s in WAIT_BUCKETS_S]
 
 
 class Waits(Collector):
-    """`pacewheel_waiting_seconds{reason}`: how long tasks were claimable before they were claimed.
-
-    A histogram that takes whole batches: tens of thousands a second go through it.
-    """
+    """`pacewheel_waiting_seconds{reason}`: how long tasks were claimable before they were claimed."""
 
     def __init__(self, reasons: Iterable[WaitingReason]) -> None:
         self._counts = {reason: [0] * (len(WAIT_BUCKETS_S) + 1) for reason in reasons}

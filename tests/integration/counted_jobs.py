@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from pacewheel import Engine, NewTask
+from pacewheel.counters import COUNTERS, Reconciled
 from pacewheel.engine import Job
-from pacewheel.model import COUNTERS, Reconciled
 from pacewheel.services.reconciler import reconcile
 from tests.conftest import execute, fetch
 

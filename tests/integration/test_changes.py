@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
-from pacewheel.errors import ConfigInvalid, JobFinal, JobUnknown, TaskUnknown
+from pacewheel.errors import ConfigInvalid, JobFinal, JobUnknown, StoreUnavailable, TaskUnknown
 from pacewheel.store.tasks import PostgresTasks
 from tests.conftest import execute, fetch, until
 from tests.invariants import wrong_counters
@@ -168,6 +168,26 @@ async def test_a_final_job_s_failed_tasks_run_in_a_new_job_like_it(story: Story)
     )
     assert ("k0", 0.5, "1", 1) == tuple(row)
     assert before == await job.info()
+
+
+async def test_one_s_own_retry_of_a_final_job_needs_no_listener(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without hints and sweeps, the process that asks for it starts the new job's tasks."""
+
+    async def refuse(_dsn: str, **_options: object) -> None:
+        raise StoreUnavailable("refused by the test")
+
+    monkeypatch.setattr("pacewheel.store.listener.connect", refuse)
+    monkeypatch.setattr("pacewheel.services.sweeper.DEAF_SWEEP_S", 3600.0)
+    story = Story(dsn, idle_release_s=3600, sweep_s=3600)
+    async with story.engine:
+        story.fails = Outcome.failed("broken")
+        job = await story.create("t", discovery_open=False)
+        await story.until_info(job, status=JobState.COMPLETED)
+        story.fails = None
+        again, _ = await job.retry_failed()
+        await story.until_info(again, status=JobState.COMPLETED)
 
 
 async def test_where_nothing_failed_nothing_is_retried_and_no_job_made(story: Story) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import math
 
 import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
-from pacewheel.errors import ConfigInvalid, JobFinal, JobUnknown
+from pacewheel.errors import ConfigInvalid, DataRefused, JobFinal, JobUnknown
 from tests.conftest import fetch, until
 
 
@@ -296,6 +297,15 @@ async def test_what_an_unknown_job_or_a_wrong_value_gets(dsn: str) -> None:
         await engine.create_job(domain="a", handler="h", concurrency=0)
     with pytest.raises(ConfigInvalid):
         await engine.create_job(domain="", handler="h")
+    job = await engine.create_job(domain="a", handler="h")
+    for wrong in (
+        NewTask("never", ready_in_s=math.inf),
+        NewTask("no time", ready_in_s=math.nan),
+        NewTask("no JSON", payload={"object": object()}),
+    ):
+        with pytest.raises(DataRefused, match=": give "):
+            await job.enqueue([wrong])
+    assert 0 == (await job.info()).total
     await engine.close()
 
 

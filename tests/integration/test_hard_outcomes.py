@@ -29,6 +29,13 @@ OUTCOMES: dict[str, Any] = {
     "a retry that never comes": Outcome.retry("busy", retry_in_s=math.inf),
     "a pause that is no number": Outcome.completed(block_domain_s=math.nan),
     "a status beyond its type": Outcome.completed(http_status=10**6),
+    "a status that is no number": Outcome.completed(http_status=object()),
+    "a kind that is only its word": Outcome("retry", "busy"),
+    "an error that is no word": Outcome.retry(["busy"]),
+    "discoveries that can be read only once": Outcome.completed(discovered=iter(())),
+    "a discovery that is never ready": Outcome.completed(
+        discovered=[NewTask("never", ready_in_s=math.inf)]
+    ),
     "links that no text can hold": Outcome.completed(links={"main": ["a\0b"]}),
     "links that are numbers": Outcome.completed(links={"main": [1, 2]}),
     "links that are a text": Outcome.completed(links="https://a.example/"),

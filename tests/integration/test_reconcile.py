@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pacewheel import Engine, JobState, NewTask, Task
-from pacewheel.model import COUNTERS, OrphanKind
+from pacewheel.counters import COUNTERS, OrphanKind
 from tests.conftest import execute, fetch, until
 from tests.integration.counted_jobs import TRUE, counters, is_clean, mixed_job, reconciled
 

@@ -8,8 +8,8 @@ import itertools
 import pytest
 
 from pacewheel import Config, Engine, NewTask, Outcome, Task
+from pacewheel.counters import Reconciled
 from pacewheel.metrics import Metrics
-from pacewheel.model import Reconciled
 from pacewheel.services.reconciler import Reconciler
 from tests.conftest import execute, fetch, until
 from tests.integration.counted_jobs import TRUE, counters, is_clean, mixed_job, reconciled

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pacewheel import Engine, JobState, NewTask, ScheduleInfo, Task
-from pacewheel.errors import ConfigInvalid, ScheduleExists, ScheduleLive, ScheduleUnknown
+from pacewheel.errors import (
+    ConfigInvalid,
+    DataRefused,
+    ScheduleExists,
+    ScheduleLive,
+    ScheduleUnknown,
+)
 from pacewheel.metrics import Metrics
 from pacewheel.services.scheduler import Scheduler
 from tests.conftest import execute, fetch, until
@@ -121,6 +127,9 @@ async def test_what_can_t_be_a_schedule_is_refused(engine: Engine) -> None:
     ):
         with pytest.raises(ConfigInvalid, match=words):
             await hourly(engine, **{"name": "other", **values})
+    for task in (NewTask("t", payload={"a": object()}), NewTask("t", ready_in_s=float("nan"))):
+        with pytest.raises(DataRefused):
+            await hourly(engine, name="other", tasks=[task])
     assert ["hourly"] == [info.name for info in await engine.schedules.list_all()]
     for change in ("get", "pause", "resume", "remove", "fire"):
         with pytest.raises(ScheduleUnknown, match="no schedule 'unknown'"):

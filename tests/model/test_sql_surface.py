@@ -20,8 +20,9 @@ from hypothesis.stateful import (
 )
 
 from oracles.sql_surface import LIVE, ModelDomain, ModelJob, Surface
+from pacewheel.counters import COUNTERS
 from pacewheel.errors import JobFinal
-from pacewheel.model import COUNTERS, JobState, NewTask, TaskState
+from pacewheel.model import JobState, NewTask, TaskState
 from pacewheel.services.reconciler import reconcile
 from pacewheel.states import JobVerb, TaskVerb
 from tests.model.surface_worker import HANDLER, HOUR_S, Worker

@@ -60,11 +60,8 @@ async def test_a_process_killed_within_a_firing_leaves_it_to_another(
 ) -> None:
     """It had the schedule and had not committed the job: the next process makes it, once."""
     await schedule(dsn, every_s=3600.0)
-    await execute(
-        dsn,
-        "INSERT INTO pacewheel.domains (name) VALUES ('d')",
-        "UPDATE pacewheel.schedules SET next_at = now() - interval '1 minute'",
-    )
+    overdue = "UPDATE pacewheel.schedules SET next_at = now() - interval '1 minute'"
+    await execute(dsn, overdue)
     blocker = await asyncpg.connect(dsn)
     blocking = blocker.transaction()
     await blocking.start()

@@ -156,3 +156,38 @@ async def test_a_process_with_other_handlers_takes_no_share_of_what_it_cannot_ru
     finally:
         await able.stop(0.1)
         await unable.stop(0.1)
+
+
+async def test_processes_with_different_handlers_take_turns_at_a_domain_they_share(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A job whose handler the owner lacks gets its turn before the owner's own job is done, and so on."""
+    monkeypatch.setattr("pacewheel.services.leaser.TURN_S", 0.3)
+    first, second = Engine(dsn, config=Config(**FAST)), Engine(dsn, config=Config(**FAST))
+    starts: list[str] = []
+
+    @first.handler("work")
+    async def work(_task: Task) -> None:
+        starts.append("work")
+
+    @second.handler("other")
+    async def other(_task: Task) -> None:
+        starts.append("other")
+
+    await first.start()
+    try:
+        for handler in ("work", "other"):
+            await first.create_job(
+                domain="shared",
+                handler=handler,
+                domain_delay_ms=10,
+                tasks=[NewTask(f"t{n}") for n in range(10_000)],
+            )
+        await until(lambda: "work" in starts)
+        await second.start()
+        for handler in ("other", "work", "other"):
+            starts.clear()
+            await until(lambda handler=handler: handler in starts, timeout_s=20.0)
+    finally:
+        await first.stop(0.1)
+        await second.stop(0.1)

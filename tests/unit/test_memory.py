@@ -53,6 +53,11 @@ def test_the_tightest_limit_counts(
     assert expected == limit_bytes(tmp_path / "cgroup", tmp_path / "mounted")
 
 
+def test_a_kernel_without_control_groups_limits_by_its_memory(tmp_path: Path) -> None:
+    """There is no file then that would name them."""
+    assert RAM_BYTES == limit_bytes(tmp_path / "cgroup", tmp_path / "mounted")
+
+
 def test_this_process_has_a_limit() -> None:
     """Read from the machine that the test runs on."""
     assert 100_000_000 < limit_bytes() <= RAM_BYTES

@@ -214,6 +214,14 @@ async def test_a_drain_ends_with_its_grace_when_the_database_stays_away(
     await bench.propagator.stop()
 
 
+async def test_a_drain_without_grace_says_nothing_where_nothing_is_left(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """No raise, no word."""
+    assert 0 == await Bench().propagator.drain(0.0)
+    assert "" == caplog.text
+
+
 async def test_nothing_to_do_is_nothing_done() -> None:
     """Without raises and bells no statement is made; a sweep makes a load and a prune."""
     bench = Bench()

@@ -9,7 +9,7 @@ import pytest
 
 from pacewheel.model import Outcome, Task
 from pacewheel.registry import Handler
-from pacewheel.services.worker_pool import STREAK_MAX, WorkerPool
+from pacewheel.services.worker_pool import CANCELLED, STREAK_MAX, WorkerPool
 from tests.conftest import until
 
 
@@ -147,6 +147,25 @@ async def test_the_most_slots_in_use_are_kept_until_they_are_asked_for() -> None
     await until(lambda: bench.ended == 8)
     assert 8 == bench.pool.take_busy_max()
     assert 0 == bench.pool.take_busy_max()
+    await bench.pool.stop()
+
+
+async def test_a_handler_that_stops_its_own_task_harms_no_other() -> None:
+    """Its cancellation comes too late for it, and must not reach what its worker runs next."""
+    bench = Bench(2)
+
+    async def stop_itself(task: Task) -> None:
+        bench.pool.stop_tasks(CANCELLED, task_ids=[task.id])
+
+    async def wait(_task: Task) -> None:
+        await asyncio.sleep(0)
+
+    for number, function in enumerate((stop_itself, wait)):
+        task = Task(number, 1, 1, "a.example", "hold", "", 0.0, 1, None, {})
+        bench.pool.submit(task, Handler("hold", function, own_departure=True))
+    bench.pool.wake()
+    await until(lambda: bench.ended == 2)
+    assert [None, Outcome.completed()] == bench.outcomes
     await bench.pool.stop()
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from pacewheel.job import Job
 
-ID_MAX = 2**63 - 1
-
 
 def pause(args: argparse.Namespace) -> int:
     """Start nothing more of a job; returns the exit code."""
@@ -68,7 +66,7 @@ def reprioritise(args: argparse.Namespace) -> int:
 
 def _change(args: argparse.Namespace, change: Callable[[Job], Awaitable[Any]]) -> Any:
     config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
+    job_id = options.job_id(args.id)
 
     async def run() -> Any:
         async with connected(config) as engine:

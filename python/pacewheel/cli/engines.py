@@ -76,12 +76,7 @@ async def stopping(engine: Engine, interrupt: Interrupt) -> AsyncIterator[None]:
         await engine.connect()
         yield
     finally:
-        try:
-            await engine.stop(0.0 if interrupt.at_once else None)
-        except asyncio.CancelledError:
-            # The second signal came while it drained.
-            await engine.stop(0.0)
-            raise
+        await engine.stop(0.0 if interrupt.at_once else None)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

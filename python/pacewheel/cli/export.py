@@ -13,7 +13,6 @@ import orjson
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.cli.jobs import ID_MAX
 from pacewheel.errors import ConfigInvalid
 from pacewheel.report.cells import rows_as_csv
 
@@ -40,7 +39,7 @@ COLUMNS = (
 def run(args: argparse.Namespace) -> int:
     """Write the tasks; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
+    job_id = options.job_id(args.id)
     with _output(args.output) as file:
         if args.format == "csv":
             file.write(rows_as_csv([COLUMNS]).encode())

@@ -22,11 +22,9 @@ if TYPE_CHECKING:
 
     from pacewheel.config import Config
     from pacewheel.job_summary import JobSummary
-    from pacewheel.model import JobInfo
-    from pacewheel.outcomes import FailedTask
+    from pacewheel.model import FailedTask, JobInfo
 
 JOBS_MAX = 100_000
-ID_MAX = 2**63 - 1
 FAILED_MAX = 100_000
 FAILED_COLUMNS = ("attempts", "error", "target")
 COLUMNS = ("id", "site", "state", "done", "total", "running", "failed", "waiting")
@@ -50,7 +48,7 @@ def list_jobs(args: argparse.Namespace) -> int:
 def show_job(args: argparse.Namespace) -> int:
     """Print one job and the sums over its results; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
+    job_id = options.job_id(args.id)
     info, summary = run_async(_show(config, job_id))
     values = {**job_json(info), "results": jsonable(asdict(summary))}
     if args.json:
@@ -66,7 +64,7 @@ def show_job(args: argparse.Namespace) -> int:
 def list_failed(args: argparse.Namespace) -> int:
     """Print the failed tasks of a job; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
+    job_id = options.job_id(args.id)
     limit = options.whole("--limit", args.limit, FAILED_MAX)
     tasks = run_async(_list_failed(config, job_id, limit))
     if args.json:

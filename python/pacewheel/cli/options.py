@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 DATABASE_SETTINGS = ("dsn", "schema", "data_dir")
 LOG_SETTINGS = ("log_level", "log_format")
 DELAY_MAX_S = 3600
+ID_MAX = 2**63 - 1
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:
@@ -80,6 +81,11 @@ def number(option: str, text: str) -> float:
         return float(text)
     except ValueError:
         raise ConfigInvalid(f"{option} {text!r} is refused; give a number such as 1.5") from None
+
+
+def job_id(text: str) -> int:
+    """Parse a job's number. Raises ConfigInvalid."""
+    return whole("job id", text, ID_MAX)
 
 
 def milliseconds(option: str, text: str) -> int:

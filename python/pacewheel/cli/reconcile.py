@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.cli.jobs import ID_MAX
 from pacewheel.services.reconciler import reconcile
 
 if TYPE_CHECKING:
     import argparse
 
     from pacewheel.config import Config
-    from pacewheel.model import Reconciled
+    from pacewheel.counters import Reconciled
 
 EXIT_FOUND = 1
 
@@ -26,7 +25,7 @@ EXIT_FOUND = 1
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    job_id = None if args.job is None else options.whole("job id", args.job, ID_MAX)
+    job_id = None if args.job is None else options.job_id(args.job)
     found = run_async(_reconcile(config, job_id, dry_run=args.dry_run))
     if args.json:
         print(json.dumps(_values(found, dry_run=args.dry_run)))

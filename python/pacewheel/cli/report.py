@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.cli.jobs import ID_MAX
 from pacewheel.errors import ConfigInvalid
 from pacewheel.report import text, thresholds
 
@@ -35,7 +34,7 @@ _FORMS = {".txt": "text", ".html": "html", ".json": "json", ".csv": "csv", ".xml
 def run(args: argparse.Namespace) -> int:
     """Print or write the report; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    job_id = options.whole("job id", args.id, ID_MAX)
+    job_id = options.job_id(args.id)
     compared_with = _compared_with(args.compare)
     wanted = [] if args.fail_on is None else thresholds.parse(args.fail_on)
     if args.output is not None:
@@ -111,7 +110,7 @@ def _check_folder(file: str) -> None:
 def _compared_with(given: str | None) -> int | Literal["previous"] | None:
     if given is None or given == "previous":
         return "previous" if given else None
-    return options.whole("--compare", given, ID_MAX)
+    return options.whole("--compare", given, options.ID_MAX)
 
 
 async def _read(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER
-from pacewheel.cli.jobs import ID_MAX
 from pacewheel.crawl.guard import AddressGuard
 from pacewheel.crawl.options import RECHECKS_MOST
 from pacewheel.crawl.urls import Url, parse
@@ -89,7 +88,7 @@ def plan_of(args: argparse.Namespace, config: Config) -> Plan:
         max_pages = options.whole("--max-pages", args.max_pages, PAGES_MAX)
     conditional_on = None
     if args.conditional_on is not None:
-        conditional_on = options.whole("--conditional-on", args.conditional_on, ID_MAX)
+        conditional_on = options.whole("--conditional-on", args.conditional_on, options.ID_MAX)
     return Plan(
         concurrency=options.whole("--concurrency", args.concurrency, CONCURRENCY_MAX),
         delay_ms=options.milliseconds("--delay", args.delay),

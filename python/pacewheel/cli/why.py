@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.cli.jobs import ID_MAX, jsonable
+from pacewheel.cli.jobs import jsonable
+from pacewheel.errors import ConfigInvalid
 from pacewheel.model import TaskState
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def run(args: argparse.Namespace) -> int:
     """Explain a job (its number), a task of it (number and key) or a domain; returns the exit code."""
     config = options.load_config(args, log_level="warning")
     if args.key is not None:
-        task = run_async(_task(config, options.whole("job id", args.what, ID_MAX), args.key))
+        task = run_async(_task(config, options.job_id(args.what), args.key))
         print(json.dumps(jsonable(asdict(task))) if args.json else _task_words(task))
         return 0
     found = run_async(_waiting(config, args.what))
@@ -46,8 +47,11 @@ async def _task(config: Config, job_id: int, key: str) -> TaskInfo:
 async def _waiting(config: Config, what: str) -> Sequence[Waiting]:
     async with connected(config) as engine:
         if what.isdecimal():
-            return await (await engine.get_job(options.whole("job id", what, ID_MAX))).explain()
-        return await engine.explain(domain=what)
+            return await (await engine.get_job(options.job_id(what))).explain()
+        found = await engine.explain(domain=what)
+        if not found and not await engine.list_jobs(domain=what, limit=1):
+            raise ConfigInvalid(f"there is no job for domain {what}: see 'pacewheel jobs --all'")
+        return found
 
 
 def _words(each: Waiting) -> str:

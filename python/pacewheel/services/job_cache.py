@@ -12,7 +12,7 @@ task, even if that was cancelled before its first step.
 
 What is known may be out of date until a hint invalidates it, and, when the hint is lost, until its
 time has passed. That a job is final stays true for ever. That a job does not exist is believed for
-a second: who looked for a job before another process created it may be refused so long.
+a second, but nothing is refused for it: another process may have created it meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import logging
 import random
 from contextvars import ContextVar
 from functools import partial
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, NoReturn
 
 from pacewheel._core import FlightCache
 from pacewheel.clock import monotonic_ms
@@ -45,9 +45,6 @@ ABSENT_TTL_S = 1.0
 RETRY_S = 1.0
 LOAD_TIMEOUT_S = 10.0
 JITTER_PER_MILLE = 100
-
-_ANYTHING = object()
-_D = TypeVar("_D")
 
 # The flights that the current task loads, or that those who started it load.
 _loading: ContextVar[frozenset[tuple[JobInfoCache, int]]] = ContextVar(
@@ -92,9 +89,9 @@ class JobInfoCache:
         self._waiters: dict[int, list[asyncio.Future[JobFacts | None]]] = {}
         """By flight; a flight that nobody waits for (a renewal) has no entry."""
 
-    def peek(self, job_id: int, default: _D) -> JobFacts | _D | None:
-        """Return what is known of the job now, or `default` when `get` would have to load."""
-        return self._table.peek(job_id, int(self._now_ms()), default)
+    def peek(self, job_id: int) -> JobFacts | None:
+        """Return the job's facts if they are known now."""
+        return self._table.peek(job_id, int(self._now_ms()), None)
 
     def peek_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
         """Return the facts of those that are known now; the others are for `get_many`."""
@@ -162,12 +159,10 @@ class JobInfoCache:
         """Raise if it is known, without asking, that the job takes no more tasks.
 
         Raises:
-            JobFinal, JobUnknown: so it is.
+            JobFinal: so it is, and for ever. One that was unknown may exist by now.
         """
-        facts = self.peek(job_id, _ANYTHING)
-        if facts is None:
-            raise JobUnknown.of(job_id)
-        if isinstance(facts, JobFacts) and facts.status.is_final:
+        facts = self.peek(job_id)
+        if facts is not None and facts.status.is_final:
             raise JobFinal.of(job_id, facts.status.name)
 
     async def refuse(self, job_id: int) -> NoReturn:

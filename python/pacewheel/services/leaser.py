@@ -6,7 +6,8 @@ before the moment the database would see it expire, counted from the *sending* o
 successful heartbeat on a clock that runs through a suspend. A dead owner's domains are taken over
 with what it left in flight, which is settled as `worker_lost` under the new epoch. Shares are
 equal: a process takes up to its share at once and gives surplus back, when others are hungry, as
-soon as what runs has ended.
+soon as what runs has ended. So it does with a domain in which work waits for a handler that only
+others have: they take turns.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger("pacewheel.leaser")
 
 HINT_PAUSE_S = 0.01
+# So often a process looks for work in its domains that only others can do.
+TURN_S = 10.0
 
 
 class Leaser(Service):
@@ -83,6 +86,9 @@ class Leaser(Service):
         self._beaten_s: float | None = None
         """When the last successful heartbeat was sent."""
         self._spare_until_s = float("-inf")
+        self._next_turn_s = 0.0
+        self._others_turn: dict[int, float] = {}
+        """Until when a domain is passed over, by the lease clock."""
 
     def spare_others(self) -> None:
         """Declare nobody dead for the length of a lease: the database was away, perhaps for all."""
@@ -128,6 +134,7 @@ class Leaser(Service):
                 surplus = 1
             self._shed(surplus)
         self._shed_idle()
+        await self._end_turns()
         await self._give_back()
         return len(self._held)
 
@@ -163,6 +170,7 @@ class Leaser(Service):
                 return beat
             log.warning("worker %d was declared dead: its domains are gone", self._held.worker_id)
             self._held.worker_id = None
+            self._others_turn.clear()
             for domain in self._held.drop_all():
                 self._on_dropped(domain)
             # Its handlers are being stopped; until they have ended, a domain leased anew could run
@@ -192,12 +200,18 @@ class Leaser(Service):
             or not self._held.lease_valid()
         ):
             return
+        now_s = lease_clock_s()
+        self._others_turn = {
+            domain_id: until_s
+            for domain_id, until_s in self._others_turn.items()
+            if until_s > now_s
+        }
         leased = await self._store.lease_domains(
             self._held.worker_id,
             self._registry.names(),
             self._horizon_ms,
             room,
-            [domain.id for domain in self._held],
+            [*(domain.id for domain in self._held), *self._others_turn],
         )
         left_running = {domain.id: domain.in_flight for domain in leased if domain.in_flight}
         lost = await self._store.load_tasks(left_running) if left_running else []
@@ -233,6 +247,19 @@ class Leaser(Service):
             ):
                 domain.releasing = True
 
+    async def _end_turns(self) -> None:
+        """Mark what is to be given back because others wait for their turn."""
+        if not self._held or lease_clock_s() < self._next_turn_s:
+            return
+        self._next_turn_s = lease_clock_s() + TURN_S
+        ids = [domain.id for domain in self._held]
+        for domain_id in await self._store.find_unserved(ids, self._registry.names()):
+            domain = self._held.get(domain_id)
+            if domain is not None:
+                domain.releasing = True
+                # Noted anew at the next look, if what runs takes longer.
+                self._others_turn[domain_id] = lease_clock_s() + 2 * TURN_S
+
     async def _give_back(self) -> None:
         empty = [domain for domain in self._held if domain.releasing and not domain.unsettled]
         if empty or self._unreleased:
@@ -244,6 +271,9 @@ class Leaser(Service):
         for domain in domains:
             self._held.drop(domain.id)
             self._on_dropped(domain)
+            if domain.id in self._others_turn:
+                # Long enough for them to hear of it; then whoever comes first.
+                self._others_turn[domain.id] = lease_clock_s() + 2 * self._heartbeat_s
         self._unreleased.extend(domains)
         # What was released already, or leased again since, has another epoch or owner by now.
         releasing = list(self._unreleased)

@@ -135,14 +135,16 @@ class Propagator(Service):
 
     async def drain(self, grace_s: float) -> int:
         """Wait until all is written, for so long at most; return how many are left."""
-        try:
-            await asyncio.wait_for(self._empty.wait(), grace_s)
-        except TimeoutError:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._empty.wait()
+        left = len(self._buffer) + len(self._overflow)
+        if left:
             log.warning(
                 "%d raises of priorities stay in the outbox for the next owners of their domains",
-                len(self._buffer) + len(self._overflow),
+                left,
             )
-        return len(self._buffer) + len(self._overflow)
+        return left
 
     async def _loop(self) -> None:
         pause_s = PAUSE_S

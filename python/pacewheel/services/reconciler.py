@@ -18,7 +18,7 @@ import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pacewheel.model import Drift, OrphanKind, Reconciled
+from pacewheel.counters import Drift, OrphanKind, Reconciled
 from pacewheel.service import Service
 
 if TYPE_CHECKING:

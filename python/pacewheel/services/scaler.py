@@ -4,7 +4,7 @@ Owns how many slots the process has. Every `scale_interval_s` it reads what the 
 memory since the last time (no query: an idle process asks the database nothing), lets
 `pacewheel.scaling` decide, counts the decision with its reason, and logs a change. A process starts
 with all its slots, so that a restart under load or a single command is not slow; what is not needed
-goes while it is idle. Whatever happens to the scaler, the pool goes on with the slots it has.
+goes while it is idle.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import random
 from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -91,14 +92,15 @@ class Settler(Service):
 
     async def drain(self, grace_s: float) -> int:
         """Wait until all is settled, for so long at most; return how many are left."""
-        try:
-            await asyncio.wait_for(self._empty.wait(), grace_s)
-        except TimeoutError:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                await self._empty.wait()
+        left = self._held.unsettled()
+        if left:
             log.warning(
-                "%d outcomes could not be settled before the end; their tasks will run again",
-                len(self._queue),
+                "%d outcomes could not be settled before the end; their tasks will run again", left
             )
-        return len(self._queue)
+        return left
 
     async def _loop(self) -> None:
         while True:

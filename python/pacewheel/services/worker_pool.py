@@ -17,6 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pacewheel.clock import monotonic_ms
@@ -303,6 +304,10 @@ class WorkerPool(Service):
         # Whatever the handler made of it: it was stopped.
         if running.worker is not None:
             running.worker.uncancel()
+            # One that ended without another await (it stopped itself) has not met its cancellation:
+            # before Python 3.13 that is not taken back, and would meet what the worker runs next.
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0)
         return self._stopped_outcome(running)
 
     @staticmethod

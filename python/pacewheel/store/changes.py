@@ -13,6 +13,7 @@ import orjson
 from pacewheel.errors import TaskUnknown
 from pacewheel.model import JobState, NewTask
 from pacewheel.states import JOB_TRANSITIONS, JobVerb
+from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -153,18 +154,23 @@ class PostgresChanges:
                 return job_id, retried
 
     async def _retry_in_new_job(self, job_id: int, ids: Sequence[int] | None) -> tuple[int, int]:
-        async def create(connection: asyncpg.Connection) -> tuple[int, int]:
+        notify = self._hinter.leads()
+
+        async def create(connection: asyncpg.Connection) -> tuple[int, Inserted]:
             async with connection.transaction():
                 tasks = await self._failed(connection, job_id, ids)
                 if not tasks:
-                    return job_id, 0
+                    return job_id, Inserted()
                 row = await connection.fetchrow(self._queries["create_retry_job"], job_id)
-                await self._tasks.insert_tasks(connection, row["id"], tasks, notify=True)
-                await connection.execute(self._queries["finish_discovery"], [row["id"]])
-                return row["id"], len(tasks)
+                new_id: int = row["id"]
+                inserted = await self._tasks.insert_tasks(connection, new_id, tasks, notify=notify)
+                await connection.execute(self._queries["finish_discovery"], [new_id])
+                return new_id, inserted
 
-        answer: tuple[int, int] = await self._pool.run(create)
-        return answer
+        new_id: int
+        new_id, inserted = await self._pool.run(create)
+        self._tasks.committed(inserted, notified=notify)
+        return new_id, inserted.counts.inserted
 
     async def _failed(
         self, connection: asyncpg.Connection, job_id: int, ids: Sequence[int] | None

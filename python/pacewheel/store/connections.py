@@ -153,7 +153,7 @@ class Connections:
                 self._return_permit()
             if not isinstance(error, TimeoutError):
                 raise
-            self._metrics.pool_timeouts_total.inc()
+            self._metrics.pool_timeouts.inc()
             raise StoreUnavailable(
                 f"no connection to database {self._where} was free within {WAIT_S:g} s, all {self.limit} of the "
                 "pool are busy: look for slow statements, or raise pool_max (and max_connections)"

@@ -12,8 +12,7 @@ import orjson
 
 from pacewheel.errors import JobFinal, JobUnknown
 from pacewheel.job_summary import JobSummary
-from pacewheel.model import JobFacts, JobInfo, JobState, WaitingReason
-from pacewheel.outcomes import FailedTask
+from pacewheel.model import FailedTask, JobFacts, JobInfo, JobState, WaitingReason
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:

@@ -140,10 +140,15 @@ class PostgresLeases:
         handlers: Sequence[str],
         horizon_ms: int,
         limit: int,
-        held: Sequence[int] = (),
+        passed_over: Sequence[int] = (),
     ) -> list[LeasedDomain]:
-        """Find and lease at most `limit` domains that have work and no living owner, or are ours unawares."""
-        found = await self._fetch("find_leasable", handlers, horizon_ms, limit, worker_id, held)
+        """Find and lease at most `limit` domains that have work and no living owner, or are ours unawares.
+
+        Those held already are to be passed over.
+        """
+        found = await self._fetch(
+            "find_leasable", handlers, horizon_ms, limit, worker_id, passed_over
+        )
         if not found:
             return []
         rows = await self._fetch(
@@ -164,6 +169,11 @@ class PostgresLeases:
             )
             for row in rows
         ]
+
+    async def find_unserved(self, domain_ids: Sequence[int], handlers: Sequence[str]) -> list[int]:
+        """Name domains of ours in which work waits for a handler that only others have."""
+        rows = await self._fetch("find_unserved", domain_ids, handlers)
+        return [row["domain_id"] for row in rows]
 
     async def release_domains(
         self,

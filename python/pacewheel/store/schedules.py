@@ -17,6 +17,7 @@ import orjson
 from pacewheel.errors import ConfigInvalid, DataRefused, ScheduleExists, ScheduleUnknown
 from pacewheel.model import JobState, NewTask
 from pacewheel.recurrence import Firing, ScheduleInfo
+from pacewheel.store.columns import millis, text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -54,6 +55,7 @@ class PostgresSchedules:
 
         Raises:
             ScheduleExists: the name is taken.
+            DataRefused: a payload is no JSON, a delay no time, or a text can't be stored.
             ConfigInvalid: the cron expression never comes true.
         """
 
@@ -69,11 +71,11 @@ class PostgresSchedules:
                     new.concurrency,
                     new.max_tasks,
                     new.domain_delay_ms,
-                    orjson.dumps(dict(new.options)).decode(),
-                    _tasks_text(new.tasks),
+                    text(dict(new.options)),
+                    text(_stored(new.tasks)),
                     new.expiring_first,
                     new.recurrence.cron,
-                    None if (every_s := new.recurrence.every_s) is None else round(every_s * 1000),
+                    millis(new.recurrence.every_s),
                     new.recurrence.zone,
                     new.recurrence.next_after(now, now),
                 )
@@ -235,7 +237,7 @@ class PostgresSchedules:
             info.priority,
             info.concurrency,
             info.max_tasks,
-            orjson.dumps(info.options).decode(),
+            text(info.options),
         )
         job_id: int = made["id"]
         if info.expiring_first and info.last_job_id is not None:
@@ -293,19 +295,23 @@ class PostgresSchedules:
         self._hinter.committed("scheduled", [schedule_id], notified=False)
 
 
-def _tasks_text(tasks: Sequence[NewTask]) -> str:
-    """Return tasks as they are stored: only what isn't a default, so that older readers bear it."""
+def _stored(tasks: Sequence[NewTask]) -> list[dict[str, Any]]:
+    """Return tasks as they are stored: only what isn't a default, so that older readers bear it.
+
+    Raises:
+        DataRefused: a delay is no duration.
+    """
     defaults = {each.name: each.default for each in fields(NewTask)}
-    return orjson.dumps(
-        [
-            {
-                name: value
-                for name, default in defaults.items()
-                if (value := getattr(task, name)) != default
-            }
-            for task in tasks
-        ]
-    ).decode()
+    for task in tasks:
+        millis(task.ready_in_s)
+    return [
+        {
+            name: value
+            for name, default in defaults.items()
+            if (value := getattr(task, name)) != default
+        }
+        for task in tasks
+    ]
 
 
 def _info_of(row: asyncpg.Record) -> tuple[ScheduleInfo, bool]:

@@ -16,6 +16,7 @@ import orjson
 from pacewheel.clock import monotonic_ms
 from pacewheel.model import Enqueued
 from pacewheel.ports import DomainClaim, Raises, Settled, Woken
+from pacewheel.store.columns import millis, sparse, text
 from pacewheel.store.links import lists_of, put_link_lists
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
@@ -36,19 +37,6 @@ INSERT_ROWS_MAX = 5000
 FROM_THE_TOP = (-1, 0.0, 0)
 
 
-def _text(value: Any) -> str | None:
-    return None if value is None else orjson.dumps(value).decode()
-
-
-def _millis(seconds: float | None) -> int | None:
-    return None if seconds is None else round(seconds * 1000)
-
-
-def _sparse(column: list[Any]) -> list[Any] | None:
-    """Return null for a column without values: unnest fills it up, and the driver encodes nothing."""
-    return None if column.count(None) == len(column) else column
-
-
 def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
     """Return the last parameters of a settle, counted at the moment it is sent.
 
@@ -63,11 +51,11 @@ def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
         for item, pause_s in zip(batch, pauses_s, strict=True)
     ]
     return (
-        _sparse([departure and now_ms - departure.at_ms for departure in kept]),
-        _sparse([departure and departure.apart_ms for departure in kept]),
-        _sparse([departure and departure.gap_ms for departure in kept]),
-        _sparse([_millis(pause_s) for pause_s in pauses_s]),
-        _sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
+        sparse([departure and now_ms - departure.at_ms for departure in kept]),
+        sparse([departure and departure.apart_ms for departure in kept]),
+        sparse([departure and departure.gap_ms for departure in kept]),
+        sparse([millis(pause_s) for pause_s in pauses_s]),
+        sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
     )
 
 
@@ -180,7 +168,7 @@ class PostgresTasks:
                     self._queries["settle_tasks"], *args, *_departures(batch)
                 )
             )
-            return self._settled(row, 0, Raises())
+            return self._settled(row, Raises())
 
         async def settle(connection: asyncpg.Connection) -> Settled:
             departures = _departures(batch)
@@ -200,7 +188,7 @@ class PostgresTasks:
                 # Of jobs that the settle has locked: any other would be locked out of order.
                 discovered = sorted({job_id for job_id, _ in offers})
                 await connection.execute(self._queries["finish_jobs"], discovered)
-                return self._settled(row, inserted.counts.inserted, inserted.raises)
+                return self._settled(row, inserted.raises)
 
         settled: Settled = await self._pool.run(settle)
         return settled
@@ -252,10 +240,10 @@ class PostgresTasks:
             raises.extend(offered.raises)
 
     @staticmethod
-    def _settled(row: asyncpg.Record | None, discovered: int, raises: Raises) -> Settled:
+    def _settled(row: asyncpg.Record | None, raises: Raises) -> Settled:
         if row is None:
             raise AssertionError
-        return Settled(frozenset(row["held"]), row["settled"], discovered, raises)
+        return Settled(frozenset(row["held"]), row["settled"], raises)
 
     @staticmethod
     def _settle_args(
@@ -274,13 +262,13 @@ class PostgresTasks:
             [item.task_id for item in batch],
             [item.status for item in batch],
             [item.attempt for item in batch],
-            _sparse([item.retry_in_ms for item in batch]),
-            _sparse([item.outcome.error for item in batch]),
-            _sparse([item.outcome.http_status for item in batch]),
+            sparse([item.retry_in_ms for item in batch]),
+            sparse([item.outcome.error for item in batch]),
+            sparse([item.outcome.http_status for item in batch]),
             [item.duration_ms for item in batch],
-            _sparse([item.outcome.bytes for item in batch]),
-            _sparse([item.outcome.cache for item in batch]),
-            _sparse([_text(item.outcome.detail) for item in batch]),
+            sparse([item.outcome.bytes for item in batch]),
+            sparse([item.outcome.cache for item in batch]),
+            sparse([text(item.outcome.detail) for item in batch]),
         )
 
     async def _put_documents(
@@ -355,13 +343,13 @@ class PostgresTasks:
                 self._queries["enqueue_tasks"],
                 [job_id for job_id, _ in offers],
                 [task.target for _, task in offers],
-                _sparse([task.key for _, task in offers]),
+                sparse([task.key for _, task in offers]),
                 [task.priority for _, task in offers],
-                _sparse([_text(task.payload) for _, task in offers]),
-                _sparse([_millis(task.ready_in_s) for _, task in offers]),
+                sparse([text(task.payload) for _, task in offers]),
+                sparse([millis(task.ready_in_s) for _, task in offers]),
                 probe,
                 notify,
-                _sparse([task.beyond_limit or None for _, task in offers]),
+                sparse([task.beyond_limit or None for _, task in offers]),
             )
             inserted.counts = inserted.counts.plus(
                 row["inserted"], row["known"], row["over_limit"], row["refused"]
