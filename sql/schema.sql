@@ -307,6 +307,45 @@ CREATE TABLE pacewheel.results_default (
     link_lists bigint[]
 );
 
+CREATE TABLE pacewheel.schedules (
+    id bigint NOT NULL,
+    next_at timestamp with time zone NOT NULL,
+    last_job_id bigint,
+    fired bigint DEFAULT 0 NOT NULL,
+    skipped_overlap bigint DEFAULT 0 NOT NULL,
+    interval_ms bigint,
+    max_tasks bigint,
+    priority double precision NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    concurrency integer NOT NULL,
+    domain_delay_ms integer,
+    paused boolean DEFAULT false NOT NULL,
+    expiring_first boolean NOT NULL,
+    name text NOT NULL,
+    domain text NOT NULL,
+    handler text NOT NULL,
+    cron text,
+    zone text NOT NULL,
+    options jsonb NOT NULL,
+    tasks jsonb NOT NULL,
+    CONSTRAINT schedules_check CHECK (((cron IS NULL) <> (interval_ms IS NULL))),
+    CONSTRAINT schedules_concurrency_check CHECK ((concurrency > 0)),
+    CONSTRAINT schedules_domain_check CHECK ((domain <> ''::text)),
+    CONSTRAINT schedules_domain_delay_ms_check CHECK ((domain_delay_ms >= 0)),
+    CONSTRAINT schedules_interval_ms_check CHECK ((interval_ms > 0)),
+    CONSTRAINT schedules_max_tasks_check CHECK ((max_tasks > 0)),
+    CONSTRAINT schedules_name_check CHECK ((name <> ''::text))
+);
+
+ALTER TABLE pacewheel.schedules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME pacewheel.schedules_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+
 CREATE VIEW pacewheel.task_states AS
  SELECT t.domain_id,
     t.id,
@@ -425,6 +464,12 @@ ALTER TABLE ONLY pacewheel.migrations
 ALTER TABLE ONLY pacewheel.priority_updates
     ADD CONSTRAINT priority_updates_pkey PRIMARY KEY (domain_id, task_id);
 
+ALTER TABLE ONLY pacewheel.schedules
+    ADD CONSTRAINT schedules_name_key UNIQUE (name);
+
+ALTER TABLE ONLY pacewheel.schedules
+    ADD CONSTRAINT schedules_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pacewheel.tasks
     ADD CONSTRAINT tasks_pkey PRIMARY KEY (domain_id, id);
 
@@ -439,6 +484,8 @@ CREATE INDEX jobs_unreconciled ON pacewheel.jobs USING btree (domain_id) WHERE (
 CREATE INDEX results_by_task ON ONLY pacewheel.results USING btree (job_id, task_id);
 
 CREATE INDEX results_default_job_id_task_id_idx ON pacewheel.results_default USING btree (job_id, task_id);
+
+CREATE INDEX schedules_due ON pacewheel.schedules USING btree (next_at) WHERE (NOT paused);
 
 CREATE INDEX tasks_claim ON pacewheel.tasks USING btree (domain_id, job_id, priority DESC,
         id DESC) WHERE (status = 0);

@@ -29,6 +29,7 @@ from pacewheel.model import (
     WaitingReason,
 )
 from pacewheel.pacing import Breaker
+from pacewheel.recurrence import ScheduleInfo
 
 if TYPE_CHECKING:
     from pacewheel.engine import Engine
@@ -50,6 +51,7 @@ __all__ = [
     "OutcomeKind",
     "PacewheelError",
     "Raised",
+    "ScheduleInfo",
     "StuckJob",
     "Task",
     "TaskInfo",

@@ -23,11 +23,12 @@ from pacewheel import embedded
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
-from pacewheel.job import Job, enqueue, finite
+from pacewheel.job import Job, check_job, enqueue
 from pacewheel.metrics import Metrics
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
+from pacewheel.schedules import Schedules
 from pacewheel.services.job_cache import JobInfoCache
 from pacewheel.store import Store, migrate
 
@@ -58,6 +59,8 @@ class Engine:
             load=lambda job_ids: self.store.jobs.get_job_facts(job_ids),  # noqa: PLW0108 - there is no store yet
             metrics=self.metrics,
         )
+        self.schedules = Schedules(self)
+        """Recurring jobs."""
         self._dsn = dsn or self.config.dsn
         self._registry = Registry()
         self._server: embedded.ServerUse | None = None
@@ -321,21 +324,19 @@ class Engine:
             ConfigInvalid: a value can't work.
             StoreError: the database refused.
         """
-        if not domain or not handler:
-            raise ConfigInvalid("a job needs a domain and a handler")
-        if (
-            concurrency < 1
-            or (max_tasks is not None and max_tasks < 1)
-            or (domain_delay_ms or 0) < 0
-        ):
-            raise ConfigInvalid(
-                "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
-            )
+        check_job(
+            domain=domain,
+            handler=handler,
+            concurrency=concurrency,
+            priority=priority,
+            max_tasks=max_tasks,
+            domain_delay_ms=domain_delay_ms,
+        )
         job_id = await self.store.jobs.create_job(
             domain=domain,
             domain_delay_ms=domain_delay_ms,
             handler=handler,
-            priority=finite(priority),
+            priority=priority,
             concurrency=concurrency,
             max_tasks=max_tasks,
             options=options or {},

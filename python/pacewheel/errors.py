@@ -101,6 +101,45 @@ class TaskUnknown(StoreError):
     exit_code = 2
 
 
+class ScheduleUnknown(StoreError):
+    """No schedule has this name."""
+
+    exit_code = 2
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Return the error that says so of this name."""
+        return cls(f"there is no schedule {name!r}: see 'pacewheel schedule list'")
+
+
+class ScheduleExists(StoreError):
+    """A schedule has this name already."""
+
+    exit_code = 2
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Return the error that says so of this name."""
+        return cls(
+            f"there is a schedule {name!r} already: take another name, or remove that one first by "
+            f"'pacewheel schedule remove {name}'"
+        )
+
+
+class ScheduleLive(StoreError):
+    """The last job of the schedule is not final, and none of them overlap."""
+
+    exit_code = 2
+
+    @classmethod
+    def of(cls, name: str, job_id: int | None) -> Self:
+        """Return the error that says so of this schedule and job."""
+        return cls(
+            f"job {job_id} of schedule {name!r} is still live: wait for its end, or end it by "
+            f"'pacewheel job cancel {job_id}'"
+        )
+
+
 class SchemaMismatch(StoreError):
     """The database's schema is missing, older or newer than this code, or the server is too old."""
 

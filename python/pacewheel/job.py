@@ -269,3 +269,26 @@ def finite(priority: float) -> float:
     if not math.isfinite(priority):
         raise ConfigInvalid(f"priority {priority} orders nothing: give a finite number")
     return priority
+
+
+def check_job(
+    *,
+    domain: str,
+    handler: str,
+    concurrency: int,
+    priority: float,
+    max_tasks: int | None,
+    domain_delay_ms: int | None,
+) -> None:
+    """Check what a job is to be made of; see `Engine.create_job`.
+
+    Raises:
+        ConfigInvalid: a value can't work.
+    """
+    if not domain or not handler:
+        raise ConfigInvalid("a job needs a domain and a handler")
+    finite(priority)
+    if concurrency < 1 or (max_tasks is not None and max_tasks < 1) or (domain_delay_ms or 0) < 0:
+        raise ConfigInvalid(
+            "concurrency and max_tasks must be at least 1, domain_delay_ms at least 0"
+        )

@@ -36,6 +36,7 @@ class Metrics:
         self._count_cache()
         self._count_pool()
         self._count_scaling()
+        self._count_schedules()
 
     def _count_waiting(self) -> None:
         """How long tasks waited, and why."""
@@ -204,6 +205,15 @@ class Metrics:
             "pacewheel_raise_entries",
             "Tasks in the debounce buffer, by tier",
             ["tier"],
+            registry=self.registry,
+        )
+
+    def _count_schedules(self) -> None:
+        """Occurrences of schedules."""
+        self.occurrences = Counter(
+            "pacewheel_schedule_occurrences",
+            "Occurrences of schedules that this process saw to: fired, skipped, or refused (paused)",
+            ["outcome"],
             registry=self.registry,
         )
 

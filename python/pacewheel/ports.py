@@ -16,6 +16,7 @@ from pacewheel.counters import COUNTERS
 from pacewheel.departure import Departure
 from pacewheel.model import Enqueued, JobFacts, JobState, NewTask, Outcome, TaskState
 from pacewheel.pacing import Lesson, Pace
+from pacewheel.recurrence import Firing
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,3 +387,13 @@ class CounterStore(Protocol):
 
     async def clear_in_flight(self, domain_ids: Sequence[int]) -> int:
         """Say that nothing is in flight where nobody owns the domain; return how many tasks were."""
+
+
+class ScheduleStore(Protocol):
+    """Occurrences of schedules."""
+
+    async def fire_due(self) -> Firing | None:
+        """Fire the occurrence that has been due for longest; None when nobody else left one."""
+
+    async def find_next_occurrence(self) -> float | None:
+        """Return in how many ms the next is due, below zero if one is overdue; None without any."""

@@ -26,6 +26,7 @@ from pacewheel.services.notifier import Notifier
 from pacewheel.services.propagator import Propagator
 from pacewheel.services.reconciler import Reconciler
 from pacewheel.services.scaler import Scaler
+from pacewheel.services.scheduler import Scheduler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
 from pacewheel.services.waker import Waker
@@ -117,7 +118,7 @@ class Runtime:
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
-        self._services += [self._propagator, self._scaler, self._reconciler]
+        self._services += [self._propagator, self._scaler, self._reconciler, self._scheduler]
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         store.hinter.tell_here = self._on_own_hint
@@ -126,7 +127,8 @@ class Runtime:
             service.on_crash = self._on_crash
 
     def _keep_true(self, config: Config, store: Store) -> None:
-        """Build the services that bring rows up to date: priorities and counters."""
+        """Build the services that bring rows up to date: priorities, counters, schedules."""
+        self._scheduler = Scheduler(store=store.schedules, metrics=self._metrics)
         self._propagator = Propagator(
             store=store.raises,
             mark_due=self._on_due,
@@ -175,6 +177,7 @@ class Runtime:
             on_changed=self._on_changed,
             on_cancelled=self._on_cancelled,
             on_stopped=self._on_stopped,
+            on_scheduled=self._scheduler.look_soon,
             on_missed=self._on_missed,
             metrics=self._metrics,
         )
@@ -371,6 +374,7 @@ class Runtime:
         self._job_cache.invalidate_all(InvalidationReason.RECONNECTED)
         self._look_at_all()
         self._canceller.look_soon()
+        self._scheduler.look_soon()
 
     def _on_own_hint(self, verb: str, ids: list[int]) -> list[int]:
         """Take in what this process has done itself; return what is others' business too."""

@@ -7,16 +7,18 @@ does it once, with whatever of the `Arena` it likes. A `Player` repeats one unti
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 from pacewheel import Config
-from pacewheel.errors import JobFinal, StoreUnavailable
+from pacewheel.errors import JobFinal, ScheduleExists, ScheduleUnknown, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.model import NewTask, Outcome, TaskState
 from pacewheel.ports import ClaimedTask, ClaimRequest, Settlement
+from pacewheel.recurrence import NewSchedule, Recurrence
 from pacewheel.services.reconciler import reconcile
 from pacewheel.states import JobVerb
 from pacewheel.store import Store
@@ -212,6 +214,31 @@ async def change(arena: Arena) -> None:
         await create(arena)
 
 
+async def fire(arena: Arena) -> None:
+    """Fire a schedule of a domain that wants another gap each time, after a job like any."""
+    schedules, name = arena.store.schedules, f"s{arena.rng.randrange(len(DOMAINS))}"
+    try:
+        if arena.rng.random() < 0.2:
+            await schedules.remove_schedule(name)
+        firing = await schedules.fire_schedule(name)
+        if firing.live_job_id is not None:
+            arena.jobs.append(firing.live_job_id)
+        await schedules.fire_due()
+    except ScheduleUnknown:
+        with contextlib.suppress(ScheduleExists):
+            await schedules.create_schedule(
+                NewSchedule(
+                    name,
+                    Recurrence(every_s=1.0),
+                    arena.rng.choice(DOMAINS),
+                    HANDLER,
+                    arena.tasks(50),
+                    domain_delay_ms=arena.rng.randrange(2),
+                    expiring_first=True,
+                )
+            )
+
+
 async def raise_(arena: Arena) -> None:
     """Ask for priorities of tasks, and write what the outbox holds."""
     rng, raises = arena.rng, arena.store.raises
@@ -242,6 +269,7 @@ OPERATIONS: list[tuple[str, int, Callable[[Arena], Awaitable[None]]]] = [
     ("end", 1, end),
     ("create", 1, create),
     ("change", 2, change),
+    ("fire", 2, fire),
     ("raise", 2, raise_),
     ("compare", 1, compare),
     ("recount", 1, recount),

@@ -67,8 +67,26 @@ async def leave_a_dead_worker(dsn: str) -> None:
     )
 
 
+async def use_schedules(engine: Engine, seen: list[str]) -> None:
+    """Create, list, pause, resume, fire and remove a schedule, after its hint has fired it."""
+    tasks = [NewTask("recurring")]
+    made = await engine.schedules.create(
+        "often", domain="d.example", handler="story", tasks=tasks, every_s=1, expiring_first=True
+    )
+    await until(lambda: 2 <= seen.count("recurring"))
+    assert await engine.schedules.pause(made.name)
+
+    async def is_final() -> bool:
+        return (await engine.schedules.get(made.name)).live_job_id is None
+
+    await until(is_final)
+    await engine.schedules.fire(made.name)
+    assert await engine.schedules.resume(made.name)
+    await engine.schedules.remove(made.name)
+
+
 async def change_what_runs(engine: Engine, seen: list[str]) -> None:
-    """Pause, resume, explain, reprioritise, retry and cancel, as a user does."""
+    """Pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
     job = await engine.create_job(domain="c.example", handler="story")
     await job.enqueue([NewTask("later", ready_in_s=3600), NewTask("soon", ready_in_s=3600)])
     assert await job.pause()
@@ -96,6 +114,7 @@ async def change_what_runs(engine: Engine, seen: list[str]) -> None:
         return (await again.info()).status.is_final
 
     await until(is_final)
+    await use_schedules(engine, seen)
 
 
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:

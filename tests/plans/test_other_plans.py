@@ -172,6 +172,12 @@ async def list_jobs(explain: Explainer, _dsn: str) -> Any:
     return await explain.jobs.list_jobs(ids=None, domain=None, live_only=True, limit=1000)
 
 
+async def put_expiring(explain: Explainer, _dsn: str) -> Any:
+    """Leave a job the pages of the job before it that expire: as many as that has results."""
+    query = explain.queries["put_expiring"]
+    return await explain.fetch(query, 2, 1, "expiring", 2 * BATCH_ROWS, BATCH_ROWS)
+
+
 async def list_failed(explain: Explainer, _dsn: str) -> Any:
     """Read a page of one job's failed tasks, from somewhere in the middle."""
     return await explain.jobs.list_failed(1, limit=PAGE_ROWS, after=0)
@@ -236,6 +242,16 @@ KNOWN = (
         f" FROM generate_series(1, {BATCH_ROWS}) AS n ON CONFLICT DO NOTHING"
     ),
 )
+RESULTS = (
+    (
+        "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id, duration_ms,"
+        " attempt, outcome, detail)"
+        " SELECT now(), t.domain_id, t.job_id, t.id, 1, 1, 1, 3, '{\"ttl_s\": 60}' FROM pacewheel.tasks t"
+        f" WHERE t.job_id > 1 OR t.id IN (SELECT id FROM pacewheel.tasks WHERE job_id = 1 LIMIT {BATCH_ROWS})"
+        " AND NOT EXISTS (SELECT FROM pacewheel.results)"
+    ),
+    """UPDATE pacewheel.tasks SET payload = '{"kind": "page", "depth": 1}' WHERE job_id = 1""",
+)
 OUTBOX = (
     (
         "INSERT INTO pacewheel.priority_updates (domain_id, task_id, job_id, priority)"
@@ -281,6 +297,7 @@ CASES = [
         30 * DUE_A_DOMAIN * DOMAINS,
         DUE,
     ),
+    Case("put_expiring", put_expiring, PKEY, BATCH_ROWS, 6 * BATCH_ROWS, RESULTS),
     Case("find_ended", find_ended, frozenset({"tasks_pkey"}), BATCH_ROWS, 6 * BATCH_ROWS),
     Case("find_earlier", find_earlier, PKEY, 1, 100),
     Case("find_leasable", lease, frozenset({"tasks_wake"}), DOMAINS, 300, ORPHANS),

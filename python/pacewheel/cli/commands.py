@@ -37,6 +37,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_run(subparsers)
     _add_submit(subparsers)
     _add_jobs(subparsers)
+    _add_schedule(subparsers)
     _add_reconcile(subparsers)
     _add_why(subparsers)
     _add_report(subparsers)
@@ -145,6 +146,44 @@ def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         if name in {"cancel", "retry", "reprioritise"}:
             parser.add_argument("keys", metavar="KEY", nargs="*", help="only tasks with these keys")
         parser.add_argument("--json", action="store_true", help="as one JSON object")
+        options.add_settings(parser, _LOOK_SETTINGS)
+
+
+def _add_schedule(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    schedule = subparsers.add_parser(
+        "schedule", help="warm a site again and again", allow_abbrev=False
+    )
+    actions = schedule.add_subparsers(metavar="ACTION", required=True)
+    add = _add(
+        actions,
+        "add",
+        "schedule:add",
+        "create a schedule: running processes make a job of `warm` at each occurrence",
+        "None is made while the last one is live; those that nobody was there to make come to one.",
+    )
+    add.add_argument("name", metavar="NAME", help="what the schedule is to be called")
+    add.add_argument("urls", nargs="+", metavar="URL", help="where to start; all of one site")
+    when = add.add_mutually_exclusive_group(required=True)
+    when.add_argument("--cron", metavar="EXPR", help="a cron expression, such as '0 3 * * *'")
+    when.add_argument("--every", metavar="TIME", help="an interval, such as 30m, 6h or 1d")
+    add.add_argument(
+        "--zone", metavar="NAME", default="UTC", help="time zone of --cron (default: UTC)"
+    )
+    _add_warm_options(add)
+    add.add_argument("--json", action="store_true", help="as one JSON object")
+    options.add_settings(add, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
+    changes = {
+        "list": ("schedule:list_all", "list the schedules with their last jobs"),
+        "pause": ("schedule:pause", "make no more jobs of a schedule until it is resumed"),
+        "resume": ("schedule:resume", "go on with a paused schedule, from its next occurrence"),
+        "remove": ("schedule:remove", "remove a schedule; its jobs stay"),
+        "run": ("schedule:fire", "make a job of a schedule now, also of a paused one"),
+    }
+    for name, (function, words) in changes.items():
+        parser = _add(actions, name, function, words)
+        if name != "list":
+            parser.add_argument("name", metavar="NAME", help="the schedule's name")
+        parser.add_argument("--json", action="store_true", help="as JSON, an object a line")
         options.add_settings(parser, _LOOK_SETTINGS)
 
 

@@ -7,19 +7,23 @@ it keeps out, so that nothing is left out silently. Also owns the payload of a t
      "depth": int,           links (or index levels) from the start
      "via": [key, ...],      the redirect hops so far, absent without any
      "from": int,            id of the task that found it, absent for the start
-     "source": str,          start, robots, guess, sitemap, redirect, refresh, host, refetch, or a
-                             link's position
+     "source": str,          start, robots, guess, sitemap, expiring, redirect, refresh, host, refetch,
+                             or a link's position
      "authority": str,       whose robots.txt it is, absent for the job's domain
      "since": int,           which robots.txt this one replaces, by the time it was fetched
      "start": true}          on a start URL and what it redirects to
 
 Priorities (design section 6): start pages 1.0, the header's links of a start page 1.0, its
-footer's 0.99, other links 0.9 of the page they stand on, sitemap entries as given there.
+footer's 0.99, other links 0.9 of the page they stand on, sitemap entries as given there. Pages that
+a schedule's job before has left (`EXPIRING_DOCUMENT`): between 2.0 and 1.0, the higher the sooner
+their cached copies expire; their links count as those of a start page at most, or they would raise
+one another.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -41,6 +45,9 @@ if TYPE_CHECKING:
 
 ROBOTS_PRIORITY = 2.0
 """Of a robots.txt that others wait for: nothing of its job goes before it."""
+
+EXPIRING_DOCUMENT = "expiring"
+"""Name of the job's document that lists [target, depth, priority] of pages, as JSON, if there is one."""
 
 START_PRIORITY = 1.0
 HEADER_PRIORITY = 1.0
@@ -88,7 +95,7 @@ class Discovery:
                 self.left_out["nofollow"] += 1
                 self.note_links((link,))
                 continue
-            priority = self._task.priority * LINK_FACTOR
+            priority = self._link_priority()
             if is_start_page and link.region == "header":
                 priority = HEADER_PRIORITY
             elif is_start_page and link.region == "footer":
@@ -97,7 +104,7 @@ class Discovery:
 
     def add_refresh(self, url: Url, depth: int) -> None:
         """Add the page that a meta refresh on a page at `depth` leads to, as one of its links."""
-        self.add_page(url, self._task.priority * LINK_FACTOR, depth + 1, "refresh")
+        self.add_page(url, self._link_priority(), depth + 1, "refresh")
 
     async def add_entries(self, entries: Iterable[SitemapEntry], base: str) -> None:
         """Add the pages of a sitemap that was read from `base`."""
@@ -109,6 +116,16 @@ class Discovery:
             if url is not None:
                 priority = ENTRY_PRIORITY if entry.priority is None else entry.priority
                 self.add_page(url, priority, 0, "sitemap")
+
+    async def add_expiring(self, document: str | None) -> None:
+        """Add the pages that the job before has left, if it has."""
+        turn = _Turn()
+        for target, depth, priority in json.loads(document or "[]"):
+            if turn.is_over():
+                await turn.give_way()
+            url = self._parsed(target, self._task.target)
+            if url is not None:
+                self.add_page(url, START_PRIORITY + priority, depth, "expiring")
 
     def add_page(self, url: Url, priority: float, depth: int, source: str) -> None:
         """Add one page, unless a filter keeps it out."""
@@ -164,6 +181,9 @@ class Discovery:
         """Return the tasks collected since the last call."""
         taken, self.tasks = self.tasks, []
         return taken
+
+    def _link_priority(self) -> float:
+        return min(self._task.priority, START_PRIORITY) * LINK_FACTOR
 
     def _reason_against(self, url: Url) -> str | None:
         authority = url.authority

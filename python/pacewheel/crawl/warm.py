@@ -38,6 +38,7 @@ from pacewheel.crawl.caching import caching_detail
 from pacewheel.crawl.client import MAX_BODY_BYTES, FetchFailed, GuardedClient, Headers, Response
 from pacewheel.crawl.conditional import conditions_of, freshness, known_validators
 from pacewheel.crawl.discovery import (
+    EXPIRING_DOCUMENT,
     START_PRIORITY,
     Discovery,
     initial_tasks,
@@ -161,6 +162,9 @@ class WarmHandler:
                 discovery.add_sitemap("/sitemap.xml", base, 0, "guess")
             if rules.sitemaps_left_out:
                 discovery.left_out["too_many_sitemaps"] += rules.sitemaps_left_out
+        if is_first and is_main:
+            # After the sitemaps: a limit of the job's tasks must not leave those out.
+            await discovery.add_expiring(await visit.task.document(EXPIRING_DOCUMENT))
         documents, delay_ms = await self._permission.answered(visit, text, rules)
         return Outcome.completed(
             **_record(visit, answer, robots=verdict, left_out=dict(discovery.left_out)),

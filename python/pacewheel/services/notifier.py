@@ -28,7 +28,7 @@ PAUSE_MAX_S = 30.0
 
 
 class Notifier(Service):
-    """Passes hints on, by verb; their ids are those of domains, of jobs, or of tasks."""
+    """Passes hints on, by verb; their ids are those of domains, jobs, tasks or schedules."""
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class Notifier(Service):
         on_changed: Callable[[list[int]], None],
         on_cancelled: Callable[[list[int]], None],
         on_stopped: Callable[[list[int]], None],
+        on_scheduled: Callable[[], None],
         on_missed: Callable[[], None],
         metrics: Metrics,
     ) -> None:
@@ -56,6 +57,7 @@ class Notifier(Service):
             "changed": on_changed,
             "cancelled": on_cancelled,
             "stopped": on_stopped,
+            "scheduled": lambda _ids: on_scheduled(),
             "all": lambda _ids: on_missed(),
             "listening": lambda _ids: on_missed(),
             "heard": lambda _ids: self._set_hears(hears=True),

@@ -21,6 +21,7 @@ from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.reports import PostgresReports
+from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
 
@@ -60,6 +61,7 @@ class Store:
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
+        self.schedules = PostgresSchedules(pool, queries, self.tasks, self.hinter)
         share = ConnectionShare(
             pool,
             where=safe_dsn(dsn),

@@ -1,0 +1,2 @@
+-- Undoes the migration of schedules; their jobs stay.
+DROP TABLE pacewheel.schedules;
