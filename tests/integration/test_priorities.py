@@ -191,7 +191,9 @@ async def test_a_raised_task_is_claimed_first(dsn: str) -> None:
 
 async def test_settling_does_not_wait_for_raises(dsn: str) -> None:
     """While the write of raises is stuck behind a lock, tasks of other jobs are settled."""
-    engine, _ = parent_engine(dsn, Outcome.completed)
+    # The domain has nothing to run: given back, its raises would wait in the outbox.
+    config = Config(**FAST, idle_release_s=600.0)
+    engine, _ = parent_engine(dsn, Outcome.completed, config)
     await engine.connect()
     stuck = await family(engine, up=0.1)
     free = await engine.create_job(domain="b.example", handler="note", discovery_open=True)
