@@ -28,6 +28,8 @@ UNAVAILABLE_PAUSE_S = 0.5
 # A loop that ran so long is in order again.
 STEADY_S = 10.0
 CRASHES_IN_A_ROW_MAX = 5
+# Longer than a loop takes to leave its statement and its connection.
+CANCEL_AGAIN_S = 5.0
 
 
 class Service(ABC):
@@ -54,9 +56,11 @@ class Service(ABC):
         """Cancel the loop and wait for its end; a second call changes nothing."""
         supervisor, self._supervisor = self._supervisor, None
         if supervisor is not None:
-            supervisor.cancel()
-            # Not awaited itself: its cancellation could not be told from the caller's.
-            await asyncio.wait({supervisor})
+            while not supervisor.done():
+                # Again and again: `wait_for` of Python 3.11 loses a cancellation that comes with
+                # what it waits for. Not awaited itself: it could not be told from the caller's.
+                supervisor.cancel()
+                await asyncio.wait({supervisor}, timeout=CANCEL_AGAIN_S)
 
     @abstractmethod
     async def _loop(self) -> None:

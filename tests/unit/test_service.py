@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import pytest
 
@@ -39,6 +40,27 @@ async def test_who_cancels_a_stop_is_not_ignored() -> None:
         await stopping
     service.let_go.set()
     await service.stop()
+
+
+class Losing(Service):
+    """Loses the first cancellation, as `wait_for` of Python 3.11 may."""
+
+    async def _loop(self) -> None:
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+
+async def test_a_lost_cancellation_delays_a_stop_and_no_more(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It hung for ever: one start and stop in some hundreds on a busy machine."""
+    monkeypatch.setattr(service_module, "CANCEL_AGAIN_S", 0.01)
+    service = Losing()
+    await service.start()
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5.0):
+        await service.stop()
 
 
 class Crashing(Service):

@@ -167,7 +167,8 @@ class Propagator(Service):
         timeout_s = None if wait_ms is None else (wait_ms + ROUNDING_MS) / 1000
         if wait_ms is None or wait_ms > 0:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    await self._wake.wait()
 
     def _due_in_ms(self) -> float | None:
         """Return how long there is nothing to do, None until somebody says so."""

@@ -46,7 +46,8 @@ class Scheduler(Service):
             due_in_ms = await self._store.find_next_occurrence()
             pause_s = LOOK_S if due_in_ms is None else min(due_in_ms / 1000, LOOK_S)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._look.wait(), pause_s if pause_s > 0 else PAUSE_MIN_S)
+                async with asyncio.timeout(pause_s if pause_s > 0 else PAUSE_MIN_S):
+                    await self._look.wait()
 
     async def run_once(self) -> int:
         """Fire all that is due and that no other process has; return how many occurrences."""

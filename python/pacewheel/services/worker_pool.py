@@ -193,10 +193,11 @@ class WorkerPool(Service):
     async def drain(self, grace_s: float) -> int:
         """Wait for running handlers, for so long at most; stop the rest; return how many."""
         try:
-            await asyncio.wait_for(self._all_ended.wait(), grace_s)
+            async with asyncio.timeout(grace_s):
+                await self._all_ended.wait()
         except TimeoutError:
             stopped = self.stop_tasks(SHUTDOWN)
-            await asyncio.wait_for(self._all_ended.wait(), None)
+            await self._all_ended.wait()
             return stopped
         return 0
 
