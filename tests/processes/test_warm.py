@@ -24,7 +24,7 @@ from tests.conftest import fetch, until
 from tests.processes.fleet import count
 
 DELAY_MS = 100
-# The farm reads its sockets beside everything else here; what is exact is the record in the reports.
+# The farm reads its sockets beside everything else here; the record in the reports is exact.
 TOLERANCE_MS = 25.0
 WARM_TIMEOUT_S = 40.0
 
