@@ -1,6 +1,6 @@
 -- purpose: sum up what a job's attempts took, in which part of the way, for the verdict on what bounds it
 -- params: $1 job id
--- returns: attempts, window_ms (from the first start to the last settle), busy_ms (all handlers together), answer_ms (all answers together), own_ms (mean time from an answer's last byte to its settle), waits (first attempts), waited_ms (all of them together, from enqueued to started), recent and recent_ms (attempts settled within the last minute of the job, and what of that minute it had), read_at (this moment)
+-- returns: attempts, window_ms (from the first start to the last settle), retrying_ms (what of it came after the last first attempt), busy_ms (all handlers together), answer_ms (all answers together), own_ms (mean time from an answer's last byte to its settle), waits (first attempts), waited_ms (all of them together, from enqueued to started), recent and recent_ms (attempts settled within the last minute of the job, and what of that minute it had), read_at (this moment)
 -- index: results_by_task, tasks_pkey
 -- rows: 1
 WITH attempts AS MATERIALIZED (
@@ -22,6 +22,9 @@ WITH attempts AS MATERIALIZED (
 SELECT
     count(*) AS attempts,
     coalesce(extract(epoch FROM max(u.last_at) - max(u.first_at))::float8 * 1000, 0) AS window_ms,
+    coalesce(
+        extract(epoch FROM max(u.last_at) - max(a.finished_at) FILTER (WHERE a.attempt = 1))::float8 * 1000, 0
+    ) AS retrying_ms,
     coalesce(sum(a.duration_ms), 0)::float8 AS busy_ms,
     coalesce(sum(a.answer_ms), 0)::float8 AS answer_ms,
     avg(greatest(0, extract(epoch FROM a.finished_at - a.departed_at)::float8 * 1000 - a.answer_ms)) AS own_ms,

@@ -28,6 +28,7 @@ class Attempt(NamedTuple):
     gap_ms: int = GAP_MS
     took_ms: int = 100
     settled_after_ms: int = 120
+    attempt: int = 1
 
 
 @pytest.fixture
@@ -61,14 +62,15 @@ def rows(number: int, each: Attempt) -> tuple[str, str]:
     written = ", ".join("NULL" if value is None else str(value) for value in values)
     return (
         (
-            "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, finished_at, attempt,"
-            f" status, target) VALUES (1, {number}, 1, 0, '2026-01-01Z', now(), 1, 3, 't{number}')"
+            "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, finished_at,"
+            f" attempt, status, target) VALUES (1, {number}, 1, 0, '2026-01-01Z', now(), {each.attempt},"
+            f" 3, 't{number}')"
         ),
         (
             "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id, duration_ms,"
             " http_status, attempt, outcome, detail, departed_at, apart_ms, gap_ms, pause_ms) VALUES ("
-            f"{started} + interval '1 ms' * {each.settled_after_ms}, 1, 1, {number}, 1, {each.took_ms}, 200, 1,"
-            f' 3, \'{{"timings": {{"total": {each.took_ms}}}}}\', {departed}, {written})'
+            f"{started} + interval '1 ms' * {each.settled_after_ms}, 1, 1, {number}, 1, {each.took_ms}, 200,"
+            f' {each.attempt}, 3, \'{{"timings": {{"total": {each.took_ms}}}}}\', {departed}, {written})'
         ),
     )
 
@@ -146,9 +148,26 @@ async def test_the_flow_of_a_job(dsn: str, job: Job) -> None:
     flow = report.facts.flow
     assert (10, 10) == (flow.attempts, flow.waits)
     assert flow.window_ms == pytest.approx(9_150)
+    assert 0 == flow.retrying_ms
     assert (1_000.0, 1_000.0) == (flow.busy_ms, flow.answer_ms)
     assert flow.own_ms == pytest.approx(50)
     assert flow.waited_ms == pytest.approx(45_000)
     assert (10, 9_150) == (flow.recent, pytest.approx(flow.recent_ms))
     assert "domain_delay" == report.bottleneck.verdict
     assert report == build(report.facts)
+
+
+async def test_time_in_which_only_retries_were_left_is_not_held_against_the_pace(
+    dsn: str, job: Job
+) -> None:
+    """Nine requests a second apart, and a retry half a minute later: the retry bound the job."""
+    attempts = [Attempt(1_000.0 * n, 1_000.0 if n else None) for n in range(9)]
+    late = Attempt(40_000.0, 32_000.0, attempt=2)
+    report = await reported(dsn, job, *attempts, late)
+    assert report.facts.flow.retrying_ms == pytest.approx(32_000)
+    assert "retry_backoff" == report.bottleneck.verdict
+    await execute(dsn, "DELETE FROM pacewheel.results", "DELETE FROM pacewheel.tasks")
+    soon = Attempt(14_000.0, 6_000.0, attempt=2)
+    report = await reported(dsn, job, *attempts, soon)
+    assert report.facts.flow.retrying_ms == pytest.approx(6_000)
+    assert "domain_delay" == report.bottleneck.verdict

@@ -7,12 +7,14 @@ time in handlers / concurrency. In this order, the first that fits:
 | verdict | when |
 | --- | --- |
 | `domain_blocked` | pauses that the site asked for took half of the time |
+| `retry_backoff` | for half of the time only retries were left, which waited for their time |
 | `domain_delay` | four fifths of the requests that the gap permits were made |
 | `concurrency_limit` | the mean number in flight was four fifths of the job's limit |
 | `server_latency` | fewer than one task was ready on average: work was found only as answers came |
 | `database` | from an answer's last byte to its settle took longer than the answer |
 | `worker_capacity` | tasks were ready and neither was used up: slots or processes lacked |
 
+Pauses, and the time in which only retries were left, are no part of what the others are judged by.
 What it can't see: other jobs of the domain (they use the same gap), and which process was slow.
 """
 
@@ -20,6 +22,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from pacewheel.report.words import share
 
 if TYPE_CHECKING:
     from pacewheel.model import JobInfo
@@ -29,6 +33,7 @@ if TYPE_CHECKING:
 ATTEMPTS_MIN = 5
 USED_UP = 0.8
 BLOCKED_SHARE = 0.5
+RETRYING_SHARE = 0.5
 # The settle is a round trip and a commit; below this it can't be what a job waits for.
 OWN_MIN_MS = 50.0
 
@@ -55,12 +60,15 @@ def judge(job: JobInfo, flow: Flow, pace: Pace) -> Bottleneck:
     if flow.attempts < ATTEMPTS_MIN or flow.window_ms <= 0:
         basis = f"{flow.attempts} attempts are too few: {ATTEMPTS_MIN} are needed"
         return Bottleneck(None, basis, "")
-    open_ms = max(1.0, flow.window_ms - pace.paused_ms)
+    # A pause may be why a retry waited: it counts as a pause.
+    retrying_ms = max(0.0, flow.retrying_ms - pace.paused_ms)
+    open_ms = max(1.0, flow.window_ms - pace.paused_ms - retrying_ms)
     figures = _Figures(
         job,
         flow,
         pace,
-        pace_used=budget_used(pace),
+        retrying_ms,
+        pace_used=budget_used(pace, retrying_ms),
         in_flight=flow.busy_ms / open_ms,
         ready=flow.waited_ms / flow.window_ms,
     )
@@ -76,12 +84,13 @@ def judge(job: JobInfo, flow: Flow, pace: Pace) -> Bottleneck:
     )
 
 
-def budget_used(pace: Pace) -> float | None:
+def budget_used(pace: Pace, idle_ms: float = 0.0) -> float | None:
     """Return which share of the requests that the gaps permit was made; None without gaps.
 
-    Over the times between departures that a gap was kept in, less the pauses the site asked for.
+    Over the times between departures that a gap was kept in, less the pauses the site asked for and
+    `idle_ms`.
     """
-    spent_ms = pace.seen_sum_ms - pace.paused_ms
+    spent_ms = pace.seen_sum_ms - pace.paused_ms - idle_ms
     if pace.permitted_sum_ms <= 0 or spent_ms <= 0:
         return None
     return min(1.0, pace.permitted_sum_ms / spent_ms)
@@ -92,6 +101,7 @@ class _Figures:
     job: JobInfo
     flow: Flow
     pace: Pace
+    retrying_ms: float
     pace_used: float | None
     in_flight: float
     ready: float
@@ -106,7 +116,7 @@ class _Figures:
         pace_ms = self.pace.permitted_sum_ms * gap
         handlers_ms = self.flow.busy_ms - self.flow.answer_ms * (1 - answer)
         limit_ms = handlers_ms / (self.job.concurrency * limit)
-        return (max(pace_ms, limit_ms) + self.pace.paused_ms) / 1000
+        return (max(pace_ms, limit_ms) + self.pace.paused_ms + self.retrying_ms) / 1000
 
     def gained_s(self, **change: float) -> float:
         """Seconds that a change gains, by the model, of those the job took."""
@@ -116,14 +126,18 @@ class _Figures:
 def _verdict(f: _Figures) -> tuple[str, str, str]:
     flow, pace, job = f.flow, f.pace, f.job
     if pace.paused_ms >= BLOCKED_SHARE * flow.window_ms:
-        share = pace.paused_ms / flow.window_ms
-        basis = f"{share:.0%} of the time the site had asked for no request ({pace.pauses} pauses)"
+        paused = share(pace.paused_ms / flow.window_ms)
+        basis = f"{paused} of the time the site had asked for no request ({pace.pauses} pauses)"
         return "domain_blocked", basis, "a longer delay may be refused less often; ask the site"
+    if f.retrying_ms >= RETRYING_SHARE * flow.window_ms:
+        basis = f"for {_seconds(f.retrying_ms / 1000)} only retries of what had failed were left"
+        gain = f"fewer attempts, or a shorter backoff, would gain up to {_seconds(f.retrying_ms / 1000)}"
+        return "retry_backoff", basis, gain
     if f.pace_used is not None and f.pace_used >= USED_UP:
         gap = f"{pace.least_gap_ms} ms"
         if pace.most_gap_ms != pace.least_gap_ms:
             gap = f"{pace.least_gap_ms} to {pace.most_gap_ms} ms"
-        basis = f"{f.pace_used:.0%} of the requests that the gap of {gap} permits were made"
+        basis = f"{share(f.pace_used)} of the requests that the gap of {gap} permits were made"
         words = f"half the gap would gain {_seconds(f.gained_s(gap=0.5))}"
         needed = f.mean_ms / max(1.0, (pace.least_gap_ms or 1) / 2)
         if needed > job.concurrency:
@@ -144,7 +158,7 @@ def _verdict(f: _Figures) -> tuple[str, str, str]:
         return "server_latency", basis, f"{gain}; a sitemap would tell all pages at once"
     own_ms = flow.own_ms or 0.0
     used = f"{f.in_flight:.1f} of {job.concurrency} in flight" + (
-        "" if f.pace_used is None else f", {f.pace_used:.0%} of the pace used"
+        "" if f.pace_used is None else f", {share(f.pace_used)} of the pace used"
     )
     rest_s = max(0.0, flow.window_ms / 1000 - f.predicted_s())
     if own_ms >= max(OWN_MIN_MS, flow.answer_ms / flow.attempts):

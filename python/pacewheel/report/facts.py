@@ -190,6 +190,7 @@ class Flow:
 
     attempts: int = 0
     window_ms: float = 0.0
+    retrying_ms: float = 0.0
     busy_ms: float = 0.0
     answer_ms: float = 0.0
     own_ms: float | None = None
