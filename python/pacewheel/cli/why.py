@@ -55,8 +55,9 @@ async def _waiting(config: Config, what: str) -> Sequence[Waiting]:
 
 
 def _words(each: Waiting) -> str:
+    wait = "task waits" if each.tasks == 1 else "tasks wait"
     return (
-        f"job {each.job_id}: {each.tasks} {'task waits' if each.tasks == 1 else 'tasks wait'}, {each.reason.value}: {each.holder}"
+        f"job {each.job_id}: {each.tasks} {wait}, {each.reason.value}: {each.holder}"
         f"{_when(each.expected_in_ms)}"
     )
 
