@@ -225,7 +225,8 @@ async def fire(arena: Arena) -> None:
             arena.jobs.append(firing.live_job_id)
         await schedules.fire_due()
     except ScheduleUnknown:
-        with contextlib.suppress(ScheduleExists):
+        # Another may make it first, or remove it at once.
+        with contextlib.suppress(ScheduleExists, ScheduleUnknown):
             await schedules.create_schedule(
                 NewSchedule(
                     name,
