@@ -323,8 +323,7 @@ CASES = [
         find_stuck,
         PKEY | {"tasks_wake", "tasks_claim"},
         7 * DOMAINS,
-        # It passes the dead entries before the first task of a job: 74 pages a job were seen.
-        2500,
+        900,
         RUNNING,
     ),
     Case(
