@@ -27,6 +27,11 @@ _numbers = itertools.count(1)
 FAST = {"lease_ttl_s": 2.0, "heartbeat_s": 0.25, "lease_margin_s": 0.5, "sweep_s": 1.0}
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a test by no bytes: what was packed at its start holds the time, and each process another."""
+    return argname if isinstance(val, bytes) else None
+
+
 def with_database(dsn: str, name: str) -> str:
     """Return the DSN of another database on the same server."""
     parts = urlsplit(dsn)
