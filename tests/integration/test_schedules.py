@@ -6,7 +6,7 @@ import asyncio
 import json
 import logging
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -22,24 +22,12 @@ from pacewheel.metrics import Metrics
 from pacewheel.services.scheduler import Scheduler
 from tests.conftest import execute, fetch, until
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 HOUR_S = 3600.0
 OVERDUE = "UPDATE pacewheel.schedules SET next_at = next_at - interval '1 hour'"
 END_ALL = (
     "UPDATE pacewheel.tasks SET status = 3, finished_at = now() WHERE status < 2",
     "UPDATE pacewheel.jobs SET status = 3, finished_at = now(), pending = 0, completed = total",
 )
-
-
-@pytest.fixture
-async def engine(dsn: str) -> AsyncIterator[Engine]:
-    """An engine that is connected and runs nothing."""
-    made = Engine(dsn)
-    await made.connect()
-    yield made
-    await made.close()
 
 
 async def hourly(engine: Engine, name: str = "hourly", **values: Any) -> ScheduleInfo:
