@@ -20,7 +20,7 @@ export PIP_QUIET := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test pgbouncer bench bench-quick fmt schema clean toolchain
+.PHONY: help setup demo check test pgbouncer bench bench-quick bench-requirements fmt schema clean toolchain
 .PHONY: check-format check-lint check-types check-imports check-stub check-rust
 
 help:
@@ -31,6 +31,7 @@ help:
 	@echo '  make check        formatting, lints, types, import contracts, the stub (under a minute)'
 	@echo '  make bench-quick  the benches in short form, correctness first: what CI runs'
 	@echo '  make bench        the benches in full'
+	@echo '  make bench-requirements  the ratios that the requirements ask for, in one table'
 	@echo '  make fmt          format Python and Rust'
 	@echo '  make schema       write sql/schema.sql anew from the migrations'
 	@echo '  make pgbouncer    PgBouncer from Debian into build/, for the tests behind it (make test does it)'
@@ -86,6 +87,9 @@ bench-quick: setup
 bench: setup
 	BENCH=full $(BIN)/python -m pytest benches
 	cargo bench --quiet
+
+bench-requirements: setup
+	BENCH=full $(BIN)/python -m pytest benches -q -m requirement
 
 fmt: setup
 	$(BIN)/ruff format $(LINTED)
