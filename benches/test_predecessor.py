@@ -9,7 +9,6 @@ ratios are the least that the engine gains.
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -19,7 +18,7 @@ import asyncpg
 import pytest
 import uvloop
 
-from benches.latency import counting, statements
+from benches.server import counting, cpu_s, statements
 from benches.test_drain import FULL, JOBS, LIMIT, TASKS, engine_round
 
 pytestmark = pytest.mark.requirement
@@ -29,7 +28,6 @@ SQL = {
 }
 WORKERS = 4
 PREDECESSOR_TASKS = 20_000 if FULL else 4_000
-TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
 class Cost(NamedTuple):
@@ -38,26 +36,6 @@ class Cost(NamedTuple):
     tasks_per_s: float
     server_us: float
     statements: float
-
-
-def stat_of(pid: int) -> list[str]:
-    """The fields of a process behind its name: state, parent, ... (proc(5) from the third on)."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def server_cpu_s(backend_pid: int) -> float:
-    """CPU seconds of the server so far: its processes, and those that have ended."""
-    postmaster = int(stat_of(backend_pid)[1])
-    ticks = sum(map(int, stat_of(postmaster)[11:15]))
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
-            try:
-                fields = stat_of(int(entry.name))
-            except OSError:
-                continue
-            if int(fields[1]) == postmaster:
-                ticks += sum(map(int, fields[11:13]))
-    return ticks / TICKS_PER_S
 
 
 async def predecessor_worker(dsn: str) -> int:
@@ -86,12 +64,11 @@ async def measured(dsn: str, total: int, drain: Callable[[], Awaitable[float]]) 
     """Return what a drain cost; it returns its seconds."""
     connection = await counting(dsn)
     backend_pid = await connection.fetchval("SELECT pg_backend_pid()")
-    cpu_s, before = server_cpu_s(backend_pid), await statements(connection)
+    used_s, asked = cpu_s(backend_pid), await statements(connection)
     took_s = await drain()
-    cpu_s = server_cpu_s(backend_pid) - cpu_s
-    asked = await statements(connection) - before
+    used_s, asked = cpu_s(backend_pid) - used_s, await statements(connection) - asked
     await connection.close()
-    return Cost(total / took_s, cpu_s / total * 1e6, asked / total)
+    return Cost(total / took_s, used_s / total * 1e6, asked / total)
 
 
 async def predecessor_cost(dsn: str) -> Cost:
