@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 DOMAINS_MAX = 100_000
 JOBS_MAX = 100
 COLUMNS = (
-    *("domain", "gap", "set by", "next slot", "running", "pending", "waiting", "jobs"),
-    *("blocked", "worker"),
+    *("domain", "gap", "set by", "next slot", "running", "pending", "waiting"),
+    *("blocked", "jobs", "worker"),
 )
 NUMBERS = ("gap", "next slot", "running", "pending", "waiting", "jobs", "worker")
 
@@ -74,8 +74,8 @@ def cells(info: DomainInfo) -> tuple[str, ...]:
         some(info.running),
         some(info.pending),
         some(info.waiting),
-        some(info.live_jobs),
         blocked(info),
+        some(info.live_jobs),
         NOTHING if info.owner is None else str(info.owner),
     )
 
