@@ -41,6 +41,8 @@ class PostgresProxy:
         self._path = parts.path
         self.port = 0
         self.relays: list[Relay] = []
+        self.is_away = False
+        """Take no connection: the database is away, or what leads to it."""
         self.listening: Literal["passed", "refused", "deaf"] = "passed"
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -56,8 +58,17 @@ class PostgresProxy:
             relay.frozen = True
         return len(frozen)
 
+    def cut(self) -> None:
+        """Cut every connection and take no new one, until `is_away` is false again."""
+        self.is_away = True
+        for task in self._tasks:
+            task.cancel()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
+        if self.is_away:
+            writer.close()
+            return
         if self._host.startswith("/"):
             path = f"{self._host}/.s.PGSQL.{self._server_port}"
             server_reader, server_writer = await asyncio.open_unix_connection(path)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel import kinds
 from pacewheel.errors import ConfigInvalid
-from pacewheel.logs import redact
+from pacewheel.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

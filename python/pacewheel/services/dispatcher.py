@@ -10,7 +10,6 @@ moment, and no slot is held asleep.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from pacewheel.clock import monotonic_ms
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
     from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
     from pacewheel.waits import Waits
-
-log = logging.getLogger("pacewheel.dispatcher")
 
 # A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pacewheel.outage import Outage
 from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
@@ -39,6 +40,7 @@ class Store:
         def on_error(sqlstate_class: str) -> None:
             metrics.database_errors.labels(sqlstate_class).inc()
 
+        outage = Outage()
         pooler = config.pooler
         queries = load_queries(config.schema)
         pool = WorkPool(
@@ -50,6 +52,7 @@ class Store:
             pooler=pooler,
             metrics=metrics,
             on_error=on_error,
+            outage=outage,
         )
         self._pool = pool
         self._queries = queries
@@ -72,7 +75,13 @@ class Store:
         single_dsn = config.direct_dsn or dsn
         deaf = pooler and config.direct_dsn is None
         self.leases = PostgresLeases(
-            single_dsn, queries, self.hinter, pooler=deaf, on_error=on_error, share=share
+            single_dsn,
+            queries,
+            self.hinter,
+            pooler=deaf,
+            on_error=on_error,
+            share=share,
+            outage=outage,
         )
         self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
 
