@@ -321,6 +321,8 @@ CREATE TABLE pacewheel.pruned_jobs (
     job_id bigint NOT NULL,
     domain_id bigint NOT NULL,
     tasks_left bigint NOT NULL,
+    results_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
+    tasks_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
     created_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone NOT NULL,
     pruned_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -533,7 +535,7 @@ ALTER TABLE ONLY pacewheel.tasks
 ALTER TABLE ONLY pacewheel.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
-CREATE INDEX jobs_by_domain ON pacewheel.jobs USING btree (domain_id, handler, id);
+CREATE INDEX jobs_final ON pacewheel.jobs USING btree (domain_id, handler, id) WHERE (status >= 3);
 
 CREATE INDEX jobs_finished ON pacewheel.jobs USING btree (finished_at, id) WHERE (status >= 3);
 

@@ -40,6 +40,7 @@ FIELDS = {
     "next_at": "the schedule's next occurrence",
     "orphans": "what was found left behind, by kind",
     "partition": "the partition's name",
+    "partitions": "the partitions' names",
     "raises": "how many raises of priorities",
     "reason": "why, one word of a closed set",
     "retries_job_id": "the job whose failed tasks are run again",
@@ -338,6 +339,24 @@ COUNTERS_REPAIRED = Event(
     "repaired: the counters of {jobs} jobs had drifted (kept, found: {counters});"
     " left behind: {orphans}",
     "a defect: please report it",
+)
+RESULTS_DROPPED = Event(
+    "results_dropped",
+    INFO,
+    "results of a day are old and gone: {partition}",
+    "retention, see results_keep_days",
+)
+RESULTS_BUSY = Event(
+    "results_busy",
+    WARNING,
+    "old results stay until the next run: something holds the table of results locked",
+    "a report or a transaction that takes minutes; seen again and again, look for it",
+)
+PRUNED = Event(
+    "pruned",
+    INFO,
+    "removed what is old: rows {rows}, partitions {partitions}",
+    "one run of retention that found something",
 )
 SCHEDULE_FIRED = Event(
     "schedule_fired",

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pacewheel.retention import Keep
+from pacewheel.services.pruner import Pruner
 from pacewheel.services.reconciler import Reconciler
 from pacewheel.services.scheduler import Scheduler
 
@@ -37,8 +39,16 @@ class Housekeeping:
             worker_id=worker_id,
             interval_s=config.reconcile_interval_s,
         )
-        self.services: list[Service] = [self.reconciler, self.scheduler]
+        self.pruner = Pruner(
+            store=store.retention,
+            metrics=metrics,
+            worker_id=worker_id,
+            keep=Keep.of(config),
+            interval_s=config.prune_interval_s,
+        )
+        self.services: list[Service] = [self.reconciler, self.scheduler, self.pruner]
 
     async def stop(self) -> None:
         """Stop what a drain has no use for; schedules fire until the end."""
         await self.reconciler.stop()
+        await self.pruner.stop()

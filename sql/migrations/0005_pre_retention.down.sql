@@ -5,6 +5,6 @@ DROP TABLE pacewheel.retention;
 DROP TABLE pacewheel.pruned_jobs;
 DROP INDEX pacewheel.workers_dead;
 DROP INDEX pacewheel.results_default_by_age;
-DROP INDEX pacewheel.jobs_by_domain;
+DROP INDEX pacewheel.jobs_final;
 DROP INDEX pacewheel.jobs_finished;
 ALTER TABLE pacewheel.domains DROP COLUMN created_at;

@@ -3,18 +3,22 @@
 -- A domain that was put and has no job yet is not an unused one.
 ALTER TABLE pacewheel.domains ADD COLUMN created_at timestamptz NOT NULL DEFAULT now();
 
--- Finished jobs, oldest first; and the jobs of a domain and handler, for the last of them and for the foreign key.
+-- Finished jobs, oldest first, and those of a domain and handler, for the last of them. Not of live jobs too: an index
+-- by domain of all would be offered to the claim, and while the tables are small be taken for jobs_live.
 CREATE INDEX jobs_finished ON pacewheel.jobs (finished_at, id) WHERE status >= 3;
-CREATE INDEX jobs_by_domain ON pacewheel.jobs (domain_id, handler, id);
+CREATE INDEX jobs_final ON pacewheel.jobs (domain_id, handler, id) WHERE status >= 3;
 CREATE INDEX results_default_by_age ON pacewheel.results_default (finished_at);
 CREATE INDEX workers_dead ON pacewheel.workers (dead_at) WHERE dead_at IS NOT NULL;
 
 -- Jobs that were removed. The job's row goes, and its row here comes, in one transaction; its tasks and what else it
--- left are cleared after that, batch by batch, until `cleared_at` says that nothing is left. `tasks_left` counts down.
+-- left are cleared after that, batch by batch, until `cleared_at` says that nothing is left. `tasks_left` counts down;
+-- `results_to` and `tasks_to` are the last task ids looked at, so that whoever goes on need not look again.
 CREATE TABLE pacewheel.pruned_jobs (
     job_id bigint PRIMARY KEY,
     domain_id bigint NOT NULL,
     tasks_left bigint NOT NULL,
+    results_to bigint NOT NULL DEFAULT -9223372036854775808,
+    tasks_to bigint NOT NULL DEFAULT -9223372036854775808,
     created_at timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
     pruned_at timestamptz NOT NULL DEFAULT now(),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pacewheel.cli import options
+from pacewheel.cli import options, upkeep
 from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
 from pacewheel.crawl.options import RECHECKS_MAX, RECHECKS_MOST
@@ -39,6 +39,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_jobs(subparsers)
     _add_schedule(subparsers)
     _add_reconcile(subparsers)
+    upkeep.add_parsers(subparsers)
     _add_why(subparsers)
     _add_report(subparsers)
     _add_export(subparsers)

@@ -22,6 +22,7 @@ from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.reports import PostgresReports
+from pacewheel.store.retention import PostgresRetention
 from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
@@ -64,6 +65,7 @@ class Store:
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
+        self.retention = PostgresRetention(pool, queries)
         self.schedules = PostgresSchedules(pool, queries, self.tasks, self.hinter)
         share = ConnectionShare(
             pool,

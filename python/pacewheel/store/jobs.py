@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
-from pacewheel.errors import JobFinal, JobUnknown
+from pacewheel.errors import JobFinal
 from pacewheel.job_summary import JobSummary
 from pacewheel.model import FailedTask, JobFacts, JobInfo, JobState, WaitingReason
 from pacewheel.store.job_log import say_created, say_ended
+from pacewheel.store.pruned import missing_job
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
@@ -78,8 +79,10 @@ class PostgresJobs:
                     if live is not None:
                         return live, None, []
                     await connection.execute(self._queries["put_domain"], domain, domain_delay_ms)
-                row = await connection.fetchrow(
-                    self._queries["create_job"],
+                row = await insert_job(
+                    connection,
+                    self._queries,
+                    domain_delay_ms,
                     domain,
                     handler,
                     priority,
@@ -126,7 +129,8 @@ class PostgresJobs:
         """
         jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
         if not jobs:
-            raise JobUnknown.of(job_id)
+            pruned = await self._pool.fetchrow(self._queries["find_pruned"], job_id)
+            raise missing_job(job_id, pruned)
         return jobs[0]
 
     async def refuse(self, job_id: int) -> NoReturn:
@@ -193,3 +197,18 @@ class PostgresJobs:
         for name in ("statuses", "errors", "cache", "uncacheable", "rechecks", "left_out"):
             values[name] = orjson.loads(values[name])
         return JobSummary(**values)
+
+
+async def insert_job(
+    connection: asyncpg.Connection,
+    queries: Mapping[str, str],
+    domain_delay_ms: int | None,
+    *values: Any,
+) -> asyncpg.Record:
+    """Insert the row of a job; `values` are those of `create_job`, the domain's name first."""
+    row = await connection.fetchrow(queries["create_job"], *values)
+    if row is None:
+        # It was put just now, and had been unused for so long that the pruner has removed it.
+        await connection.execute(queries["put_domain"], values[0], domain_delay_ms)
+        row = await connection.fetchrow(queries["create_job"], *values)
+    return row
