@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from pacewheel import embedded
+from pacewheel import embedded, tracing
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
@@ -178,6 +178,7 @@ class Engine:
         """
         if self._runtime is not None:
             return
+        tracing.set_up()
         await self.connect()
         server = self._server
         runtime = Runtime(
