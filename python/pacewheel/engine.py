@@ -16,10 +16,9 @@ the next.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Self
 
-from pacewheel import embedded
+from pacewheel import embedded, tracing
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
@@ -41,8 +40,6 @@ if TYPE_CHECKING:
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
-
-log = logging.getLogger("pacewheel.engine")
 
 STUCK_S = 600.0
 IDLE_POLL_S = 0.05
@@ -181,6 +178,7 @@ class Engine:
         """
         if self._runtime is not None:
             return
+        tracing.set_up()
         await self.connect()
         server = self._server
         runtime = Runtime(

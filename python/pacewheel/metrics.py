@@ -37,6 +37,7 @@ class Metrics:
         self._count_pool()
         self._count_scaling()
         self._count_schedules()
+        self._count_retention()
 
     def _count_waiting(self) -> None:
         """How long tasks waited, and why."""
@@ -214,6 +215,25 @@ class Metrics:
             "pacewheel_schedule_occurrences",
             "Occurrences of schedules that this process saw to: fired, skipped, or refused (paused)",
             ["outcome"],
+            registry=self.registry,
+        )
+
+    def _count_retention(self) -> None:
+        """What was removed because it is old."""
+        self.rows_pruned = Counter(
+            "pacewheel_pruned_rows",
+            "Rows removed by retention, by table",
+            ["table"],
+            registry=self.registry,
+        )
+        self.partitions_dropped = Counter(
+            "pacewheel_dropped_partitions",
+            "Daily partitions of results dropped by retention",
+            registry=self.registry,
+        )
+        self.prune_ended = Gauge(
+            "pacewheel_prune_last_run_timestamp_seconds",
+            "When a run of retention last ended in this process; 0: it had none, one process at a time has",
             registry=self.registry,
         )
 

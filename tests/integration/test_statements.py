@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
-from pacewheel.errors import JobFinal
+from pacewheel.errors import JobFinal, JobPruned
+from pacewheel.retention import DAY_MS, Keep
+from pacewheel.services.pruner import Pruner
 from pacewheel.store.doctor import read_facts
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries, sql_root
@@ -19,6 +21,8 @@ from tests.integration.counted_jobs import reconciled
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from pacewheel import Job
 
 SCHEMA = "pw_other"
 pool_module = importlib.import_module("pacewheel.store.pool")
@@ -133,6 +137,15 @@ async def look(engine: Engine, job_id: int) -> None:
         assert row.attempt == len((await read.get_task(row.id)).attempts)
 
 
+async def hand_out(job: Job, other_id: int) -> set[str]:
+    """Report and export a job; return the targets."""
+    assert (await job.report(compared_with=other_id)).facts.changes is not None
+    assert (await job.report(compared_with="previous")).facts.changes is None
+    exported: set[str] = set()
+    await job.export(lambda rows: exported.update(row["url"] for row in rows))
+    return exported
+
+
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     """Have a live task in a cancelled job, a wrong counter and a stranded task, and reconcile them."""
     await execute(
@@ -145,6 +158,33 @@ async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     found = await reconciled(engine)
     assert 2 == len(found.drifts)
     assert {"task_of_final_job": 1, "in_flight_without_owner": 1} == found.orphans
+
+
+async def prune_all(engine: Engine, dsn: str) -> None:
+    """Rehearse and do a run of retention a year later; a job that is gone is known to be."""
+    final = "status >= 3"
+    year = "interval '1 year'"
+    await execute(
+        dsn,
+        f"UPDATE {SCHEMA}.jobs SET created_at = created_at - {year}, finished_at = finished_at - {year}"
+        f" WHERE {final}",
+        f"UPDATE {SCHEMA}.results SET finished_at = finished_at - {year}",
+        f"DELETE FROM {SCHEMA}.schedules",
+        f"UPDATE {SCHEMA}.retention SET next_at = now()",
+    )
+    keep = Keep(DAY_MS, DAY_MS, DAY_MS, DAY_MS)
+    rehearsed = await engine.store.retention.rehearse(keep)
+    pruner = Pruner(
+        store=engine.store.retention,
+        metrics=engine.metrics,
+        worker_id=lambda: 1,
+        keep=keep,
+        interval_s=3600,
+    )
+    removed = await pruner.run_once()
+    assert 0 < removed.rows["tasks"] == rehearsed.rows["tasks"]
+    with pytest.raises(JobPruned):
+        await engine.get_job(1)
 
 
 async def test_an_engine_runs_every_statement_under_another_schema(
@@ -204,13 +244,10 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
-        assert (await job.report(compared_with=held.id)).facts.changes is not None
-        assert (await job.report(compared_with="previous")).facts.changes is None
-        exported: list[str] = []
-        await job.export(lambda rows: exported.extend(row["url"] for row in rows))
-        assert {"first", "found", "flaky"} == set(exported)
+        assert {"first", "found", "flaky"} == await hand_out(job, held.id)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
         await reconcile_damage(engine, empty_dsn, held.id)
+        await prune_all(engine, empty_dsn)
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
         (True,)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pacewheel.outage import Outage
 from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
@@ -22,6 +23,7 @@ from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.reports import PostgresReports
+from pacewheel.store.retention import PostgresRetention
 from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
@@ -40,6 +42,7 @@ class Store:
         def on_error(sqlstate_class: str) -> None:
             metrics.database_errors.labels(sqlstate_class).inc()
 
+        outage = Outage()
         pooler = config.pooler
         queries = load_queries(config.schema)
         pool = WorkPool(
@@ -51,6 +54,7 @@ class Store:
             pooler=pooler,
             metrics=metrics,
             on_error=on_error,
+            outage=outage,
         )
         self._pool = pool
         self._queries = queries
@@ -63,6 +67,7 @@ class Store:
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
+        self.retention = PostgresRetention(pool, queries)
         self.schedules = PostgresSchedules(pool, queries, self.tasks, self.hinter)
         share = ConnectionShare(
             pool,
@@ -74,7 +79,13 @@ class Store:
         single_dsn = config.direct_dsn or dsn
         deaf = pooler and config.direct_dsn is None
         self.leases = PostgresLeases(
-            single_dsn, queries, self.hinter, pooler=deaf, on_error=on_error, share=share
+            single_dsn,
+            queries,
+            self.hinter,
+            pooler=deaf,
+            on_error=on_error,
+            share=share,
+            outage=outage,
         )
         self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
 

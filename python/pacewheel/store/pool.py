@@ -18,10 +18,12 @@ import asyncpg
 import orjson
 
 from pacewheel.metrics import Metrics
+from pacewheel.outage import Outage
 from pacewheel.store.connections import Connections
 from pacewheel.store.faults import (
     DRIVER_ERRORS,
     ignore,
+    is_away,
     is_retryable,
     is_unavailable,
     safe_dsn,
@@ -96,9 +98,11 @@ class WorkPool:
         idle_max: int = 20,
         metrics: Metrics | None = None,
         on_error: Callable[[str], None] = ignore,
+        outage: Outage | None = None,
     ) -> None:
         self._dsn = dsn
         self._on_error = on_error
+        self._outage = outage or Outage()
         self._connections = Connections(
             partial(_open, dsn, pooler=pooler),
             where=safe_dsn(dsn),
@@ -154,7 +158,9 @@ class WorkPool:
         for attempt in range(RETRIES_MAX):
             try:
                 async with self._connections.lend() as connection:
-                    return await work(connection)
+                    done = await work(connection)
+                self._outage.worked()
+                return done
             except DRIVER_ERRORS as error:
                 self._on_error(sqlstate_class(error))
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
@@ -163,7 +169,10 @@ class WorkPool:
                 # A server without a slot for one more has nothing against those that are open.
                 if is_unavailable(error) and not sqlstate(error).startswith("53"):
                     self._connections.expire()
-                raise translate(error, self._dsn) from error
+                ours = translate(error, self._dsn)
+                if is_away(error):
+                    self._outage.failed(ours)
+                raise ours from error
         raise AssertionError
 
     async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
