@@ -5,7 +5,8 @@
 -- rows: one an index
 -- An entry is its columns, an item pointer of 4 bytes and a header of 8, and pages are filled to nine tenths.
 SELECT
-    format('%I.%I', n.nspname, c.relname) AS name, t.relname::text AS on_table, i.indisvalid AND i.indisready AS is_valid,
+    format('%I.%I', n.nspname, c.relname) AS name, t.relname::text AS on_table,
+    i.indisvalid AND i.indisready AS is_valid,
     pg_relation_size(c.oid) AS bytes, c.reltuples::float8 AS entries,
     (12 + (
         SELECT coalesce(sum(coalesce(s.avg_width, 8)), 8)

@@ -4,7 +4,8 @@
 -- index: none
 -- rows: one a table or partition
 SELECT
-    format('%I.%I', s.schemaname, s.relname) AS name, pg_total_relation_size(s.relid) AS bytes, s.n_live_tup AS live, s.n_dead_tup AS dead,
+    format('%I.%I', s.schemaname, s.relname) AS name, pg_total_relation_size(s.relid) AS bytes,
+    s.n_live_tup AS live, s.n_dead_tup AS dead,
     extract(epoch FROM clock_timestamp() - greatest(s.last_vacuum, s.last_autovacuum))::float8 AS vacuumed_s
 FROM pg_stat_all_tables s
 WHERE s.schemaname = 'pacewheel'
