@@ -224,6 +224,35 @@ async def test_a_flood_of_what_is_no_body_is_cut_long_before_the_deadline(what: 
     assert failed.value.error_class in ("too_large", "protocol")
 
 
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"
+
+
+@pytest.mark.parametrize("when", ["at once", "later"])
+async def test_answers_that_nobody_asked_for_end_the_connection(when: str) -> None:
+    """Aiohttp keeps them all, and takes the first for the next request's."""
+    cut = asyncio.Event()
+
+    async def flood(server: Server, exchange: Exchange) -> None:
+        if len(server.requests) > 1:
+            await hello(server, exchange)
+            return
+        await exchange.send(ANSWER * (2 if when == "at once" else 1))
+        if when == "later":
+            await asyncio.sleep(0.1)  # the connection is kept open by then
+        try:
+            while True:
+                await exchange.send(ANSWER * 1000)
+        except ConnectionError:
+            cut.set()
+            raise
+
+    async with serving(flood) as server, client_of() as client:
+        assert b"old" == (await fetch(client, server.url)).body
+        await asyncio.wait_for(cut.wait(), 5)
+        assert b"<p>hello</p>" == (await fetch(client, server.url)).body
+        assert 2 == server.connections
+
+
 async def test_some_interim_answers_and_a_head_in_two_parts_are_no_flood() -> None:
     """A body that comes with the end of its head counts as a body."""
 
