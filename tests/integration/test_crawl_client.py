@@ -28,6 +28,16 @@ async def test_fetch_returns_status_headers_body_and_timings() -> None:
     assert b"ookie" not in head
 
 
+async def test_what_is_requested_is_the_url_to_the_letter() -> None:
+    """With an empty query too, whose path robots.txt may disallow on its own (`Disallow: /a$`)."""
+    targets = ["/a?", "/a??", "/a/?#frag", "/a//b?x=/../y&;@:|", "/a%2f%7e"]
+    async with serving(hello) as server, client_of() as client:
+        for target in targets:
+            await fetch(client, server.url + target[1:])
+    asked = [head.split(b" ")[1].decode() for head in server.requests]
+    assert [target.partition("#")[0] for target in targets] == asked
+
+
 async def test_a_kept_alive_connection_that_is_reset_sees_exactly_one_request() -> None:
     """Lesson 56: the library's silent repetition is off."""
 

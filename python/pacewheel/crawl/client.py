@@ -238,7 +238,8 @@ class GuardedClient:
 
     def _checked(self, url: Url) -> URL:
         """Return `url` as aiohttp takes it, checked as far as that needs no address."""
-        target = URL(url.href, encoded=True)
+        # Not parsed from `href`: yarl leaves the `?` of an empty query away.
+        target = URL.build(scheme=url.scheme, authority=url.hostport, path=url.target, encoded=True)
         if (target.raw_host, target.port) != (url.host.strip("[]"), url.port):
             # Two parsers that disagree on the host are how address checks get bypassed.
             raise FetchFailed(
