@@ -18,8 +18,8 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 - `max_queries` (int or null, 1,000): different queries of one path that links may lead to, about;
   what sitemaps list is not counted.
 - `start` (list of str): the URLs the job begins with, all of one site.
-- `headers` (texts by name): sent along with every request to the hosts of the start URLs; when
-  all of these are https, not over http. See `headers`.
+- `headers` (texts by name): sent along with every request to the hosts of the start URLs, at their
+  ports; when all of these are https, not over http. See `headers`.
 - `conditional_on` (int or null): an earlier job of the site; pages whose links are not followed are
   asked for only if they have changed since its results. See `conditional`.
 - `latency_factor` (0 to 100, 0 = off): the site's next request comes no sooner than so many times
@@ -109,9 +109,10 @@ class WarmOptions:
     conditional_on: int | None = None
 
     def headers_for(self, url: Url) -> Mapping[str, str]:
-        """Return the headers that may go along with a request for `url`: by its host and scheme."""
-        hosts, is_plain = _origins(self.start)
-        return self.headers if url.host in hosts and (is_plain or url.scheme == "https") else {}
+        """Return the headers that may go along with a request for `url`: by authority and scheme."""
+        starts, is_plain = _origins(self.start)
+        is_safe = is_plain or url.scheme == "https"
+        return self.headers if is_safe and url.authority in starts else {}
 
     def selects(self, url: Url) -> bool:
         """True when `include` and `exclude` let a discovered `url` in."""
@@ -183,9 +184,9 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
 
 @lru_cache(maxsize=64)
 def _origins(start: tuple[str, ...]) -> tuple[frozenset[str], bool]:
-    """Return the hosts of the start URLs, and whether one of them is http."""
+    """Return the authorities of the start URLs, and whether one of them is http."""
     parsed = [urls.parse(url) for url in start]
-    return frozenset(url.host for url in parsed), any(url.scheme == "http" for url in parsed)
+    return frozenset(url.authority for url in parsed), any(url.scheme == "http" for url in parsed)
 
 
 def _matches(patterns: tuple[str, ...], target: str) -> bool:
