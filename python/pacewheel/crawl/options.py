@@ -58,7 +58,9 @@ _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
 _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
-_MAX_JOB_ID = 2**63 - 1
+# As a job's row takes them.
+_NUMBER_MOST = 2**63 - 1
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_LATENCY_FACTOR = 100
 _MAX_QUERIES_MOST = 10_000
 _KNOWN = (
@@ -88,6 +90,9 @@ class WarmOptions:
     max_queries: int | None = MAX_QUERIES
     subdomains: bool = False
     www: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    latency_factor: float = 0.0
+    conditional_on: int | None = None
 
     @property
     def has_hosts(self) -> bool:
@@ -103,10 +108,6 @@ class WarmOptions:
         if not (self.drop_tracking or self.sort_query):
             return url_key
         return urls.folded(url_key, drop_tracking=self.drop_tracking, sort_query=self.sort_query)
-
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    latency_factor: float = 0.0
-    conditional_on: int | None = None
 
     def headers_for(self, url: Url) -> Mapping[str, str]:
         """Return the headers that may go along with a request for `url`: by authority and scheme."""
@@ -143,10 +144,10 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
-        "max_pages": _number_or_none(options, "max_pages", None, 0, None),
-        "rechecks": _number_or_none(options, "rechecks", 1, 0, RECHECKS_MOST) or 0,
-        "rechecks_max": _number_or_none(options, "rechecks_max", RECHECKS_MAX, 0, None) or 0,
-        "max_depth": _number_or_none(options, "max_depth", None, 0, None),
+        "max_pages": _number_or_none(options, "max_pages", None, 0),
+        "rechecks": _number(options.get("rechecks", 1), "rechecks", 0, RECHECKS_MOST),
+        "rechecks_max": _number(options.get("rechecks_max", RECHECKS_MAX), "rechecks_max", 0),
+        "max_depth": _number_or_none(options, "max_depth", None, 0),
         "drop_tracking": _flag(options, "drop_tracking", default=False),
         "sort_query": _flag(options, "sort_query", default=False),
         "max_queries": _number_or_none(options, "max_queries", MAX_QUERIES, 1, _MAX_QUERIES_MOST),
@@ -154,7 +155,7 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "www": _flag(options, "www", default=False),
         "headers": checked_headers(options.get("headers", {})),
         "latency_factor": _factor(options.get("latency_factor", 0.0)),
-        "conditional_on": _number_or_none(options, "conditional_on", None, 1, _MAX_JOB_ID),
+        "conditional_on": _number_or_none(options, "conditional_on", None, 1),
     }
 
 
@@ -218,7 +219,7 @@ def _patterns(options: Mapping[str, Any], name: str) -> list[str]:
             )
         try:
             _compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ConfigInvalid(
                 f"pattern {pattern!r} of {name} is no regular expression ({error}): correct it"
             ) from None
@@ -231,6 +232,9 @@ def _texts(options: Mapping[str, Any], name: str, most: int) -> list[str]:
         raise ConfigInvalid(f"option {name} is {value!r}: give a list of texts")
     if len(value) > most:
         raise ConfigInvalid(f"option {name} has {len(value)} entries: at most {most} are taken")
+    for item in value:
+        if _UNSTORABLE.search(item):
+            raise ConfigInvalid(f"option {name} has {item!r}: give text without NUL, in UTF-8")
     return list(value)
 
 
@@ -251,16 +255,22 @@ def _factor(value: Any) -> float:
 
 
 def _number_or_none(
-    options: Mapping[str, Any], name: str, default: int | None, least: int, most: int | None
+    options: Mapping[str, Any],
+    name: str,
+    default: int | None,
+    least: int,
+    most: int = _NUMBER_MOST,
 ) -> int | None:
     value = options.get(name, default)
-    if value is None:
-        return None
+    return None if value is None else _number(value, name, least, most, ", or null")
+
+
+def _number(value: Any, name: str, least: int, most: int = _NUMBER_MOST, others: str = "") -> int:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or value < least or (most is not None and value > most):
-        to = "" if most is None else f" to {most}"
+    if not is_whole or not least <= value <= most:
+        to = "" if most == _NUMBER_MOST else f" to {most}"
         raise ConfigInvalid(
-            f"option {name} is {value!r}: give a whole number from {least}{to}, or null"
+            f"option {name} is {value!r}: give a whole number from {least}{to}{others}"
         )
     return int(value)
 
