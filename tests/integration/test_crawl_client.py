@@ -126,6 +126,27 @@ async def test_a_gate_that_refuses_sends_nothing_and_closes_the_connection() -> 
     listener.close()
 
 
+async def test_a_connection_that_is_closed_before_the_gate_opens_is_named_so() -> None:
+    """The slot is used up, so nothing is sent on another one."""
+    closed = asyncio.Event()
+
+    async def close_soon(server: Server, exchange: Exchange) -> None:
+        await hello(server, exchange)
+        await closed.wait()
+        exchange.writer.close()
+
+    async def depart() -> None:
+        closed.set()
+        await asyncio.sleep(0.2)  # longer than the news of it takes
+
+    async with serving(close_soon) as server, client_of() as client:
+        await fetch(client, server.url)
+        with pytest.raises(FetchFailed, match="closed the connection before the request") as failed:
+            await fetch(client, server.url, depart=depart)
+        assert (1, 1) == (len(server.requests), server.connections)
+    assert ("connect", True) == (failed.value.error_class, failed.value.is_transient)
+
+
 async def test_redirects_are_not_followed() -> None:
     """A 302 is an answer like any other."""
 
