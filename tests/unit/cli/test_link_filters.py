@@ -78,6 +78,19 @@ def test_links_extract_answers_a_line_each() -> None:
     assert [["error"]] * 2 == [list(answer) for answer in answers[1:]]
 
 
+def test_links_extract_leaves_out_what_is_no_link_only() -> None:
+    """Neither credentials nor length matter where nothing is requested; a URL has to be one."""
+    long = "https://e.com/" + "x" * 9000
+    html = f"""<link rel=canonical href=//u@e.com/c><a href=//u:p@e.com/ rel></a><a href={long}></a>
+      <a href=x></a><a href="http://[x"></a><a href=ftp://e.com/></a><a href="#f"></a>"""
+    answer = extract({"url": "https://u:p@e.com/p", "html": html})
+    assert ["https://u:p@e.com/", long, "https://u:p@e.com/x", "https://u:p@e.com/p#f"] == [
+        link["href"] for link in answer["links"]
+    ]
+    assert "https://u@e.com/c" == answer["canonical"]
+    assert ["", None, None, None] == [link["rel"] for link in answer["links"]]
+
+
 def test_a_page_that_is_cut_says_so() -> None:
     """And gives the links before the cut."""
     answer = extract({"url": "https://e.com/", "html": "<a href=x></a>" + "<div>" * 10_000})

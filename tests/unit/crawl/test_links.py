@@ -43,6 +43,20 @@ def test_references_resolve_against_the_base_element() -> None:
     assert ["https://example.com/dir/page?x"] == hrefs("<a href='?x'>")
 
 
+def test_a_base_of_another_scheme_makes_references_no_links() -> None:
+    """As in a browser, where they lead there; absolute links stay links."""
+    html = '<a href="/a"></a><a href="http://b.example/"></a>'
+    assert ["http://b.example/"] == hrefs('<base href="ftp://example.com/">' + html)
+    assert ["http://b.example/"] == hrefs('<base href="mailto:a@b">' + html)
+
+
+def test_a_link_of_svg_may_have_its_old_attribute() -> None:
+    """Which is not taken for an empty `href`, a link to the page itself."""
+    svg = "<svg><a xlink:href=x></a><a xlink:href=y href=z></a><a xlink:href></a></svg>"
+    found = [link.url.href for link in extract_all(svg, PAGE).links]
+    assert [*(f"https://example.com/dir/{at}" for at in "xz"), PAGE.href] == found
+
+
 def test_each_canonical_key_comes_once_in_document_order() -> None:
     """The first spelling is the one requested; a no-break space is none to a browser."""
     html = "<a href='/b%7E'><a href='/a'><a href='/b~#x'><a href='/a#y'><a href='/a'>"
