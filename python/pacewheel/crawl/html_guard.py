@@ -4,8 +4,8 @@ Owns a cheap estimate of what building the tree would cost, and the cut where it
 The HTML standard's tree construction is super-linear for hostile input: deep nesting (32,000
 nested `<div>`: 2.5 s; 16,000 `<ul><li>`: 2 s), formatting elements left open that every later
 block re-creates (500 `<font>` and 1,000 `<p>`: 1 million nodes, 190 ms, 190 MB), thousands of
-attributes on one tag (40,000: 3.6 s) or options in one select (20,000: 0.9 s); all measured with
-lexbor in selectolax 1.0.2. Links found before the cut are kept.
+attributes on one tag (40,000: 3.6 s) or on many html or body tags, which are one element (16,000:
+1.5 s), or options in one select (20,000: 0.9 s); all measured with lexbor in selectolax 1.0.2. Links found before the cut are kept.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ _WHOLE_TAG = re.compile(
     r"""<[a-zA-Z][^\s/>]*+(?: [a-zA-Z-]++="[^"]*+"|[\s/]++|[^\s/>=]++|=\s*+(?:"[^"]*+"?+|'[^']*+'?+|[^\s>]*+))*+"""
 )
 _ATTRIBUTE = re.compile(r"""[^\s/>="']++(?:\s*+=\s*+(?:"[^"]*+"?+|'[^']*+'?+|[^\s>]*+))?+""")
+_ROOT_TAG = re.compile(r"<(?=(?:html|body)[\s/])", re.IGNORECASE)
 _FORMATTING = frozenset(
     {
         "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt",
@@ -69,9 +70,10 @@ def bounded(html: str) -> tuple[str, str | None]:
     reason = None
     if len(html) > MAX_HTML_CHARS:
         html, reason = html[:MAX_HTML_CHARS], "too_long"
-    crowded_at = _crowded_tag(html)
-    if crowded_at >= 0:
-        html, reason = html[:crowded_at], "too_many_attributes"
+    for find_crowded in (_crowded_tag, _crowded_root):
+        crowded_at = find_crowded(html)
+        if crowded_at >= 0:
+            html, reason = html[:crowded_at], "too_many_attributes"
     tags = html.count("<")
     open_at_most = _DISTINCT_FORMATTING + len(_FORMATTING_WITH_ATTRIBUTES.findall(html.lower()))
     if tags <= _FEW_TAGS and tags * open_at_most <= _MAX_NODES:
@@ -103,6 +105,9 @@ def _first_excess(tags: list[str]) -> tuple[int, str | None]:
                 is_open[name] -= 1
                 depth -= 1
                 formatting -= name in _FORMATTING
+        elif tag == "a" and is_open.get("a"):
+            # It ends the one before it.
+            continue
         elif tag not in _SVG_LEAVES or not is_open.get("svg"):
             is_open[tag] = is_open.get(tag, 0) + 1
             depth += 1
@@ -136,4 +141,16 @@ def _crowded_tag(html: str, rescans_left: int = _RESCANS) -> int:
                 inner = _crowded_tag(attribute[0], rescans_left - 1)
                 if inner >= 0:
                     return attribute.start() + inner
+    return -1
+
+
+def _crowded_root(html: str) -> int:
+    """Return where the html or body tag begins with which these have too many attributes, or -1."""
+    number = 0
+    for found in _ROOT_TAG.finditer(html):
+        tag = _WHOLE_TAG.match(html, found.start())
+        assert tag is not None
+        number += sum(1 for _ in _ATTRIBUTE.finditer(html, tag.start() + 1, tag.end())) - 1
+        if number > _MAX_ATTRIBUTES:
+            return tag.start()
     return -1

@@ -183,6 +183,9 @@ HOSTILE = {
     + " ".join(f"a{n}='>'" for n in range(100_000))
     + ' "href=x>',
     "attributes_in_many_tags": ("<a " + " ".join(f"a{n}" for n in range(1300)) + ">") * 250,
+    "attributes_of_many_roots": "".join(f"<body a{n}=1>" for n in range(100_000)),
+    "attributes_of_many_roots_behind_quotes": "".join(f"<HTML x='>'\ta{n}>" for n in range(90_000)),
+    "roots_in_one_value": "<p x='" + "<body a='" * 200_000,
     "options": "<select>" + "<option>" * 100_000,
     "links": "<a href=/x>y</a>" * 100_000,
     "comments": "<!--" * 400_000,
@@ -212,6 +215,13 @@ def test_ordinary_pages_are_not_cut() -> None:
     html += "<script>var a = '<div>' + b;\n" + "x = 1; y = 2;\n" * 2000 + "</script><p>"
     html += "<div data-page='" + '{"key": "value > <b>x</b>"},' * 5000 + "'></div><p>"
     html += "a sentence with words " * 2000
+    page = extract(html, PAGE)
+    assert (3000, None) == (len(page.links), page.cut)
+
+
+def test_links_that_are_not_closed_end_each_other() -> None:
+    """So they nest in no tree, however many they are."""
+    html = "".join(f"<p><a href=/{number}>x" for number in range(3000))
     page = extract(html, PAGE)
     assert (3000, None) == (len(page.links), page.cut)
 
