@@ -7,6 +7,7 @@ from typing import Any
 
 from pacewheel.cli import filters
 from pacewheel.crawl import sitemap, urls
+from pacewheel.crawl.sitemap_found import MAX_SITEMAP_URLS
 from pacewheel.errors import LineRefused, TargetRefused
 
 
@@ -22,7 +23,7 @@ def parse(row: Mapping[str, Any]) -> dict[str, Any]:
     base = urls.parse(filters.text(row, "url")).href
     max_urls = filters.whole_or_none(row, "max_urls")
     body = filters.octets(row, "body_base64")
-    found = sitemap.parse(body, sitemap.MAX_SITEMAP_URLS if max_urls is None else max_urls)
+    found = sitemap.parse(body, MAX_SITEMAP_URLS if max_urls is None else max_urls)
     if found.kind == "unknown":
         raise LineRefused(f"the file is no sitemap: {'; '.join(found.warnings)}")
     refused: list[str] = []

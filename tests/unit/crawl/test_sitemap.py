@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacewheel.crawl import sitemap as sitemaps
-from pacewheel.crawl.sitemap import SitemapEntry, SitemapParser, parse
+from pacewheel.crawl.sitemap import SitemapParser, parse
+from pacewheel.crawl.sitemap_found import SitemapEntry
 
 URLSET = b"""<?xml version="1.0" encoding="UTF-8"?>
 <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -72,8 +73,47 @@ def test_a_text_file_has_one_url_a_line() -> None:
 
 def test_utf_16_is_read() -> None:
     """The byte order mark says so."""
-    text = URLSET.decode().replace('encoding="UTF-8"', 'encoding="UTF-16"')
-    assert 2 == len(parse(text.encode("utf-16")).urls)
+    for declared in ("UTF-16", "UTF-8", "ISO-8859-1"):
+        text = URLSET.decode().replace('encoding="UTF-8"', f'encoding="{declared}"')
+        for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+            assert parse(URLSET) == parse(text.encode(encoding))
+    broken = parse(URLSET.decode().replace("&amp;", "&").encode("utf-16"))
+    assert ["https://example.com/b"] == [entry.loc for entry in broken.urls]
+
+
+def test_links_of_a_feed_resolve_against_its_xml_base() -> None:
+    """The nearest, itself resolved against those around it; also behind what is not well-formed."""
+    body = b"""<feed xml:base="https://h.example/f/"><entry><link href="a"/></entry>
+      <entry xml:base="d/"><link href="b"/></entry><entry>&nbsp;</entry><entry><link href="c"/></entry>
+      <entry xml:base="/r/"><link href="https://o.example#"/></entry><entry><link href="/e"/></entry>
+      </feed>"""
+    assert [
+        "https://h.example/f/a",
+        "https://h.example/f/d/b",
+        "https://h.example/f/c",
+        "https://o.example#",
+        "https://h.example/e",
+    ] == [entry.loc for entry in parse(body).urls]
+    relative = b'<feed xml:base="/f/"><entry><link href="a"/></entry></feed>'
+    assert ["/f/a"] == [entry.loc for entry in parse(relative).urls]
+
+
+def test_pages_and_sitemaps_of_one_file_have_limits_of_their_own() -> None:
+    """One sitemap takes no page's place."""
+    body = b"<urlset><sitemap><loc>/s</loc></sitemap><url><loc>/1</loc></url></urlset>"
+    sitemap = parse(body, max_urls=1)
+    assert (["/s"], ["/1"], []) == (
+        sitemap.sitemaps,
+        [entry.loc for entry in sitemap.urls],
+        sitemap.warnings,
+    )
+
+
+def test_what_comes_behind_the_limit_is_not_looked_at() -> None:
+    """Packed or not, whatever it is."""
+    body = b"<urlset>" + b"<url><loc>/</loc></url>" * 2 + b"<" * 200_000
+    for data in (body, gzip.compress(body)):
+        assert ["more than 1 URLs: the rest is left out"] == parse(data, max_urls=1).warnings
 
 
 @pytest.mark.parametrize(
@@ -115,7 +155,48 @@ def test_utf_16_is_read() -> None:
             id="cut text",
         ),
         pytest.param(PACKED[:40] + b"\xff" * 50, "urlset", 0, "broken", id="damaged"),
+        pytest.param(
+            gzip.compress(b"<urlset>" + b"<url><loc>/</loc></url>" * 9 + b"</urlset>")[:-8]
+            + b"12345678",
+            "urlset",
+            9,
+            "broken",
+            id="wrong sum",
+        ),
+        pytest.param(
+            gzip.compress(b"<urlset><url><loc>/</loc></url>") + gzip.compress(b" ") * 10_000,
+            "urlset",
+            1,
+            "more than 10000 gzip members",
+            id="members",
+        ),
         (b"<urlset>" + b"<url>" * 100, "urlset", 0, "too deeply"),
+        (b"<urlset><loc>/</loc></urlset>", "urlset", 0, "outside of an entry is left out (<loc>)"),
+        (
+            b"<urlset><url><loc/><loc>/a</loc><loc>/b</loc></url></urlset>",
+            "urlset",
+            1,
+            "a further location of an entry is left out (/b)",
+        ),
+        (
+            b"<urlset><url><loc>/</loc><lastmod>" + b"1" * 9000 + b"</lastmod></url></urlset>",
+            "urlset",
+            1,
+            "a lastmod of over 8192 characters is left out",
+        ),
+        (b"https://e.com/\xe9\nhttps://e.com/\xc3\xa9", "text", 1, "no UTF-8"),
+        (
+            b'<feed xml:base="http://[x"><entry><link href="/a"/></entry></feed>',
+            "feed",
+            0,
+            "a base that can't be used is left out (/a)",
+        ),
+        (
+            b"<!DOCTYPE u [" + b"".join(b"<!ATTLIST u a%d CDATA ''>" % n for n in range(1001)),
+            "unknown",
+            0,
+            "declares more than 1000 attributes",
+        ),
         (
             b'<!DOCTYPE u [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc>',
             "unknown",
@@ -186,7 +267,7 @@ def test_a_gzip_bomb_is_cut_with_bounded_memory() -> None:
     assert peak < 5_000_000
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "1.5", "0,5", ""])
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "1.5", "0,5", "0_1", ""])
 def test_a_priority_out_of_range_is_none(value: str) -> None:
     """And one that is not empty is named."""
     body = f"<urlset><url><loc>/</loc><priority>{value}</priority></url></urlset>"
@@ -227,7 +308,7 @@ RDF = b"""<rdf:RDF xmlns:rdf="x" xmlns:dc="y"><channel><link>/</link></channel>
                 SitemapEntry("/a", "2026-01-02T00:00:00Z"),
                 SitemapEntry("/b", "2026-01-03T00:00:00Z"),
             ],
-            1,
+            2,
         ),
         (RDF, [SitemapEntry("/a", "2026-01-01")], 0),
     ],
