@@ -80,8 +80,12 @@ class Findings:
         if self._left_out > MAX_SITEMAP_URLS:
             self.refuse(f"more than {MAX_SITEMAP_URLS} parts are unusable: the rest is left out")
         self._notes[reason] += 1
-        shown = sample if len(sample) <= _SHOWN_CHARS else sample[:_SHOWN_CHARS] + "..."
-        self._samples.setdefault(reason, shown)
+        if reason not in self._samples:
+            # Also since a result with NUL in it can't be kept.
+            shown = "".join(
+                char if char.isprintable() else "\ufffd" for char in sample[:_SHOWN_CHARS]
+            )
+            self._samples[reason] = shown + "..." * (len(sample) > _SHOWN_CHARS)
 
     def refuse(self, reason: str) -> None:
         """End the reading with a warning. Raises EnoughError."""

@@ -334,6 +334,12 @@ def test_lines_that_are_no_urls_are_counted() -> None:
     assert ["a line that is no URL is left out (2 times, first: Our pages:)"] == sitemap.warnings
 
 
+def test_a_warning_can_be_kept_and_shown() -> None:
+    """Whatever the file holds: a NUL would make its task fail."""
+    (warning,) = parse(b"https://example.com/a\nb\x00\x1b[2Jc" + b"d" * 200).warnings
+    assert f"a line that is no URL is left out (b\ufffd\ufffd[2Jc{'d' * 113}...)" == warning
+
+
 def test_zeros_behind_gzip_are_padding() -> None:
     """Also many of them, piece by piece, and a member behind them."""
     parser = SitemapParser()
