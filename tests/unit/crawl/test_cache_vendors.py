@@ -90,6 +90,7 @@ ROWS = [
     (VERCEL, {"X-Vercel-Cache": "BYPASS"}, "bypass"),
     (NETLIFY, {"Cache-Status": '"Netlify Edge"; hit'}, "hit"),
     (NETLIFY, {"Cache-Status": '"Netlify Edge"; fwd=miss'}, "miss"),
+    (NETLIFY, {"Cache-Status": '"Netlify Edge"; hit; fwd=stale'}, "stale"),
     (NETLIFY, {"Cache-Status": '"Netlify Durable"; hit; ttl=60, "Netlify Edge"; fwd=miss'}, "miss"),
     (NGINX, {"X-Cache-Status": "MISS"}, "miss"),
     (NGINX, {"X-Cache-Status": "BYPASS"}, "bypass"),
