@@ -254,9 +254,9 @@ def _lines(read: Callable[[], bytes], max_bytes: int) -> Iterator[bytearray | No
         *ends, rest = piece.split(b"\n")
         for end in ends:
             yield _joined(held, end, max_bytes)
-            held, is_begun = bytearray(), False
+            held = bytearray()
         held = _joined(held, rest, max_bytes)
-        is_begun = is_begun or bool(rest)
+        is_begun = bool(rest)
     if is_begun:
         yield held
 

@@ -146,7 +146,8 @@ def test_fastlys_nodes_are_layers_from_the_origin_to_us() -> None:
     assert ("hit", "cache-jfk1041-JFK", 1) == (shield.status, shield.cache, shield.hits)
     assert ("miss", "cache-ord1720-ORD", 0) == (edge.status, edge.cache, edge.hits)
     headers["X-Cache-Hits"] = "1"
-    assert [None, None] == [layer.hits for layer in classify(headers).layers]
+    headers["X-Served-By"] = "cache-jfk1041-JFK"
+    assert [(None, None)] * 2 == [(each.hits, each.cache) for each in classify(headers).layers]
 
 
 def test_akamais_parent_is_the_layer_nearer_to_the_origin() -> None:
@@ -173,3 +174,5 @@ def test_a_word_that_says_nothing_leaves_the_answer_to_the_next_header() -> None
     """The nearest telling one counts."""
     headers = CIMultiDict({"X-Cache": "CONFIG", "X-Proxy-Cache": "HIT"})
     assert "hit" == classify(headers).status
+    headers = CIMultiDict({"CF-Cache-Status": "new, newer", "X-Proxy-Cache": "odd"})
+    assert ["cloudflare"] == [layer.cache for layer in classify(headers).layers]

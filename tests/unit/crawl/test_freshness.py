@@ -45,6 +45,7 @@ LATER = "Sun, 06 Nov 1994 08:59:37 GMT"
         ({"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=600"}, 600),
         ({"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=600,"}, 60),
         ({"Cache-Control": "max-age=60", "CDN-Cache-Control": ""}, 60),
+        ({"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=?0"}, 60),
     ],
 )
 def test_the_lifetime_is_the_one_of_rfc_9111(

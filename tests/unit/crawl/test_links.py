@@ -111,6 +111,7 @@ def test_all_links_are_there_with_their_repetitions_for_who_asks() -> None:
         ("<div role=main><header><a href=x></header></div>", "main", None),
         ("<div role=region><footer><a href=x></footer></div>", "body", None),
         ("<aside><header><a href=x></header></aside>", "body", None),
+        ("<article><div role=list><header><a href=x></header></div></article>", "body", None),
         ("<article><div role=banner><a href=x></div></article>", "header", "header"),
         ("<header><section><a href=x></section></header>", "header", "header"),
         ("<map><area href=x></map>", "body", None),
@@ -152,6 +153,7 @@ def test_the_canonical_link_is_read() -> None:
 def test_a_refresh_leads_to_a_page_and_is_no_link() -> None:
     """The first that leads anywhere."""
     html = "<meta http-equiv=Refresh content='5'><meta http-equiv=refresh content='0; url=/r'>"
+    html += "<meta http-equiv=refresh content='0; url=/s'>"
     page = extract(html, PAGE)
     assert page.refresh is not None
     assert ("https://example.com/r", []) == (page.refresh.href, page.links)
@@ -162,6 +164,8 @@ def test_links_are_bounded_in_number() -> None:
     """And the cut is told."""
     page = extract("".join(f"<a href=/{number}>" for number in range(50)), PAGE, max_links=10)
     assert (10, "too_many_links") == (len(page.links), page.cut)
+    page = extract_all("<a href=x>y</a>" * 20_001, PAGE)
+    assert (20_000, "too_many_links") == (len(page.links), page.cut)
 
 
 HOSTILE = {

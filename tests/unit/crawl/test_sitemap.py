@@ -65,10 +65,37 @@ def test_concatenated_gzip_members_are_one_file() -> None:
 
 
 def test_a_text_file_has_one_url_a_line() -> None:
-    """BOM, CRLF, blank lines."""
-    sitemap = parse(b"\xef\xbb\xbfhttps://example.com/a\r\n\r\nhttps://example.com/b")
-    assert ("text", 2) == (sitemap.kind, len(sitemap.urls))
-    assert "https://example.com/a" == sitemap.urls[0].loc
+    """BOM, CRLF, blank lines, white space around."""
+    sitemap = parse(b"\xef\xbb\xbfhttps://example.com/a\r\n\r\n \thttps://example.com/b\t")
+    assert "text" == sitemap.kind
+    assert ["https://example.com/a", "https://example.com/b"] == [e.loc for e in sitemap.urls]
+
+
+def test_a_text_without_urls_is_soon_given_up() -> None:
+    """A hundred lines of prose say enough."""
+    parser = SitemapParser()
+    assert parser.feed(b"some words\n" * 100)
+    assert not parser.feed(b"some words\n")
+    assert "neither XML nor a list of URLs" == parser.close().warnings[0]
+
+
+def test_behind_what_is_not_well_formed_reading_goes_on_in_pieces_of_any_size() -> None:
+    """A tag may be divided between them."""
+    body = b"<urlset>" + b"<url><loc>/&</loc></url><url><loc>/a</loc></url>" * 100
+    for size in (1, 7, 64):
+        parser = SitemapParser()
+        for start in range(0, len(body), size):
+            parser.feed(body[start : start + size])
+        assert 100 == len(parser.close().urls)
+
+
+def test_only_elements_of_the_protocol_are_locations() -> None:
+    """Extensions and other vocabularies have elements of the same name."""
+    urlset = b"""<urlset><url><image:loc>/i</image:loc><loc>/a</loc></url></urlset>"""
+    rss = b"""<rss><channel><item><x:link>/i</x:link><link>/a</link></item></channel></rss>"""
+    for body in (urlset, rss):
+        assert [SitemapEntry("/a")] == parse(body).urls
+        assert [] == parse(body).warnings
 
 
 def test_utf_16_is_read() -> None:
@@ -171,6 +198,8 @@ def test_what_comes_behind_the_limit_is_not_looked_at() -> None:
             id="members",
         ),
         (b"<urlset>" + b"<url>" * 100, "urlset", 0, "too deeply"),
+        (b"<", "unknown", 0, "ends early"),
+        (b"https://e.com/\n" + b"x\n" * 50_001, "text", 1, "more than 50000 parts are unusable"),
         (b"<urlset><loc>/</loc></urlset>", "urlset", 0, "outside of an entry is left out (<loc>)"),
         (
             b"<urlset><url><loc/><loc>/a</loc><loc>/b</loc></url></urlset>",
@@ -264,6 +293,20 @@ def test_a_gzip_bomb_is_cut_with_bounded_memory() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert any("expands" in text or "longer" in text for text in sitemap.warnings)
+    assert peak < 5_000_000
+    (warning,) = parse(gzip.compress(b"<urlset>" + b" " * 2_000_000)).warnings
+    assert "expands more than 300 times: the rest is left out" == warning
+
+
+def test_a_text_without_an_end_is_not_held() -> None:
+    """20 MB in one location."""
+    tracemalloc.start()
+    parser = SitemapParser()
+    parser.feed(b"<urlset><url><loc>" + b" " * 1024)
+    for _ in range(320):
+        parser.feed(b"x" * 65_536)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
     assert peak < 5_000_000
 
 
