@@ -155,8 +155,8 @@ class _XmlReader:
         self._findings.note("not well-formed: left out up to the next entry", str(error))
         self._tail = b""
         begun = self._fed - len(data)
-        # At least one byte on, so that the same tag is not met again.
-        return data[max(self._expat.ErrorByteIndex - begun, 0) + 1 :]
+        # Perhaps at an entry's tag, which is no error behind the root's.
+        return data[max(self._expat.ErrorByteIndex - begun, 0) :]
 
     def _resume(self) -> None:
         self._tail = None

@@ -160,6 +160,12 @@ def test_what_comes_behind_the_limit_is_not_looked_at() -> None:
         (b"Warning: mysql\n" + URLSET, "urlset", 2, "not well-formed"),
         (URLSET + b"<p>trailing", "urlset", 2, "junk after document element"),
         (URLSET + URLSET, "urlset", 4, "not well-formed"),
+        (
+            b"<urlset><url><loc>/</loc></url></urlset><url><loc>/</loc></url>",
+            "urlset",
+            2,
+            "junk after document element",
+        ),
         (URLSET.replace(b"UTF-8", b"UTF-16"), "urlset", 2, "incorrect"),
         (URLSET.replace(b"UTF-8", b"Shift_JIS"), "urlset", 2, "read as ISO-8859-1"),
         (URLSET.replace(b"UTF-8", b"x-nonsense"), "urlset", 2, "read as ISO-8859-1"),
