@@ -5,11 +5,11 @@ a line to the members of its answer. Its module stands in this package, and it r
 `PacewheelError` for what it refuses; the helpers below read its members with their types.
 
 Promises one line for each line, whatever comes in: what can't be answered becomes
-`{"error": "..."}`, with the condition and the next step. Half a surrogate pair, which JSON can write
-and no text can hold, is read as U+FFFD, as browsers read it. A line is bounded in bytes (the rest of
-a longer one is skipped, not held) and in time. Answers are written before more input is waited for,
-so a program may talk to a filter line by line. The end of input, a reader who has left and an
-interrupt end it quietly.
+`{"error": "..."}`, with the condition and the next step. Half a surrogate pair, which JSON can
+write and no text can hold, is read as U+FFFD, as browsers read it. A line is bounded in bytes (the
+rest of a longer one is skipped, not held) and in time. Answers are written before more input is
+waited for, so a program may talk to a filter line by line. The end of input, a reader who has left
+and an interrupt end it quietly.
 """
 
 from __future__ import annotations

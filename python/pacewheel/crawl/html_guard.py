@@ -5,7 +5,8 @@ The HTML standard's tree construction is super-linear for hostile input: deep ne
 nested `<div>`: 2.5 s; 16,000 `<ul><li>`: 2 s), formatting elements left open that every later
 block re-creates (500 `<font>` and 1,000 `<p>`: 1 million nodes, 190 ms, 190 MB), thousands of
 attributes on one tag (40,000: 3.6 s) or on many html or body tags, which are one element (16,000:
-1.5 s), or options in one select (20,000: 0.9 s); all measured with lexbor in selectolax 1.0.2. Links found before the cut are kept.
+1.5 s), or options in one select (20,000: 0.9 s); all measured with lexbor in selectolax 1.0.2.
+Links found before the cut are kept.
 """
 
 from __future__ import annotations

@@ -169,7 +169,7 @@ def _inflated(inflater: Any, data: bytes) -> Iterator[bytes]:
         try:
             piece = inflater.decompress(data, _INFLATE_STEP_BYTES)
         except zlib.error:
-            # What the same call has decoded before the defect (a wrong sum at the very end, perhaps)
+            # What the same call has decoded before the defect (perhaps a wrong sum at the very end)
             # is lost with it; taken byte by byte it is not.
             for octet in data:
                 yield before.decompress(bytes((octet,)))

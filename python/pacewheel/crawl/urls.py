@@ -235,7 +235,8 @@ def _resolved(url: str, base: str | None) -> str:
         scalar = _SURROGATE.sub("\ufffd", url)
         return _resolved(scalar, None if base is None else _SURROGATE.sub("\ufffd", base))
     except ValueError:
-        raise TargetRefused(_why_malformed(url)) from None
+        wrong = url if base is None or ada_url.check_url(base) else base
+        raise TargetRefused(_why_malformed(wrong)) from None
     if not href.startswith(("http://", "https://")):
         raise TargetRefused(_why_unsupported(url, href.partition(":")[0]))
     return href

@@ -54,6 +54,14 @@ def test_a_key_is_folded_further_where_a_line_asks() -> None:
         normalize({"url": url, "sort_query": 1})
 
 
+def test_of_url_and_base_the_one_that_is_wrong_is_named() -> None:
+    """A good URL is not blamed for its base."""
+    with pytest.raises(PacewheelError, match="URL 'no base' has no scheme"):
+        normalize({"url": "https://e.com/", "base": "no base"})
+    with pytest.raises(PacewheelError, match=r"URL 'https://\[e/' is malformed"):
+        normalize({"url": "https://[e/", "base": "https://e.com/"})
+
+
 def test_links_extract_answers_a_line_each() -> None:
     """Each link in document order with its position; what the page says of itself."""
     html = """<link rel=canonical href=/c><meta name=robots content=noindex><base href=/b/>
