@@ -24,6 +24,8 @@ _MAX_ATTRIBUTES = 1_000
 _LONG_TAG_CHARS = 8 * 1024
 _RESCANS = 4
 
+# One of each, as a page has them, is looked at by itself.
+_FEW_ROOTS = 2
 # So many tags, however nested, take 0.25 s at most.
 _FEW_TAGS = 6_000
 # Of formatting elements without attributes, three of a kind stay open at most (the "Noah's Ark
@@ -147,6 +149,9 @@ def _crowded_tag(html: str, rescans_left: int = _RESCANS) -> int:
 
 def _crowded_root(html: str) -> int:
     """Return where the html or body tag begins with which these have too many attributes, or -1."""
+    lower = html.lower()
+    if lower.count("<html") + lower.count("<body") <= _FEW_ROOTS:
+        return -1
     number = 0
     for found in _ROOT_TAG.finditer(html):
         tag = _WHOLE_TAG.match(html, found.start())
