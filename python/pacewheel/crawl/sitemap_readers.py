@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _MAX_TEXT_CHARS = 8 * 1024
 _MAX_TOKEN_BYTES = 1024 * 1024
 _MAX_XML_DEPTH = 64
+_MAX_NAMES = 10_000
 _MAX_BREAKS = 1000
 # Expat compares each attribute that a DTD declares with all of its element's before it.
 _MAX_DECLARATIONS = 1000
@@ -143,6 +144,9 @@ class _XmlReader:
     def _parse(self, data: bytes, *, is_final: bool) -> None:
         self._fed += len(data)
         self._expat.Parse(data, is_final)
+        # Expat keeps every name it has met: 830 MB for 50 MB of them.
+        if len(self._expat.intern) > _MAX_NAMES:
+            self._findings.refuse(f"more than {_MAX_NAMES} different names: the rest is left out")
         # Expat looks at an unfinished token again with every piece.
         if self._fed - self._expat.CurrentByteIndex > _MAX_TOKEN_BYTES:
             self._findings.refuse("a tag or comment does not end: the rest is left out")

@@ -186,6 +186,12 @@ def test_what_comes_behind_the_limit_is_not_looked_at() -> None:
             "more than 10000 gzip members",
             id="members",
         ),
+        (
+            b"<urlset>" + b"".join(b"<a%d b%d=''/>" % (n, n) for n in range(6000)),
+            "urlset",
+            0,
+            "more than 10000 different names",
+        ),
         (b"<urlset>" + b"<url>" * 100, "urlset", 0, "too deeply"),
         (b"<", "unknown", 0, "ends early"),
         (b"https://e.com/\n" + b"x\n" * 50_001, "text", 1, "more than 50000 parts are unusable"),
