@@ -3,7 +3,8 @@
 Owns how locations are found in them. XML is read by expat, streamed: entity declarations end the
 reading, so nothing is expanded, and nothing external is ever loaded. A file that is not well-formed
 is read on from the next entry. A tag or comment that does not end is given up after a megabyte.
-UTF-16 is known by its mark or its first character, whatever is declared.
+Expat gets UTF-8 whatever the file is in: UTF-16 is known by its mark or its first character, other
+encodings by their declaration, with the labels of the Encoding standard.
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ import re
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urljoin
 from xml.parsers import expat
+
+import webencodings
+
+from pacewheel.crawl.charset import declared_by_xml
 
 if TYPE_CHECKING:
     from pacewheel.crawl.sitemap_found import Findings
@@ -79,18 +84,33 @@ def reader_for(head: bytes, findings: Findings) -> Reader:
     utf_16 = _UTF_16.get(head[:2])
     text = head if utf_16 is None else head.decode(utf_16, "replace").encode()
     if text.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<") or _ROOT_TAG.search(text) is not None:
-        return _XmlReader(findings, utf_16)
+        return _XmlReader(findings, _decoder_for(head, findings))
     return _TextReader(findings, utf_16 or "utf-8-sig")
+
+
+def _decoder_for(head: bytes, findings: Findings) -> codecs.IncrementalDecoder | None:
+    """Return what decodes an XML file that begins with `head`, None if it is UTF-8 already."""
+    utf_16 = _UTF_16.get(head[:2])
+    if utf_16 is not None:
+        return codecs.getincrementaldecoder(utf_16)("replace")
+    label, encoding = declared_by_xml(head.decode("latin-1"))
+    # What is not ASCII behind the last of these is UTF-8 if anything.
+    if label.lower() in ("", "utf-8", "us-ascii"):
+        return None
+    if encoding is None:
+        # URLs are ASCII, so whatever the encoding is, they can be read.
+        findings.note("an encoding is not known: read as ISO-8859-1", label)
+        encoding = webencodings.lookup("iso-8859-1")
+    assert encoding is not None
+    return None if encoding.name == "utf-8" else encoding.codec_info.incrementaldecoder("replace")
 
 
 class _XmlReader:
     """Goes by local names, so that wrong namespaces don't matter."""
 
-    def __init__(self, findings: Findings, utf_16: str | None) -> None:
+    def __init__(self, findings: Findings, decoder: codecs.IncrementalDecoder | None) -> None:
         self._findings = findings
-        # Expat gets UTF-16 as UTF-8, so that tags can be looked for in it.
-        self._decoder = codecs.getincrementaldecoder(utf_16)("replace") if utf_16 else None
-        self._encoding = "utf-8" if utf_16 else None
+        self._decoder = decoder
         self._root: str | None = None
         self._depth = 0
         self._entry: dict[str, str] | None = None
@@ -133,11 +153,6 @@ class _XmlReader:
                     self._findings.note("the file ends early", str(error))
                     return
                 data = self._after_break(data, error)
-            except (ValueError, LookupError) as error:
-                # URLs are ASCII, so whatever the encoding is, they can be read.
-                self._findings.note("an encoding is not known: read as ISO-8859-1", str(error))
-                self._encoding = "iso-8859-1"
-                self._tail = b""
             else:
                 return
 
@@ -174,9 +189,8 @@ class _XmlReader:
             self._parse(f"<{self._root}>".encode(), is_final=False)
 
     def _fresh(self) -> expat.XMLParserType:
-        reading = expat.ParserCreate(self._encoding)
+        reading = expat.ParserCreate("utf-8")
         reading.buffer_text = True
-        reading.XmlDeclHandler = self._declared
         reading.StartDoctypeDeclHandler = self._doctype
         reading.EntityDeclHandler = self._entity
         reading.AttlistDeclHandler = self._declared_attribute
@@ -185,12 +199,6 @@ class _XmlReader:
         reading.EndElementHandler = self._end
         reading.CharacterDataHandler = self._characters
         return reading
-
-    def _declared(self, _version: str, encoding: str | None, _standalone: int) -> None:
-        # Of one that is declared wrongly the bytes tell.
-        is_known = self._decoder is not None
-        if encoding is not None and not is_known and not encoding.lower().startswith("utf-16"):
-            self._encoding = encoding
 
     def _doctype(self, _name: str, system_id: str | None, *_more: object) -> None:
         if system_id is not None:
@@ -268,6 +276,8 @@ class _XmlReader:
         assert self._entry is not None
         if len(text) > _MAX_TEXT_CHARS:
             self._findings.note(f"a {name} of over {_MAX_TEXT_CHARS} characters is left out", text)
+        elif name == "loc" and "\ufffd" in text:
+            self._findings.note("a location with bytes of another encoding is left out", text)
         elif name == "loc" and name in self._entry:
             self._findings.note("a further location of an entry is left out", text)
         elif text:

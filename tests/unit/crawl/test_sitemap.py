@@ -108,6 +108,30 @@ def test_utf_16_is_read() -> None:
     assert ["https://example.com/b"] == [entry.loc for entry in broken.urls]
 
 
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        ("utf8", "utf-8"),
+        ("UTF-16", "utf-8"),
+        ("US-ASCII", "utf-8"),
+        ("ISO-8859-1", "latin-1"),
+        ("windows-1252", "latin-1"),
+        ("Shift_JIS", "shift_jis"),
+        ("gb2312", "gb18030"),
+        ("iso-2022-jp", "iso2022_jp"),
+    ],
+)
+def test_a_file_is_read_in_the_encoding_that_is_meant(declared: str, encoding: str) -> None:
+    """Also behind what is not well-formed; what declares no UTF-8 but is some is taken for that."""
+    char = "é" if encoding in {"utf-8", "latin-1"} else "日"
+    text = f'<?xml version="1.0" encoding="{declared}"?><urlset><url><loc>/1{char}</loc></url>'
+    for rest in ("", "<url><loc>&</loc></url>"):
+        body = f"{text}{rest}<url><loc>/2{char}</loc></url></urlset>".encode(encoding)
+        sitemap = parse(body)
+        assert [f"/1{char}", f"/2{char}"] == [entry.loc for entry in sitemap.urls]
+        assert bool(rest) == bool(sitemap.warnings)
+
+
 def test_pages_and_sitemaps_of_one_file_have_limits_of_their_own() -> None:
     """One sitemap takes no page's place."""
     body = b"<urlset><sitemap><loc>/s</loc></sitemap><url><loc>/1</loc></url></urlset>"
@@ -149,8 +173,12 @@ def test_what_comes_behind_the_limit_is_not_looked_at() -> None:
             2,
             "junk after document element",
         ),
-        (URLSET.replace(b"UTF-8", b"UTF-16"), "urlset", 2, "incorrect"),
-        (URLSET.replace(b"UTF-8", b"Shift_JIS"), "urlset", 2, "read as ISO-8859-1"),
+        (
+            b'<?xml version="1.0" encoding="EUC-JP"?><urlset><url><loc>/\xff</loc></url></urlset>',
+            "urlset",
+            0,
+            "bytes of another encoding",
+        ),
         (URLSET.replace(b"UTF-8", b"x-nonsense"), "urlset", 2, "read as ISO-8859-1"),
         (b"<urlset><url" + b" " * 1_200_000, "urlset", 0, "does not end"),
         (b"<urlset><!--" + b" " * 1_200_000, "urlset", 0, "does not end"),
