@@ -79,6 +79,7 @@ ROWS = [
     (AKAMAI_TIMING, {"Server-Timing": "cdn-cache; desc=HIT, edge; dur=1"}, "hit"),
     (AKAMAI_TIMING, {"Server-Timing": "edge; dur=2, origin; dur=120, cdn-cache; desc=MISS"}, "miss"),
     (AKAMAI_TIMING, {"Server-Timing": "cdn-cache; desc=REVALIDATE"}, "revalidated"),
+    (AKAMAI_TIMING, {"Server-Timing": 'cdn-cache;dur=0;desc="MISS"'}, "miss"),
     (CLOUDFRONT, {"Server-Timing": 'cdn-cache-hit,cdn-pop;desc="FRA2-C1"'}, "hit"),
     (CLOUDFRONT, {"Server-Timing": "cdn-upstream-layer, cdn-cache-miss"}, "miss"),
     (CLOUDFRONT, {"Server-Timing": "cdn-cache-refresh"}, "revalidated"),
