@@ -122,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
     chosen: Filter = args.filter
     module, _, name = chosen.target.partition(":")
     answer: Answer = getattr(import_module(f"pacewheel.cli.{module}"), name)
+    if sys.stdout is None:
+        raise _unwritable("it is closed")
     output = sys.stdout.buffer
 
     def read() -> bytes:
@@ -133,8 +135,17 @@ def run(args: argparse.Namespace) -> int:
                 f"standard input can't be read ({error.strerror}): give one JSON object a line"
             ) from None
 
-    serve(answer, read, output, chosen.max_line_bytes)
+    try:
+        serve(answer, read, output, chosen.max_line_bytes)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritable(error.strerror) from None
     return 0
+
+
+def _unwritable(why: str | None) -> ConfigInvalid:
+    return ConfigInvalid(f"standard output can't be written ({why}): give the answers a place")
 
 
 def serve(answer: Answer, read: Callable[[], bytes], output: BinaryIO, max_bytes: int) -> None:

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -240,6 +241,24 @@ def test_a_closed_standard_input_is_named() -> None:
     )
     assert 2 == done.returncode
     assert b"standard input can't be read" in done.stderr
+
+
+@pytest.mark.parametrize("output", ["closed", "full"])
+def test_a_standard_output_that_takes_nothing_is_named(output: str) -> None:
+    """It is no defect of ours."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            COMMAND,
+            input=json.dumps(GOOD).encode(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            preexec_fn=(lambda: os.close(1)) if output == "closed" else None,
+            timeout=60,
+            check=False,
+        )
+    assert 2 == done.returncode
+    assert done.stderr.startswith(b"pacewheel: standard output can't be written")
+    assert 1 == done.stderr.count(b"\n")
 
 
 def test_an_endless_line_is_skipped_in_bounded_memory() -> None:
