@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.jobs import aligned, jsonable
+from pacewheel.cli.jobs import aligned, plainly
 from pacewheel.cli.sites import plan_of, sites_of
 from pacewheel.crawl.warm import initial_tasks
 from pacewheel.errors import ConfigInvalid
@@ -68,7 +67,7 @@ def list_all(args: argparse.Namespace) -> int:
     infos = _do(args, lambda schedules: schedules.list_all())
     if args.json:
         for info in infos:
-            print(json.dumps(jsonable(asdict(info))))
+            print(json.dumps(plainly(info)))
     elif infos:
         print("\n".join(aligned([COLUMNS, *map(_row, infos)])))
     else:

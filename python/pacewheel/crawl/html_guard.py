@@ -4,14 +4,15 @@ Owns a cheap estimate of what building the tree would cost, and the cut where it
 The HTML standard's tree construction is super-linear for hostile input: deep nesting (32,000
 nested `<div>`: 2.5 s; 16,000 `<ul><li>`: 2 s), formatting elements left open that every later
 block re-creates (500 `<font>` and 1,000 `<p>`: 1 million nodes, 190 ms, 190 MB), thousands of
-attributes on one tag (40,000: 3.6 s) or on many html or body tags, which are one element (16,000:
-1.5 s), or options in one select (20,000: 0.9 s); all measured with lexbor in selectolax 1.0.2.
-Links found before the cut are kept.
+attributes on one tag (40,000: 3.6 s), also when many `<body>` tags bring them, for the tree has but
+one body (700 KB: 33 s), or options in one select (20,000: 0.9 s); all measured with lexbor in
+selectolax 1.0.2. Links found before the cut are kept.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 MAX_HTML_CHARS = 2 * 1024 * 1024
 """How much of a page is looked at for links."""
@@ -23,9 +24,11 @@ _MAX_ATTRIBUTES = 1_000
 # Shorter tags hold 2,000 attributes at most (9 ms each, and 2 s for a page full of them).
 _LONG_TAG_CHARS = 8 * 1024
 _RESCANS = 4
-
-# One of each, as a page has them, is looked at by itself.
+# A page has one `html` and one `body`, and some more in conditional comments and scripts.
+_MAX_ROOT_TAGS = 20
+# So few, each looked at by itself, do no harm: and an ordinary page is spared an eighth of the guard's time.
 _FEW_ROOTS = 2
+
 # So many tags, however nested, take 0.25 s at most.
 _FEW_TAGS = 6_000
 # Of formatting elements without attributes, three of a kind stay open at most (the "Noah's Ark
@@ -43,19 +46,20 @@ _WHOLE_TAG = re.compile(
     r"""<[a-zA-Z][^\s/>]*+(?: [a-zA-Z-]++="[^"]*+"|[\s/]++|[^\s/>=]++|=\s*+(?:"[^"]*+"?+|'[^']*+'?+|[^\s>]*+))*+"""
 )
 _ATTRIBUTE = re.compile(r"""[^\s/>="']++(?:\s*+=\s*+(?:"[^"]*+"?+|'[^']*+'?+|[^\s>]*+))?+""")
-_ROOT_TAG = re.compile(r"<(?=(?:html|body)[\s/])", re.IGNORECASE)
+_ROOT_TAG = re.compile(r"<(?:html|body)[\s/]", re.IGNORECASE)
 _FORMATTING = frozenset(
     {
         "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt",
         "u",
     }
 )  # fmt: skip
-# These have no content, or end by themselves when the next one begins.
+# These have no content, or end by themselves when the next one begins, wherever they stand: `rt`
+# does in a `ruby` only and `optgroup` in a `select`, and 2 MB of them elsewhere took minutes.
 _FLAT = frozenset(
     {
         "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source",
-        "track", "wbr", "p", "li", "td", "th", "tr", "dd", "dt", "option", "optgroup", "thead",
-        "tbody", "tfoot", "colgroup", "rp", "rt", "html", "head", "body",
+        "track", "wbr", "p", "li", "td", "th", "tr", "dd", "dt", "option", "thead",
+        "tbody", "tfoot", "colgroup", "html", "head", "body",
     }
 )  # fmt: skip
 # Written `<path/>`, which closes them inside an svg only; there, they cost the tree nothing
@@ -148,15 +152,16 @@ def _crowded_tag(html: str, rescans_left: int = _RESCANS) -> int:
 
 
 def _crowded_root(html: str) -> int:
-    """Return where the html or body tag begins with which these have too many attributes, or -1."""
+    """Return where the `html` or `body` tag begins that brings too many attributes in all, or -1."""
     lower = html.lower()
     if lower.count("<html") + lower.count("<body") <= _FEW_ROOTS:
         return -1
-    number = 0
-    for found in _ROOT_TAG.finditer(html):
-        tag = _WHOLE_TAG.match(html, found.start())
-        assert tag is not None
-        number += sum(1 for _ in _ATTRIBUTE.finditer(html, tag.start() + 1, tag.end())) - 1
-        if number > _MAX_ATTRIBUTES:
+    attributes = 0
+    for number, tag in enumerate(_ROOT_TAG.finditer(html)):
+        whole = _WHOLE_TAG.match(html, tag.start())
+        if whole is not None:
+            found = _ATTRIBUTE.finditer(html, tag.end(), whole.end())
+            attributes += sum(1 for _ in islice(found, _MAX_ATTRIBUTES))
+        if attributes > _MAX_ATTRIBUTES or number >= _MAX_ROOT_TAGS:
             return tag.start()
     return -1
