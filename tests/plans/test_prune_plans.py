@@ -32,8 +32,8 @@ PAST = (
         " FROM pacewheel.tasks t CROSS JOIN generate_series(0, 1) AS n WHERE t.status > 2"
     ),
     (
-        "INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, created_at, finished_at, domain)"
-        " VALUES (1, 1, 1000000, '-infinity', now(), 'd1')"
+        "INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, finished_at, domain)"
+        " VALUES (1, 1, 1000000, now(), 'd1')"
     ),
     (
         "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, status, created_at, finished_at)"
