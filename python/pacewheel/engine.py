@@ -23,6 +23,7 @@ from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
 from pacewheel.job import Job, check_job, enqueue
+from pacewheel.logs import as_worker
 from pacewheel.metrics import Metrics
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
@@ -220,11 +221,12 @@ class Engine:
 
     @staticmethod
     async def _drain(runtime: Runtime, grace_s: float) -> None:
-        try:
-            await runtime.drain(grace_s)
-        except BaseException:
-            await runtime.drain(0.0)
-            raise
+        with as_worker(runtime.worker_id):
+            try:
+                await runtime.drain(grace_s)
+            except BaseException:
+                await runtime.drain(0.0)
+                raise
 
     def _on_failure(self, name: str, error: Exception) -> None:
         if isinstance(error, PacewheelError):

@@ -147,7 +147,7 @@ async def hand_out(job: Job, other_id: int) -> set[str]:
 
 
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
-    """Have a live task in a cancelled job, a wrong counter and a stranded task, and reconcile them."""
+    """Have a live task in a cancelled job, a wrong counter and a stranded task; reconcile, then prune."""
     await execute(
         dsn,
         f"UPDATE {SCHEMA}.tasks SET status = 0 WHERE job_id = {cancelled}",
@@ -158,6 +158,7 @@ async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     found = await reconciled(engine)
     assert 2 == len(found.drifts)
     assert {"task_of_final_job": 1, "in_flight_without_owner": 1} == found.orphans
+    await prune_all(engine, dsn)
 
 
 async def prune_all(engine: Engine, dsn: str) -> None:
@@ -247,7 +248,6 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert {"first", "found", "flaky"} == await hand_out(job, held.id)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
         await reconcile_damage(engine, empty_dsn, held.id)
-        await prune_all(engine, empty_dsn)
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
         (True,)
