@@ -9,7 +9,7 @@ WITH RECURSIVE redirects AS MATERIALIZED (
     SELECT l.*
     FROM pacewheel.last_results l
     WHERE
-        l.job_id = $1 AND l.kind = 'page' AND l.http_status BETWEEN 300 AND 399
+        l.job_id = $1 AND l.kind = 'page' AND l.http_status IN (301, 302, 303, 307, 308)
         AND (l.status = 3 OR l.error = 'redirect_loop')
 ), hops AS MATERIALIZED (
     SELECT r.task_id, t.id AS target_id

@@ -76,7 +76,7 @@ FROM (
 ) a, (
     SELECT
         count(*) AS pages,
-        count(*) FILTER (WHERE p.status = 3 AND coalesce(p.http_status, 200) < 300) AS ok,
+        count(*) FILTER (WHERE p.status = 3 AND coalesce(p.http_status, 200) NOT IN (301, 302, 303, 307, 308)) AS ok,
         count(*) FILTER (WHERE p.status = 4 AND p.error IS DISTINCT FROM 'redirect_loop') AS broken,
         count(*) FILTER (WHERE p.status = 5) AS skipped,
         count(*) FILTER (WHERE p.status = 5 AND p.error = 'robots') AS disallowed,
