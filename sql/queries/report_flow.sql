@@ -7,7 +7,9 @@ WITH attempts AS MATERIALIZED (
     SELECT
         coalesce(r.departed_at, r.finished_at - r.duration_ms * interval '1 ms') AS started_at,
         r.finished_at, r.duration_ms, r.attempt, r.departed_at, t.created_at,
-        coalesce((r.detail -> 'timings' ->> 'total')::float8, r.duration_ms) AS answer_ms
+        coalesce(
+            jsonb_path_query_first(r.detail, '$.timings.total ? (@ >= 0 && @ < 1e12)')::float8, r.duration_ms
+        ) AS answer_ms
     FROM pacewheel.results r
     JOIN pacewheel.tasks t ON t.domain_id = r.domain_id AND t.id = r.task_id AND t.job_id = r.job_id
     WHERE r.job_id = $1

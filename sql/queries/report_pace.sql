@@ -9,7 +9,9 @@ WITH attempts AS MATERIALIZED (
     SELECT
         r.departed_at, r.apart_ms, r.gap_ms, r.pause_ms,
         coalesce(
-            r.departed_at + interval '1 ms' * coalesce((r.detail -> 'timings' ->> 'total')::float8, r.duration_ms),
+            r.departed_at + interval '1 ms' * coalesce(
+                jsonb_path_query_first(r.detail, '$.timings.total ? (@ >= 0 && @ < 1e12)')::float8, r.duration_ms
+            ),
             r.finished_at
         ) AS answered_at
     FROM pacewheel.results r

@@ -36,9 +36,10 @@ SELECT
     count(*) OVER () AS total,
     count(*) FILTER (WHERE j.is_loop) OVER () AS loops,
     j.target AS url, j.http_status, j.detail ->> 'redirect_to' AS redirects_to,
-    1 + coalesce(jsonb_array_length(j.payload -> 'via'), 0) AS hops,
+    CASE jsonb_typeof(j.payload -> 'via') WHEN 'array' THEN jsonb_array_length(j.payload -> 'via') ELSE 0 END + 1
+        AS hops,
     j.is_loop,
-    coalesce((j.detail ->> 'other_site')::boolean, false) AS leaves_site
+    coalesce(j.detail -> 'other_site' = 'true', false) AS leaves_site
 FROM judged j
 ORDER BY j.is_loop DESC, j.target
 LIMIT $2

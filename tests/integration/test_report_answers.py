@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pacewheel import Engine, NewTask, Outcome, Task
+from pacewheel.cli import export
+from pacewheel.report import as_csv, as_json, html, junit, text
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from pacewheel.engine import Job
 
     Run = Callable[..., Any]
+
+FORMS = (html, as_json, as_csv, junit, text)
+ODD: tuple[Any, ...] = ("word", 1.5, -3, 1e300, True, None, ["list"], {"a": "map"})
 
 
 @pytest.fixture
@@ -55,3 +61,33 @@ async def test_an_unchanged_page_is_one_that_was_fetched_and_no_redirect(run: Ru
     shown = {each.url[-3:] for each in report.facts.redirects.rows}
     assert {"301", "308"} == shown
     assert [(5, 3)] == [(each.pages, each.ok) for each in report.facts.sections.rows]
+
+
+async def test_whatever_handlers_keep_under_the_crawlers_names_does_no_harm(run: Run) -> None:
+    """Payloads and details of any type under the members that reports and exports read."""
+    told: dict[str, Outcome] = {}
+    payloads: dict[str, Any] = {}
+    ends = {
+        "done": (Outcome.completed, {"http_status": 200}),
+        "moved": (Outcome.completed, {"http_status": 301}),
+        "broken": (Outcome.failed, {"error": "gone"}),
+        "forbidden": (Outcome.skipped, {"error": "robots"}),
+    }
+    members = ("left_out", "robots_lines", "line", "other_site", "redirect_to", "message")
+    for number, odd in enumerate(ODD):
+        for name, (end, values) in ends.items():
+            detail = {**dict.fromkeys(members, odd), "timings": odd}
+            told[f"{name} {number}"] = end(**values, detail=detail)
+            payloads[f"{name} {number}"] = dict.fromkeys(("from", "via", "depth", "source"), odd)
+    told["sums"] = Outcome.completed(detail={"left_out": {"few": 2, "odd": "2", "many": 1e300}})
+    job = await run(told, payloads)
+    report = await job.report(compared_with="previous")
+    assert (8, 8, 8) == tuple(report.figures[name] for name in ("broken", "disallowed", "redirects"))
+    assert {"few": 2, "many": 10**12} == report.facts.sums.left_out
+    assert [None, 2, None, None] == [each.line for each in report.facts.disallowed[:4]]
+    assert all(form.render([(report, ())]) for form in FORMS)
+    rows: list[Any] = []
+    await job.export(rows.extend)
+    assert len(told) == len(rows)
+    assert len(told) == len([json.loads(line) for line in export._jsonl(rows).splitlines()])
+    assert len(told) == export._csv(rows).count(b"\r\n")

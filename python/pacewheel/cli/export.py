@@ -80,8 +80,10 @@ def _csv(rows: Rows) -> bytes:
 
 
 def _cells(row: Mapping[str, Any]) -> list[Any]:
-    timings = _value(row, "timings") or {}
-    phases = {f"{phase}_ms": timings.get(phase) for phase in PHASES}
+    timings = _value(row, "timings")
+    # Any handler may keep what it likes under this name.
+    known = timings if isinstance(timings, dict) else {}
+    phases = {f"{phase}_ms": known.get(phase) for phase in PHASES}
     return [phases[name] if name in phases else row[name] for name in COLUMNS]
 
 
