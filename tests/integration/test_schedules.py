@@ -258,6 +258,27 @@ async def test_what_can_t_be_fired_is_paused_and_stands_in_nobody_s_way(
     assert 1 == await jobs(dsn)
 
 
+async def test_what_a_newer_version_has_written_is_said_and_stops_nobody(
+    engine: Engine, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task with a member that this version doesn't know: not fired without it, and still listed."""
+    await hourly(engine, name="newer")
+    await hourly(engine, name="sound")
+    await execute(
+        dsn,
+        OVERDUE,
+        'UPDATE pacewheel.schedules SET tasks = \'[{"target": "t", "deadline_s": 9}]\''
+        " WHERE name = 'newer'",
+    )
+    with pytest.raises(DataRefused, match="deadline_s"):
+        await engine.schedules.fire("newer")
+    assert 2 == await scheduler(engine).run_once()
+    assert "schedule newer is paused: its tasks have 'deadline_s', which this version" in caplog.text
+    states = [(info.name, info.paused, info.fired) for info in await engine.schedules.list_all()]
+    assert [("newer", True, 0), ("sound", False, 1)] == states
+    assert await engine.schedules.resume("newer")
+
+
 async def test_a_running_engine_fires_what_is_created_meanwhile(dsn: str) -> None:
     """The timer is a minute away: only the hint of another process can set it in time."""
     runner, other = Engine(dsn), Engine(dsn)
