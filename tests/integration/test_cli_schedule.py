@@ -9,7 +9,7 @@ import pytest
 
 from pacewheel.cli.schedule import seconds
 from pacewheel.errors import ConfigInvalid
-from tests.conftest import fetch
+from tests.conftest import execute, fetch
 from tests.integration.test_cli_errors import pacewheel, refused
 
 LOOPBACK = ("--allow-network", "127.0.0.0/8")
@@ -100,6 +100,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ((*ADD, "--cron", "0 3 * * *", "--zone", "Berlin"), "time zone 'Berlin' is unknown"),
         ((*ADD, "--every", "soon"), "--every 'soon'"),
         ((*ADD, "--every", "0s"), "an interval of 0 s"),
+        ((*ADD, "--every", ""), "--every ''"),
         (
             ("schedule", "add", "n", URL, "http://127.0.0.1:8081/", *LOOPBACK, "--every", "6h"),
             "a schedule warms one site, not 127.0.0.1:8080, 127.0.0.1:8081",
@@ -133,3 +134,13 @@ async def test_what_the_database_knows_better_is_refused(dsn: str) -> None:
         assert words in refused(2, *arguments, "--dsn", dsn)
     rows = await fetch(dsn, "SELECT name, interval_ms FROM pacewheel.schedules")
     assert [("nightly", 21_600_000)] == list(map(tuple, rows))
+
+
+async def test_a_list_shows_no_header_and_bears_a_zone_that_is_unknown_here(dsn: str) -> None:
+    """As the list of jobs does; the instant is then in UTC."""
+    said(dsn, *ADD, "--every", "6h", "--header", "Authorization: sesame")
+    listed = objects_of(dsn, "schedule", "list")
+    assert "sesame" not in json.dumps(listed)
+    assert ["Authorization"] == list(listed[0]["options"]["headers"])
+    await execute(dsn, "UPDATE pacewheel.schedules SET zone = 'Mars/Olympus'")
+    assert "+00:00" in said(dsn, "schedule", "list")

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import asdict
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER, connected, run_async
 from pacewheel.cli.jobs import aligned, jsonable
 from pacewheel.cli.sites import plan_of, sites_of
+from pacewheel.crawl.headers import without_secrets
 from pacewheel.crawl.warm import initial_tasks
 from pacewheel.errors import ConfigInvalid
 from pacewheel.recurrence import Recurrence
@@ -22,6 +25,7 @@ from pacewheel.recurrence import Recurrence
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
+    from datetime import tzinfo
 
     from pacewheel.recurrence import ScheduleInfo
     from pacewheel.schedules import Schedules
@@ -33,7 +37,7 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def add(args: argparse.Namespace) -> int:
     """Create a schedule; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    recurrence = Recurrence(args.cron, args.every and seconds(args.every), args.zone)
+    recurrence = Recurrence(args.cron, None if args.every is None else seconds(args.every), args.zone)
     sites = sites_of(args.urls, config.allow_network, config.proxy)
     if len(sites) > 1:
         names = ", ".join(site.domain for site in sites)
@@ -68,7 +72,8 @@ def list_all(args: argparse.Namespace) -> int:
     infos = _do(args, lambda schedules: schedules.list_all())
     if args.json:
         for info in infos:
-            print(json.dumps(jsonable(asdict(info))))
+            shown = {**asdict(info), "options": without_secrets(info.options)}
+            print(json.dumps(jsonable(shown)))
     elif infos:
         print("\n".join(aligned([COLUMNS, *map(_row, infos)])))
     else:
@@ -148,4 +153,8 @@ def _when(info: ScheduleInfo) -> str:
 
 
 def _instant(info: ScheduleInfo) -> str:
-    return info.next_at.astimezone(info.recurrence.time_zone()).isoformat(" ", "seconds")
+    zone: tzinfo = UTC
+    # This machine may know fewer time zones than those that fire it.
+    with suppress(ConfigInvalid):
+        zone = info.recurrence.time_zone()
+    return info.next_at.astimezone(zone).isoformat(" ", "seconds")
