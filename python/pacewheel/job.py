@@ -199,6 +199,7 @@ class Job:
 
         Raises:
             JobUnknown: there is no such job.
+            ConfigInvalid: the other job is of another site.
         """
         reports = self._engine.store.reports
         other = compared_with

@@ -10,6 +10,7 @@ import pytest
 
 from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.cli import export
+from pacewheel.errors import ConfigInvalid
 from pacewheel.report import as_csv, as_json, html, junit, text
 
 if TYPE_CHECKING:
@@ -91,3 +92,18 @@ async def test_whatever_handlers_keep_under_the_crawlers_names_does_no_harm(run:
     assert len(told) == len(rows)
     assert len(told) == len([json.loads(line) for line in export._jsonl(rows).splitlines()])
     assert len(told) == export._csv(rows).count(b"\r\n")
+
+
+async def test_what_answers_now_and_was_broken_is_mended(run: Run) -> None:
+    """Not what is broken in another way, nor what was not looked at; and only jobs of one site."""
+    gone, loop = Outcome.failed("http_4xx"), Outcome.failed("redirect_loop", http_status=302)
+    fine = Outcome.completed(http_status=200)
+    before = await run(dict.fromkeys(("mended", "loops", "still", "unseen"), gone))
+    after = await run({"mended": fine, "loops": loop, "still": gone, "new": gone, "fine": fine})
+    changes = (await after.report(compared_with="previous")).facts.changes
+    assert changes is not None
+    assert (before.id, ["new"]) == (changes.job.id, list(changes.newly_broken.rows))
+    assert ["mended"] == list(changes.mended.rows)
+    other = await run({"mended": gone}, domain="b.example")
+    with pytest.raises(ConfigInvalid, match=r"job 3 is of b\.example"):
+        await after.report(compared_with=other.id)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pacewheel.errors import JobUnknown, StoreError
+from pacewheel.errors import ConfigInvalid, JobUnknown, StoreError
 from pacewheel.report import facts
 from pacewheel.report.build import keeps_links
 from pacewheel.report.facts import Facts, Listing
@@ -46,6 +46,7 @@ class PostgresReports:
 
         Raises:
             JobUnknown: there is no such job, or none to compare with.
+            ConfigInvalid: the job to compare with is of another domain.
         """
 
         async def read(connection: asyncpg.Connection) -> Facts:
@@ -150,7 +151,7 @@ class _Reading:
             pace=facts.Pace(**(await self._fetch("report_pace"))[0]),
             flow=facts.Flow(**_without(flow, "read_at")),
             waiting=await self._waiting(),
-            changes=None if compared_with is None else await self._changes(compared_with),
+            changes=None if compared_with is None else await self._changes(job, compared_with),
         )
 
     async def _fetch(self, name: str, *args: Any) -> list[dict[str, Any]]:
@@ -226,15 +227,19 @@ class _Reading:
         rows = await self._connection.fetch(self._queries["explain_waiting"], [self._job_id], None)
         return [waiting_of(row) for row in rows]
 
-    async def _changes(self, other_id: int) -> facts.Changes:
-        newly_broken = await self._fetch("report_changes", other_id, True, self._rows_max)
-        mended = await self._fetch("report_changes", other_id, False, self._rows_max)
+    async def _changes(self, job: JobInfo, other_id: int) -> facts.Changes:
+        other = await _job(self._connection, self._queries, other_id)
+        if other.domain != job.domain:
+            raise ConfigInvalid(
+                f"job {other_id} is of {other.domain}: compare job {job.id} with one of {job.domain}"
+            )
+        pages = await self._fetch("report_changes", other_id, self._rows_max)
         return facts.Changes(
-            await _job(self._connection, self._queries, other_id),
+            other,
             await self._sums(other_id),
             await self._redirects(other_id, 1),
-            _listing(newly_broken),
-            _listing(mended),
+            _listing([row for row in pages if row["is_new"]]),
+            _listing([row for row in pages if not row["is_new"]]),
         )
 
 
