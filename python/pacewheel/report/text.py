@@ -132,21 +132,20 @@ def _warm(report: Report) -> str:
 
 def _politeness(report: Report) -> str:
     record = report.politeness
-    if record.permitted_ms is None or record.seen_ms is None:
+    if not record.departures:
         return record.basis
-    verdict = (
-        "kept" if record.is_kept else f"broken {record.too_close + record.departed_within} times"
-    )
-    words = (
-        f"{verdict}; tightest gap {record.seen_ms:.1f} of {record.permitted_ms} ms permitted, "
-        f"{share(record.budget_used)} of the permitted requests made"
-    )
+    early = record.too_close + record.departed_within
+    parts = ["kept" if record.is_kept else f"broken {plural(early, 'time')}"]
+    if record.permitted_ms is not None and record.seen_ms is not None:
+        parts.append(f"tightest gap {record.seen_ms:.1f} of {record.permitted_ms} ms permitted")
+    if record.budget_used is not None:
+        parts[-1] += f", {share(record.budget_used)} of the permitted requests made"
     if record.pauses:
-        words += (
-            f"; {plural(record.pauses, 'pause')} asked for ({duration(round(record.asked_s, 1))}), "
-            f"{record.departed_within} requests within"
+        parts.append(
+            f"{plural(record.pauses, 'pause')} asked for ({duration(round(record.asked_s, 1))}), "
+            f"{plural(record.departed_within, 'request')} within"
         )
-    return words
+    return "; ".join(parts)
 
 
 def _changes(report: Report) -> str:

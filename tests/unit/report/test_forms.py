@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pacewheel.report import as_csv, as_json, build, html, junit, text
+from pacewheel.report import as_csv, as_json, build, facts, html, junit, text
 from pacewheel.report.cells import rows_as_csv
 from pacewheel.report.thresholds import check, parse
 from tests.reported import facts_of, full_facts, job
@@ -103,10 +103,8 @@ def test_html_needs_no_network_and_permits_none() -> None:
 
 def test_html_is_bounded_and_says_what_it_leaves_out() -> None:
     """A hundred rows a list, with the number there are and where all of them stand."""
-    facts = full_facts()
     many = facts_of(
-        sums=facts.sums.__class__(pages=9_000, broken=5_000),
-        broken=[facts.broken[0]] * 2_000,
+        sums=facts.Sums(pages=9_000, broken=5_000), broken=[full_facts().broken[0]] * 2_000
     )
     content = html.render([(build(many), ())])
     assert 100 == content.count("<details>")
@@ -200,3 +198,14 @@ def test_text_shows_the_first_rows_and_how_many_more() -> None:
         == lines[broken + 1]
     )
     assert "    ... and 2 more" in lines
+
+
+def test_text_says_that_the_pace_was_broken_whatever_else_is_known() -> None:
+    """A request within a pause, of a job that left no two departures to compare."""
+    pace = facts.Pace(departures=1, pauses=1, asked_ms=2_000.0, departed_within=1)
+    shown = text.render([(build(facts_of(pace=pace)), ())])
+    assert "politeness: broken 1 time; 1 pause asked for (2 s), 1 request within" in shown
+    pace = facts.Pace(departures=2, least_gap_ms=500, most_gap_ms=500, seen_ms=400.0,
+                      permitted_ms=500, too_close=2)  # fmt: skip
+    shown = text.render([(build(facts_of(pace=pace)), ())])
+    assert "politeness: broken 2 times; tightest gap 400.0 of 500 ms permitted" in shown
