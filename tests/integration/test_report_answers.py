@@ -83,7 +83,9 @@ async def test_whatever_handlers_keep_under_the_crawlers_names_does_no_harm(run:
     told["sums"] = Outcome.completed(detail={"left_out": {"few": 2, "odd": "2", "many": 1e300}})
     job = await run(told, payloads)
     report = await job.report(compared_with="previous")
-    assert (8, 8, 8) == tuple(report.figures[name] for name in ("broken", "disallowed", "redirects"))
+    assert (8, 8, 8) == tuple(
+        report.figures[name] for name in ("broken", "disallowed", "redirects")
+    )
     assert {"few": 2, "many": 10**12} == report.facts.sums.left_out
     assert [None, 2, None, None] == [each.line for each in report.facts.disallowed[:4]]
     assert all(form.render([(report, ())]) for form in FORMS)

@@ -76,6 +76,8 @@ async def test_a_job_without_results(engine: Engine) -> None:
     assert report.bottleneck.verdict is None
     assert report.eta is not None
     assert "nothing has run yet" in " ".join(report.notes)
+    dsn = ("--dsn", str(engine._dsn))
+    assert 6 == pacewheel("report", "1", "--fail-on", "broken>0", *dsn).returncode
     assert 1 == sum(each.tasks for each in report.facts.waiting)
     assert is_rendered(report)
 

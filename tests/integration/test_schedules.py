@@ -273,7 +273,9 @@ async def test_what_a_newer_version_has_written_is_said_and_stops_nobody(
     with pytest.raises(DataRefused, match="deadline_s"):
         await engine.schedules.fire("newer")
     assert 2 == await scheduler(engine).run_once()
-    assert "schedule newer is paused: its tasks have 'deadline_s', which this version" in caplog.text
+    assert (
+        "schedule newer is paused: its tasks have 'deadline_s', which this version" in caplog.text
+    )
     states = [(info.name, info.paused, info.fired) for info in await engine.schedules.list_all()]
     assert [("newer", True, 0), ("sound", False, 1)] == states
     assert await engine.schedules.resume("newer")

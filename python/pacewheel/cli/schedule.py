@@ -37,7 +37,9 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def add(args: argparse.Namespace) -> int:
     """Create a schedule; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    recurrence = Recurrence(args.cron, None if args.every is None else seconds(args.every), args.zone)
+    recurrence = Recurrence(
+        args.cron, None if args.every is None else seconds(args.every), args.zone
+    )
     sites = sites_of(args.urls, config.allow_network, config.proxy)
     if len(sites) > 1:
         names = ", ".join(site.domain for site in sites)

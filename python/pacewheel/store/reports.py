@@ -13,7 +13,7 @@ import orjson
 
 from pacewheel.errors import ConfigInvalid, JobUnknown, StoreError
 from pacewheel.report import facts
-from pacewheel.report.build import keeps_links
+from pacewheel.report.build import compares_sitemaps
 from pacewheel.report.facts import Facts, Listing
 from pacewheel.store.explanations import waiting_of
 from pacewheel.store.jobs import FIRST_ID, PostgresJobs
@@ -210,7 +210,7 @@ class _Reading:
     async def _one_way(self, job: JobInfo, domain_id: int) -> dict[bool, Listing[str]]:
         """Return the pages that only sitemaps name (True), and those that only links do."""
         rows: Sequence[Mapping[str, Any]] = ()
-        if keeps_links(job):
+        if compares_sitemaps(job):
             rows = await self._connection.fetch(
                 self._queries["report_unlinked"],
                 domain_id,

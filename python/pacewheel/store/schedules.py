@@ -38,8 +38,11 @@ _TASK_MEMBERS = frozenset(each.name for each in fields(NewTask))
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A schedule's row: what users see, whether its domain is to be put before it gets a job, and
-    the members of its tasks that only a newer version knows."""
+    """A schedule as it is stored.
+
+    `puts_domain`: its domain is to be put before it gets a job. `unknown`: members of its tasks
+    that only a newer version knows.
+    """
 
     info: ScheduleInfo
     puts_domain: bool

@@ -138,10 +138,33 @@ def test_thresholds_hold_or_fail_by_their_figures() -> None:
 
 def test_a_figure_that_is_not_known_fails() -> None:
     """A build must not pass because nothing was measured."""
-    report = build(facts_of(sums=Sums(pages=3)))
+    report = build(facts_of(sums=Sums(attempts=3, pages=3)))
     (verdict,) = check(report, parse("warm_share<0.5"))
     assert verdict.is_failed
     assert "warm_share<0.5: warm_share is not known" == str(verdict)
+
+
+@pytest.mark.parametrize("options", [{"links": False}, {"record_links": False}, {"sitemap": False}])
+def test_what_was_not_compared_is_not_known(options: dict[str, Any]) -> None:
+    """Without the links, or without a sitemap, no page is in one and not in the other."""
+    report = build(facts_of(job(options=options), sums=Sums(attempts=3, pages=3)))
+    verdicts = check(report, parse("unlinked>0,unlisted>0,broken>0"))
+    assert [True, True, False] == [verdict.is_failed for verdict in verdicts]
+
+
+def test_before_the_first_result_every_condition_fails() -> None:
+    """Nothing has run yet, or its results are gone: zero broken pages mean nothing."""
+    verdicts = check(build(facts_of()), parse("broken>0,pages<0"))
+    assert ["broken>0: broken is not known", "pages<0: pages is not known"] == list(
+        map(str, verdicts)
+    )
+
+
+def test_large_figures_are_shown_to_the_last_digit() -> None:
+    """A limit of bytes, and what was received."""
+    report = build(facts_of(sums=Sums(attempts=1, bytes=123_456_789)))
+    (verdict,) = check(report, parse("bytes>100000001"))
+    assert "bytes>100000001: bytes is 123456789" == str(verdict)
 
 
 @pytest.mark.parametrize(
