@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import asyncpg
 import pytest
 
 from pacewheel import Engine
 from pacewheel.report import build
+from pacewheel.store.queries import load_queries
 from tests.conftest import execute
 
 if TYPE_CHECKING:
@@ -180,6 +182,16 @@ async def test_the_flow_of_a_job(dsn: str, job: Job) -> None:
     assert (10, 9_150) == (flow.recent, pytest.approx(flow.recent_ms))
     assert "domain_delay" == report.bottleneck.verdict
     assert report == build(report.facts)
+
+
+async def test_the_last_minute_is_that_before_the_snapshot(dsn: str, job: Job) -> None:
+    """Statements before it may take minutes, in which nothing new is seen."""
+    connection = await asyncpg.connect(dsn)
+    async with connection.transaction(isolation="repeatable_read"):
+        began = await connection.fetchval("SELECT now()")
+        row = await connection.fetchrow(load_queries()["report_flow"], job.id)
+    await connection.close()
+    assert began == row["read_at"]
 
 
 async def test_time_in_which_only_retries_were_left_is_not_held_against_the_pace(

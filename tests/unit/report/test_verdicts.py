@@ -54,6 +54,9 @@ CALM = Flow(
         ("server_latency", {"waited_ms": 50_000.0, "busy_ms": 95_000.0}, {}, 8),
         ("database", {"own_ms": 900.0}, {}, 8),
         ("worker_capacity", {}, {"permitted_sum_ms": 30_000.0, "seen_sum_ms": 100_000.0}, 8),
+        ("domain_delay", {}, {"permitted_sum_ms": 79_000.0, "seen_sum_ms": 100_000.0}, 8),
+        ("concurrency_limit", {"busy_ms": 150_000.0, "answer_ms": 140_000.0}, {}, 2),
+        (None, {"waited_ms": 50_000.0}, {}, 8),
     ],
 )
 def test_the_limit_that_was_used_up_is_named(
@@ -73,7 +76,18 @@ def test_half_the_gap_gains_half_the_time_until_the_limit_binds() -> None:
     quick = judge(job(), CALM, pace)
     assert "half the gap would gain 50 s" in quick.gain
     slow = judge(job(), replace(CALM, busy_ms=600_000.0, answer_ms=600_000.0), pace)
-    assert "half the gap would gain 25 s, and all of it only with a concurrency of 12" in slow.gain
+    assert "half the gap would gain 25 s, and with a concurrency of 12 50 s" in slow.gain
+    # The limit binds as tightly: the gap alone gains nothing.
+    tied = judge(job(), replace(CALM, busy_ms=800_000.0, answer_ms=800_000.0), pace)
+    assert "half the gap would gain 0.0 s, and with a concurrency of 16 50 s" in tied.gain
+
+
+def test_faster_answers_gain_no_more_than_half_of_the_answers() -> None:
+    """Nor half of the time that the job took."""
+    flow = replace(CALM, waited_ms=50_000.0, busy_ms=60_000.0, answer_ms=30_000.0)
+    assert "would gain up to 15 s" in judge(job(), flow, Pace()).gain
+    flow = replace(flow, busy_ms=300_000.0, answer_ms=300_000.0)
+    assert "would gain up to 50 s" in judge(job(), flow, Pace()).gain
 
 
 def test_twice_the_limit_gains_half_the_time() -> None:
