@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -12,7 +14,7 @@ from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.errors import JobUnknown
 from pacewheel.report import as_csv, as_json, html, junit, text
 from tests.conftest import until
-from tests.integration.test_cli_errors import pacewheel, refused
+from tests.integration.test_cli_errors import environment, pacewheel, refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -61,6 +63,20 @@ async def settled(job: Job, number: int) -> None:
         return (await job.info()).settled >= number
 
     await until(is_settled)
+
+
+def read_one_byte(*arguments: str) -> tuple[int, bytes]:
+    """Run a command, read a byte of its output and leave; return its exit code and what it says."""
+    command = [sys.executable, "-m", "pacewheel", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        said = process.stderr.read()
+        return process.wait(60), said
 
 
 def is_rendered(report: Report) -> bool:
@@ -207,6 +223,37 @@ async def test_thresholds_decide_the_exit_code(engine: Engine, tmp_path: Path) -
     content = json.loads(pacewheel(*report, "--json", "--fail-on", "broken>0").stdout)
     assert [True] == [each["is_failed"] for each in content["reports"][0]["thresholds"]]
     assert "the figures are pages, ok" in refused(2, *report, "--fail-on", "borken>0")
+
+
+async def test_what_can_not_be_written_is_no_fault_of_the_database(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """A full disk is said, a reader that leaves is none; without such a job a file stays as it is."""
+    job = await create(engine, open_=True)
+    await job.enqueue([NewTask(f"t{n}" * 20) for n in range(2_500)])
+    dsn = ("--dsn", str(engine._dsn))
+    for command in ("export", "report"):
+        assert "can't write '/dev/full' (No space" in refused(
+            2, command, "1", "-o", "/dev/full", *dsn
+        )
+    kept = tmp_path / "kept.csv"
+    kept.write_text("kept")
+    refused(2, "export", "99", "--format", "csv", "-o", str(kept), *dsn)
+    assert "kept" == kept.read_text()
+    refused(2, "export", "99", "--format", "csv", *dsn)
+    assert (0, b"") == read_one_byte("export", "1", *dsn)
+
+
+async def test_a_report_is_utf_8_in_any_locale_and_ends_with_a_line(engine: Engine) -> None:
+    """XML says so of itself; and a prompt begins on a line of its own."""
+    await engine.start()
+    job = await create(engine, "broken é")
+    await settled(job, 1)
+    for form in ((), ("--junit",)):
+        report = ("report", "1", *form, "--dsn", str(engine._dsn))
+        shown = pacewheel(*report, PYTHONIOENCODING="ascii").stdout
+        assert "broken é" in shown
+        assert shown.endswith("\n")
 
 
 async def test_an_export_hands_out_every_task_once_a_thousand_at_a_time(engine: Engine) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pacewheel.report.words import duration, figure, millis, plural, share, size
+from pacewheel.report.words import duration, figure, millis, plural, printable, share, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,15 +22,11 @@ LINKERS_MAX = 3
 
 def render(judged: Sequence[tuple[Report, Sequence[Verdict]]], *, rows_max: int = ROWS_MAX) -> str:
     """Return reports as lines of text."""
-    return "\n".join(
-        _printable(line)
+    return "".join(
+        printable(line) + "\n"
         for report, verdicts in judged
         for line in (*_lines(report, rows_max), *_failed(verdicts))
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _failed(verdicts: Sequence[Verdict]) -> list[str]:

@@ -71,14 +71,17 @@ class PostgresReports:
 
         In one snapshot, and by pages rather than a cursor, which a transaction pooler would lose.
 
+        What `take` raises ends it, and is raised as it is.
+
         Raises:
             JobUnknown: there is no such job.
             StoreError: the database failed in the middle of it.
         """
         taken = 0
+        failure: Exception | None = None
 
         async def export(connection: asyncpg.Connection) -> None:
-            nonlocal taken
+            nonlocal taken, failure
             if taken:
                 raise StoreError("the export was cut short by the database: start it again")
             async with connection.transaction(isolation="repeatable_read", readonly=True):
@@ -89,13 +92,19 @@ class PostgresReports:
                         self._queries["export_tasks"], job_id, last, EXPORT_ROWS
                     )
                     if rows:
-                        take(rows)
+                        try:
+                            take(rows)
+                        except Exception as error:  # noqa: BLE001 - raised below, where nobody takes it for the database's
+                            failure = error
+                            return
                         taken += len(rows)
                         last = rows[-1]["id"]
                     if len(rows) < EXPORT_ROWS:
                         return
 
         await self._pool.run(export)
+        if failure is not None:
+            raise failure
 
 
 async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int) -> JobInfo:
