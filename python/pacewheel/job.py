@@ -195,7 +195,7 @@ class Job:
         """Return what the job has come to, as of now; each of its lists has `rows_max` rows at most.
 
         `compared_with` is the id of another job of the site; "previous" the last completed one
-        before it with the same handler, if there is one.
+        before it with the same handler that isn't a retry of failed tasks, if there is one.
 
         Raises:
             JobUnknown: there is no such job.

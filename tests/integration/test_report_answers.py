@@ -12,6 +12,7 @@ from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.cli import export
 from pacewheel.errors import ConfigInvalid
 from pacewheel.report import as_csv, as_json, html, junit, text
+from tests.conftest import execute
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -109,3 +110,34 @@ async def test_what_answers_now_and_was_broken_is_mended(run: Run) -> None:
     other = await run({"mended": gone}, domain="b.example")
     with pytest.raises(ConfigInvalid, match=r"job 3 is of b\.example"):
         await after.report(compared_with=other.id)
+
+
+async def test_a_request_is_one_that_left_whatever_came_of_it(run: Run) -> None:
+    """Also without an answer, and without a gap to keep: then its time from the departure is known."""
+    told = {
+        "answered": Outcome.failed("http_4xx", http_status=404),
+        "timeout": Outcome.failed("timeout", detail={"timings": {"dns": 1.0, "total": 20_000.0}}),
+        "unresolved": Outcome.failed("dns", detail={"timings": {"dns": 9.0}}),
+        "forbidden": Outcome.skipped("robots"),
+    }
+    report = await (await run(told)).report()
+    assert (4, 2) == (report.facts.sums.attempts, report.figures["requests"])
+
+
+async def test_a_sitemap_that_robots_txt_forbids_counts_as_a_url_that_it_forbids(run: Run) -> None:
+    """As many as the list has, and no page."""
+    told = {"page": Outcome.skipped("robots"), "map": Outcome.skipped("robots")}
+    report = await (await run(told, {"map": {"kind": "sitemap"}})).report()
+    assert ["map", "page"] == [each.url for each in report.facts.disallowed]
+    assert (2, 1, 1) == tuple(report.figures[name] for name in ("disallowed", "skipped", "pages"))
+
+
+async def test_the_previous_job_is_no_repetition_of_some_of_its_pages(run: Run, dsn: str) -> None:
+    """A retry of a final job's failed tasks is a job of its own: too few pages to compare with."""
+    first = await run({"a": Outcome.failed("gone"), "b": Outcome.completed()})
+    await run({"a": Outcome.completed()})
+    await execute(dsn, f"UPDATE pacewheel.jobs SET retries_job_id = {first.id} WHERE id = 2")
+    third = await run({"a": Outcome.completed(), "b": Outcome.completed()})
+    changes = (await third.report(compared_with="previous")).facts.changes
+    assert changes is not None
+    assert first.id == changes.job.id
