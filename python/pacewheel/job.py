@@ -208,9 +208,10 @@ class Job:
         return build(await reports.read_facts(self.id, rows_max=rows_max, compared_with=other))
 
     async def export(self, take: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
-        """Hand every task, with its last attempt, to `take`, a thousand at a time, in one snapshot.
+        """Hand every task, with its last attempt, to `take`, a thousand at a time.
 
-        The columns are those of sql/queries/export_tasks.sql. Memory is bounded by a thousand.
+        A live job's in one snapshot. The columns are those of sql/queries/export_tasks.sql. Memory
+        is bounded by a thousand. What `take` raises ends it.
 
         Raises:
             JobUnknown: there is no such job.

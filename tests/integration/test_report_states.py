@@ -13,6 +13,8 @@ import pytest
 from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.errors import JobUnknown
 from pacewheel.report import as_csv, as_json, html, junit, text
+from pacewheel.store.queries import load_queries
+from pacewheel.store.reports import PostgresReports
 from tests.conftest import until
 from tests.integration.test_cli_errors import environment, pacewheel, refused
 
@@ -254,6 +256,22 @@ async def test_a_report_is_utf_8_in_any_locale_and_ends_with_a_line(engine: Engi
         shown = pacewheel(*report, PYTHONIOENCODING="ascii").stdout
         assert "broken é" in shown
         assert shown.endswith("\n")
+
+
+async def test_no_snapshot_is_held_of_a_job_that_changes_no_more(engine: Engine) -> None:
+    """Minutes of a large report would keep vacuum from everything; a live job needs it."""
+    live = await create(engine, "a", open_=True)
+    final = await create(engine, "b")
+    await final.cancel()
+    queries = {
+        **load_queries(),
+        "report_disallowed": "SELECT current_setting('transaction_isolation') AS url, NULL AS line,"
+        " NULL AS source, NULL AS found_on WHERE $1::bigint < $2::bigint",
+    }
+    reports = PostgresReports(engine.store._pool, queries)
+    for job, isolation in ((live, "repeatable read"), (final, "read committed")):
+        found = await reports.read_facts(job.id, rows_max=10, compared_with=None)
+        assert [isolation] == [each.url for each in found.disallowed]
 
 
 async def test_an_export_hands_out_every_task_once_a_thousand_at_a_time(engine: Engine) -> None:

@@ -216,7 +216,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is read of one job, in one snapshot of the database at `read_at`."""
+    """All that is read of one job, as of `read_at`."""
 
     job: JobInfo
     read_at: datetime

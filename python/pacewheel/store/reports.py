@@ -1,12 +1,13 @@
 """What a report is made of, and the tasks of a job one after another.
 
-Owns nothing. A report is read in one snapshot, so its figures agree while the job goes on; each
+Owns nothing. A live job is read in one snapshot, so its figures agree while it goes on; each
 statement takes one pass over the job's results, and every list is cut by the database.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -19,7 +20,7 @@ from pacewheel.store.explanations import waiting_of
 from pacewheel.store.jobs import FIRST_ID, PostgresJobs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     import asyncpg
 
@@ -50,7 +51,7 @@ class PostgresReports:
         """
 
         async def read(connection: asyncpg.Connection) -> Facts:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with _reading(connection, self._queries, job_id):
                 await connection.execute(self._queries["plan_for_reading"])
                 return await _Reading(connection, self._queries, job_id, rows_max).read(
                     compared_with
@@ -69,7 +70,8 @@ class PostgresReports:
     ) -> None:
         """Hand all tasks of a job to `take`, a thousand at a time, in the order of their ids.
 
-        In one snapshot, and by pages rather than a cursor, which a transaction pooler would lose.
+        A live job's in one snapshot, by pages rather than a cursor, which a transaction pooler would
+        lose.
 
         What `take` raises ends it, and is raised as it is.
 
@@ -84,8 +86,7 @@ class PostgresReports:
             nonlocal taken, failure
             if taken:
                 raise StoreError("the export was cut short by the database: start it again")
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                await _job(connection, self._queries, job_id)
+            async with _reading(connection, self._queries, job_id):
                 last = FIRST_ID
                 while True:
                     rows = await connection.fetch(
@@ -112,6 +113,21 @@ async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_i
     if row is None:
         raise JobUnknown.of(job_id)
     return PostgresJobs.info_of(row)
+
+
+@asynccontextmanager
+async def _reading(
+    connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int
+) -> AsyncIterator[None]:
+    """Open the transaction in which a job is read.
+
+    A final job changes no more, so each statement has its own snapshot: one that was held for the
+    minutes that a million tasks take would keep vacuum from all tables.
+    """
+    job = await _job(connection, queries, job_id)
+    isolation = "read_committed" if job.status.is_final else "repeatable_read"
+    async with connection.transaction(isolation=isolation, readonly=True):
+        yield
 
 
 class _Reading:
