@@ -11,12 +11,16 @@ WITH RECURSIVE redirects AS MATERIALIZED (
     WHERE
         l.job_id = $1 AND l.kind = 'page' AND l.http_status IN (301, 302, 303, 307, 308)
         AND (l.status = 3 OR l.error = 'redirect_loop')
-), hops AS MATERIALIZED (
-    SELECT r.task_id, t.id AS target_id
+), named AS MATERIALIZED (
+    -- Before the join: without statistics all lists of the job would be gone through for each redirect.
+    SELECT r.domain_id, r.job_id, r.task_id, x.list_id
     FROM redirects r
     CROSS JOIN LATERAL unnest(r.link_lists) AS x (list_id)
+), hops AS MATERIALIZED (
+    SELECT n.task_id, t.id AS target_id
+    FROM named n
     JOIN pacewheel.link_lists k
-        ON k.domain_id = r.domain_id AND k.job_id = r.job_id AND k.id = x.list_id AND k.name = 'redirect'
+        ON k.domain_id = n.domain_id AND k.job_id = n.job_id AND k.id = n.list_id AND k.name = 'redirect'
     CROSS JOIN LATERAL unnest(k.targets) AS t (id)
 ), walks AS (
     SELECT h.task_id AS start_id, h.target_id AS at_id, 1 AS n
