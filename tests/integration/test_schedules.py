@@ -258,6 +258,17 @@ async def test_what_can_t_be_fired_is_paused_and_stands_in_nobody_s_way(
     assert 1 == await jobs(dsn)
 
 
+async def test_what_another_process_could_fire_is_not_paused(engine: Engine, dsn: str) -> None:
+    """A process that knows no such zone gives the row up; one that does is faster than its pause."""
+    made = await hourly(engine)
+    assert await engine.store.schedules._pause_faulty(made.id, "unknown zone") is None
+    assert made == await engine.schedules.get("hourly")
+    await execute(dsn, OVERDUE)
+    firing = await engine.store.schedules._pause_faulty(made.id, "unknown zone")
+    assert firing is not None
+    assert ("unknown zone", True) == (firing.fault, (await engine.schedules.get("hourly")).paused)
+
+
 async def test_what_a_newer_version_has_written_is_said_and_stops_nobody(
     engine: Engine, dsn: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -219,16 +219,14 @@ class PostgresSchedules:
         return Firing(info.name, next_at, job_id=job_id), inserted
 
     async def _pause_faulty(self, schedule_id: int, fault: str) -> Firing | None:
-        """Pause a schedule; None when it is gone by now."""
+        """Pause a schedule; None when it is gone by now, or another process could fire it."""
 
         async def pause(connection: asyncpg.Connection) -> Firing | None:
             async with connection.transaction():
-                row = await connection.fetchrow(
-                    self._queries["list_schedules"], [schedule_id], None
-                )
-                if row is None:
+                due = await connection.fetchval(self._queries["take_due_schedule"])
+                if due != schedule_id:
                     return None
-                info = _row_of(row).info
+                info = (await self._read(connection, due)).info
                 await self._update(connection, info, info.next_at, paused=True)
                 return Firing(info.name, info.next_at, fault=fault)
 
