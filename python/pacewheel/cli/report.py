@@ -89,12 +89,24 @@ def write(file: str | None, content: str) -> None:
         take(content.encode("utf-8", "replace"))
 
 
-def ending_words(reports: Sequence[Report]) -> str:
-    """Return what `warm` says of its reports: all of one or a few sites, else where they are."""
-    if len(reports) <= SITES_SHOWN_MAX:
+def rows_max_at_end(form: str | None, sites: int, *, as_json: bool) -> int:
+    """Return how long the lists of the reports are that a `warm` of so many sites ends with.
+
+    0: none is shown or written, so none is made: a thousand would take a minute.
+    """
+    if form is not None:
+        return rows_max_of(form)
+    return 0 if as_json or sites > SITES_SHOWN_MAX else rows_max_of("text")
+
+
+def ending_words(job_ids: Sequence[int], reports: Sequence[Report]) -> str:
+    """Return what `warm` says of its jobs: the reports of one or a few sites, else where they are."""
+    if len(job_ids) <= SITES_SHOWN_MAX:
         return text.render([(report, ()) for report in reports]).rstrip("\n")
-    first, last = reports[0].facts.job.id, reports[-1].facts.job.id
-    return f"`pacewheel report JOB` says more of each site (jobs {first} to {last}); --report FILE writes it"
+    return (
+        f"`pacewheel report JOB` says more of each site (jobs {min(job_ids)} to {max(job_ids)}); "
+        "--report FILE writes it"
+    )
 
 
 def _check_folder(file: str) -> None:
