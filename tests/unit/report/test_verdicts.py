@@ -57,6 +57,18 @@ CALM = Flow(
         ("domain_delay", {}, {"permitted_sum_ms": 79_000.0, "seen_sum_ms": 100_000.0}, 8),
         ("concurrency_limit", {"busy_ms": 150_000.0, "answer_ms": 140_000.0}, {}, 2),
         (None, {"waited_ms": 50_000.0}, {}, 8),
+        (
+            "worker_capacity",
+            {"retrying_ms": 60_000.0},
+            {"paused_ms": 30_000.0, "pauses": 1},
+            8,
+        ),
+        (
+            "worker_capacity",
+            {"own_ms": 900.0, "busy_ms": 101_000.0, "answer_ms": 100_000.0},
+            {},
+            8,
+        ),
     ],
 )
 def test_the_limit_that_was_used_up_is_named(
@@ -80,6 +92,13 @@ def test_half_the_gap_gains_half_the_time_until_the_limit_binds() -> None:
     # The limit binds as tightly: the gap alone gains nothing.
     tied = judge(job(), replace(CALM, busy_ms=800_000.0, answer_ms=800_000.0), pace)
     assert "half the gap would gain 0.0 s, and with a concurrency of 16 50 s" in tied.gain
+
+
+def test_time_in_a_pause_or_with_retries_alone_is_no_time_of_the_others() -> None:
+    """The mean in flight is that of the time in which something could start."""
+    pace = Pace(paused_ms=30_000.0, pauses=1)
+    found = judge(job(), replace(CALM, busy_ms=50_000.0, retrying_ms=50_000.0), pace)
+    assert found.in_flight == pytest.approx(1.0)
 
 
 def test_faster_answers_gain_no_more_than_half_of_the_answers() -> None:
