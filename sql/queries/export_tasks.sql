@@ -22,7 +22,8 @@ SELECT
         jsonb_path_query_first(r.detail, '$.timings.total ? (@ >= 0 && @ < 1e12)')::float8, r.duration_ms
     ) AS answer_ms,
     (r.detail -> 'timings')::text AS timings, r.bytes, r.cache AS cache_status, p.payload ->> 'source' AS source,
-    coalesce(p.payload ->> 'kind', 'page') AS kind, jsonb_path_query_first(p.payload, '$.depth ? (@ >= 0 && @ < 1e9)')::integer AS depth, p.priority
+    coalesce(p.payload ->> 'kind', 'page') AS kind,
+    jsonb_path_query_first(p.payload, '$.depth ? (@ >= 0 && @ < 1e9)')::integer AS depth, p.priority
 FROM page p
 JOIN pacewheel.jobs j ON j.id = p.job_id
 JOIN pacewheel.domains d ON d.id = p.domain_id

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pacewheel.config import Config
     from pacewheel.job_summary import JobSummary
     from pacewheel.model import FailedTask, JobInfo
+    from pacewheel.recurrence import ScheduleInfo
 
 JOBS_MAX = 100_000
 FAILED_MAX = 100_000
@@ -38,7 +39,7 @@ def list_jobs(args: argparse.Namespace) -> int:
     infos = run_async(_list(config, live_only=not args.all, limit=limit))
     if args.json:
         for info in infos:
-            print(json.dumps(job_json(info)))
+            print(json.dumps(plainly(info)))
     elif infos:
         print("\n".join(table(infos)))
     else:
@@ -51,7 +52,7 @@ def show_job(args: argparse.Namespace) -> int:
     config = options.load_config(args, log_level="warning")
     job_id = options.job_id(args.id)
     info, summary = run_async(_show(config, job_id))
-    values = {**job_json(info), "results": jsonable(asdict(summary))}
+    values = {**plainly(info), "results": jsonable(asdict(summary))}
     if args.json:
         print(json.dumps(values))
         return 0
@@ -104,8 +105,8 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 
 
-def job_json(info: JobInfo) -> dict[str, Any]:
-    """Return a job as plain values, without the values of its headers."""
+def plainly(info: JobInfo | ScheduleInfo) -> dict[str, Any]:
+    """Return a job or a schedule as plain values, without the values of its headers."""
     return jsonable({**asdict(info), "options": without_secrets(info.options)})
 
 

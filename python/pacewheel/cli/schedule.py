@@ -9,15 +9,13 @@ from __future__ import annotations
 import json
 import re
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.jobs import aligned, jsonable
+from pacewheel.cli.jobs import aligned, plainly
 from pacewheel.cli.sites import plan_of, sites_of
-from pacewheel.crawl.headers import without_secrets
 from pacewheel.crawl.warm import initial_tasks
 from pacewheel.errors import ConfigInvalid
 from pacewheel.recurrence import Recurrence
@@ -74,8 +72,7 @@ def list_all(args: argparse.Namespace) -> int:
     infos = _do(args, lambda schedules: schedules.list_all())
     if args.json:
         for info in infos:
-            shown = {**asdict(info), "options": without_secrets(info.options)}
-            print(json.dumps(jsonable(shown)))
+            print(json.dumps(plainly(info)))
     elif infos:
         print("\n".join(aligned([COLUMNS, *map(_row, infos)])))
     else:

@@ -32,7 +32,11 @@ _MALFORMED_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOST_AND_PORT = re.compile(r"[^/]+:\d+(?:/|$)")
-_CREDENTIALS = re.compile(r"//[^/?#]*@")
+_NESTED_CREDENTIALS = re.compile(r"//[^/?#]*@")
+# A parser of URLs takes backslashes for slashes, and a scheme without any.
+_CREDENTIALS = re.compile(
+    r"\A(\s*+(?:[A-Za-z][A-Za-z0-9+.\s-]*+:[\s/\\]*+|[/\\][\s/\\]++))[^/\\?#]*@"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Path, query and fragment of characters that the URL standard leaves as they are, from the root.
 _PLAIN = re.compile(
@@ -196,7 +200,7 @@ def same_site(
 
 def shown(url: str) -> str:
     """Return `url` for a message: one line, shortened, credentials hidden."""
-    text = _CREDENTIALS.sub("//***@", url)
+    text = _NESTED_CREDENTIALS.sub("//***@", _CREDENTIALS.sub(r"\1***@", url))
     if len(text) > _SHOWN_CHARS:
         text = text[:_SHOWN_CHARS] + "..."
     return repr(text)

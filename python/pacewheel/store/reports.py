@@ -95,7 +95,8 @@ class PostgresReports:
                     if rows:
                         try:
                             take(rows)
-                        except Exception as error:  # noqa: BLE001 - raised below, where nobody takes it for the database's
+                        # Raised at the end, where nobody takes it for the database's.
+                        except Exception as error:  # noqa: BLE001 - as said above
                             failure = error
                             return
                         taken += len(rows)

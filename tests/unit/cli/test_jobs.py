@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 
-from pacewheel.cli.jobs import aligned, job_json
+from pacewheel.cli.jobs import aligned, plainly
 from tests.unit.cli.test_progress import job
 
 
 def test_a_job_is_shown_with_the_names_of_its_headers_and_no_values() -> None:
     """They may be secrets; whoever needs them reads the job's row."""
     info = job(options={"headers": {"Authorization": "s3cret"}, "links": True})
-    shown = json.dumps(job_json(info))
-    assert '"Authorization": "***"' in shown
-    assert '"links": true' in shown
-    assert "s3cret" not in shown + repr(info)
+    text = json.dumps(plainly(info))
+    assert '"Authorization": "***"' in text
+    assert '"links": true' in text
+    assert "s3cret" not in text + repr(info)
 
 
 def test_a_table_sends_no_control_character() -> None:

@@ -169,7 +169,16 @@ HOSTILE = {
     + " ".join(f"a{n}='>'" for n in range(100_000))
     + ' "href=x>',
     "attributes_in_many_tags": ("<a " + " ".join(f"a{n}" for n in range(1300)) + ">") * 250,
+    "attributes_of_one_body": "".join(f"<body a{n}=b>" for n in range(40_000)),
+    "attributes_of_few_bodies": "".join(
+        f"<BODY {' '.join(f'a{n}_{i}' for i in range(900))}>" for n in range(40)
+    ),
+    "attributes_of_one_html": "".join(
+        f"<html/{' '.join(f'a{n}_{i}' for i in range(900))}>" for n in range(40)
+    ),
     "options": "<select>" + "<option>" * 100_000,
+    "option_groups": "<optgroup>" * 60_000,
+    "ruby": "<rt>" * 60_000,
     "links": "<a href=/x>y</a>" * 100_000,
     "comments": "<!--" * 400_000,
     "brackets": "<" * 2_000_000,
@@ -189,12 +198,16 @@ def test_hostile_pages_cost_little(name: str) -> None:
 
 
 def test_ordinary_pages_are_not_cut() -> None:
-    """Many links, svg icons, unclosed paragraphs and list items, inline scripts, a long text."""
+    """Many links, icons, unclosed paragraphs and list items, comments, scripts, a long text."""
     row = (
         "<li><p>text <b>bold</b><br><img src=x><a href='/x{0}'><svg><path d='M0 0'/><use/></svg>"
         "<span class=c>link</span></a>"
     )
-    html = "<main><ul>" + "".join(row.format(number) for number in range(3000)) + "</ul></main>"
+    html = "".join(
+        f"<!--[if IE {n}]><html class='ie{n} no-js' lang=en><![endif]-->" for n in range(9)
+    )
+    html += "<html lang=en><body class=a>"
+    html += "<main><ul>" + "".join(row.format(number) for number in range(3000)) + "</ul></main>"
     html += "<script>var a = '<div>' + b;\n" + "x = 1; y = 2;\n" * 2000 + "</script><p>"
     html += "<div data-page='" + '{"key": "value > <b>x</b>"},' * 5000 + "'></div><p>"
     html += "a sentence with words " * 2000
