@@ -230,7 +230,7 @@ def test_the_greatest_crawl_delay_counts() -> None:
     assert 7 == rules_of("Crawl-delay: 2", "User-agent: *", "Crawl-delay: 7").crawl_delay_s
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-1", "soon", ""])
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "soon", "", "1_0", "\u0663"])
 def test_a_crawl_delay_that_is_no_delay_is_ignored(value: str) -> None:
     """No value may stop the pacer."""
     assert rules_of(f"Crawl-delay: {value}", "Disallow: /x").crawl_delay_s is None
