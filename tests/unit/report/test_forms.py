@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pacewheel.report import as_csv, as_json, build, facts, html, junit, text
@@ -78,7 +78,6 @@ def test_html_runs_and_loads_nothing_of_what_it_shows(url: str) -> None:
     assert [] == [href for href in page.hrefs if not href.startswith(("http://", "https://"))]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS)
 def test_html_escapes_any_text(url: str) -> None:
     """The elements are the same whatever the address is, but for the links."""
@@ -142,7 +141,6 @@ def test_csv_has_a_line_for_each_finding() -> None:
     assert "nav" == next(row["position"] for row in rows if row["list"] == "broken")
 
 
-@settings(max_examples=60, deadline=None)
 @given(WORDS)
 def test_junit_is_valid_whatever_the_pages_are_called(url: str) -> None:
     """It parses, and its counts are those of its cases."""
@@ -158,14 +156,12 @@ def test_junit_is_valid_whatever_the_pages_are_called(url: str) -> None:
 
 
 @given(WORDS)
-@settings(max_examples=60, deadline=None)
 def test_text_sends_no_control_character(url: str) -> None:
     """What a terminal would obey is shown instead."""
     shown = text.render([(build(full_facts(url)), ())])
     assert all(line.isprintable() for line in shown.split("\n"))
 
 
-@settings(max_examples=60, deadline=None)
 @given(WORDS)
 def test_json_is_what_is_documented(url: str) -> None:
     """The version, the members, and the values that went in."""
