@@ -259,7 +259,8 @@ CREATE VIEW pacewheel.last_results AS
     r.bytes,
     r.cache,
     r.detail,
-    COALESCE((((r.detail -> 'timings'::text) ->> 'total'::text))::double precision,
+    COALESCE((jsonb_path_query_first(r.detail,
+        '$."timings"."total"?(@ >= 0 && @ < 1000000000000)'::jsonpath))::double precision,
         (r.duration_ms)::double precision) AS answer_ms,
     r.link_lists,
     r.finished_at
@@ -297,7 +298,8 @@ CREATE VIEW pacewheel.page_results AS
         END AS is_warm
    FROM ((pacewheel.last_results l
      LEFT JOIN ( SELECT DISTINCT ON (a.job_id, (a.payload ->> 'from'::text)) a.job_id,
-            ((a.payload ->> 'from'::text))::bigint AS page_id,
+            (jsonb_path_query_first(a.payload,
+        '$."from"?(@ >= -9223372036854775808 && @ <= 9223372036854775807)'::jsonpath))::bigint AS page_id,
             a.cache
            FROM pacewheel.last_results a
           WHERE ((a.kind = 'recheck'::text) AND (a.status = 3))

@@ -81,6 +81,10 @@ async def test_whatever_handlers_keep_under_the_crawlers_names_does_no_harm(run:
             detail = {**dict.fromkeys(members, odd), "timings": odd}
             told[f"{name} {number}"] = end(**values, detail=detail)
             payloads[f"{name} {number}"] = dict.fromkeys(("from", "via", "depth", "source"), odd)
+        # A member that is there and of another type, and a task that the crawler's rechecks look like.
+        told[f"timed {number}"] = Outcome.completed(detail={"timings": {"total": odd}})
+        told[f"again {number}"] = Outcome.completed(cache="hit")
+        payloads[f"again {number}"] = {"kind": "recheck", "from": odd}
     told["sums"] = Outcome.completed(detail={"left_out": {"few": 2, "odd": "2", "many": 1e300}})
     job = await run(told, payloads)
     report = await job.report(compared_with="previous")
