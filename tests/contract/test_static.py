@@ -89,7 +89,9 @@ def test_every_export_is_imported() -> None:
     unused = [
         f"{name(file)}: {each}"
         for file, text in everything.items()
-        for each in re.findall(r"^export (?:const|async function|function|class) (\w+)", text, re.M)
+        for each in re.findall(
+            r"^export (?:const|async function|function|class) (\w+)", text, re.MULTILINE
+        )
         if not any(re.search(rf"\b{each}\b", t) for f, t in everything.items() if f != file)
     ]
     assert [] == unused

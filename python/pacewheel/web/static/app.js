@@ -8,6 +8,7 @@ import { Live } from "./live.js";
 import { ApiError, getSession } from "./api.js";
 import { ago, clock } from "./format.js";
 import { Empty } from "./parts.js";
+import { CHANGED } from "./resource.js";
 import { routeOf } from "./router.js";
 import { Overview } from "./pages/overview.js";
 import { Jobs } from "./pages/jobs.js";
@@ -95,6 +96,12 @@ class App extends Component {
     this.silence = setTimeout(() => this.setState({ said: "" }), SAID_MS);
   };
 
+  /** What an action came to: said, and whatever is shown is read anew. */
+  done = (words) => {
+    this.say(words);
+    window.dispatchEvent(new Event(CHANGED));
+  };
+
   act = (action) => this.setState({ action });
 
   turn = () => {
@@ -121,7 +128,7 @@ class App extends Component {
         />
       </main>
       <div class="said" role="status" aria-live="polite">${said && html`<p>${said}</p>`}</div>
-      ${action && html`<${Dialog} action=${action} onDone=${this.say} onClose=${() => this.act(null)} />`}
+      ${action && html`<${Dialog} action=${action} onDone=${this.done} onClose=${() => this.act(null)} />`}
     <//>`;
   }
 }

@@ -8,6 +8,7 @@ import { Component, createRef, html } from "./html.js";
 import { count, seconds } from "./format.js";
 
 const HEIGHT = 150;
+const SECONDS_BELOW_S = 300;
 const FONT = "11px system-ui, sans-serif";
 const STACKED = { part: 45, of: "var(--card)" };
 const FILLED = { part: 14 };
@@ -147,7 +148,11 @@ const timeAxis = (ink) => ({
   space: 70,
   grid: { show: false },
   ticks: { show: false },
-  values: (_, splits) => splits.map((at) => TIME.format(new Date(at * 1000))),
+  values: (plot, splits) => {
+    const { min, max } = plot.scales.x;
+    const format = max - min < SECONDS_BELOW_S ? TIME_S : TIME;
+    return splits.map((at) => format.format(new Date(at * 1000)));
+  },
 });
 
 const valueAxis = (ink, format = count) => ({

@@ -4,6 +4,8 @@
 import { get } from "./api.js";
 
 const SAMPLES_MAX = 900;
+// The server reads these figures every few seconds: a rate wants several readings.
+const DATABASE_SAMPLES = 40;
 const GAP_S = 12;
 
 const FROM_OVERVIEW = {
@@ -22,6 +24,7 @@ const FROM_OVERVIEW = {
 
 export class History {
   constructor() {
+    this.database = [];
     this.at = [];
     this.series = {};
     this.reasons = {};
@@ -35,11 +38,21 @@ export class History {
   }
 
   append(overview) {
+    this.database = [...this.database, overview].slice(-DATABASE_SAMPLES);
     const at = asSeconds(overview.at);
     const last = this.at.at(-1);
     if (last !== undefined && at <= last) return;
     if (last !== undefined && at - last > GAP_S) this.push(last + 1, () => null, {});
     this.push(at, (name) => FROM_OVERVIEW[name](overview), overview.totals?.waiting_by_reason ?? {});
+  }
+
+  /** By how much a second a figure of the database has grown lately; null when that isn't known. */
+  databaseRate(name) {
+    const known = this.database.filter(({ database }) => database[name] !== undefined);
+    if (known.length < 2) return null;
+    const [first, last] = [known[0], known.at(-1)];
+    const grown = last.database[name] - first.database[name];
+    return grown < 0 ? null : grown / (asSeconds(last.at) - asSeconds(first.at));
   }
 
   push(at, valueOf, reasons) {

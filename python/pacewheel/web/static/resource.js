@@ -6,6 +6,9 @@ import { UNKNOWN } from "./format.js";
 import { Component, html } from "./html.js";
 import { Empty } from "./parts.js";
 
+/** The event after which everything shown is read anew. */
+export const CHANGED = "pacewheel-changed";
+
 const EVERY_MS = 2_000;
 
 export class Resource extends Component {
@@ -17,10 +20,12 @@ export class Resource extends Component {
   reading = 0;
 
   componentDidMount() {
+    window.addEventListener(CHANGED, this.read);
     this.read();
   }
 
   componentWillUnmount() {
+    window.removeEventListener(CHANGED, this.read);
     this.reading = -1; // what is on its way has nobody to tell
   }
 

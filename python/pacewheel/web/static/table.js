@@ -10,7 +10,7 @@ import { html } from "./html.js";
 
 export function Table({ caption, hideCaption, columns, rows, keyOf, sort, onSort, empty, dense }) {
   if (rows.length === 0 && empty) return empty;
-  return html`<div class="scroll" role="region" aria-label=${caption} tabindex="0">
+  return html`<div class="scroll" role="group" aria-label=${caption} tabindex="0">
     <table role="table" class=${dense ? "dense" : "cards"}>
       <caption class=${hideCaption ? "hidden" : ""}>${caption}</caption>
       <thead role="rowgroup">

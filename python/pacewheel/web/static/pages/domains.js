@@ -75,7 +75,8 @@ export class Domains extends Component {
   };
 
   render({ route, overview, beat }, { page }) {
-    const { search = "", sort = "live", all } = route.query;
+    const { search = "", all } = route.query;
+    const sort = all ? "name" : (route.query.sort ?? "live");
     const path = `domains${query({ search, sort, live: !all, limit: LIMIT, offset: page * LIMIT })}`;
     const known = !search && !all ? overview?.totals?.domains_active : undefined;
     return html`<${Panel} id="title" level=${1} title="Domains">
@@ -91,7 +92,7 @@ export class Domains extends Component {
           Those without work too
         </label>
         <label for="order" class="narrow">Order</label>
-        <select id="order" class="narrow" value=${sort} onChange=${(e) => this.change({ sort: e.target.value })}>
+        <select id="order" class="narrow" disabled=${Boolean(all)} value=${sort} onChange=${(e) => this.change({ sort: e.target.value })}>
           ${COLUMNS.filter((each) => each.sort).map((each) => html`<option value=${each.sort}>${each.title}</option>`)}
         </select>
       </div>
@@ -101,7 +102,7 @@ export class Domains extends Component {
           domains=${domains}
           caption="Domains"
           sort=${sort}
-          onSort=${(order) => this.change({ sort: order })}
+          onSort=${all ? null : (order) => this.change({ sort: order })}
           empty=${search ? html`<${NoMatch} search=${search} />` : undefined}
         />
         <${Pager}

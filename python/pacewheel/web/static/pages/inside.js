@@ -95,7 +95,18 @@ const usesOf = (row) => row.hits + row.misses;
 
 const bytesPerSecond = (value) => (value == null ? bytes(null) : `${bytes(value)}/s`);
 
-export function Database({ overview: { pool, database, process, raises, worker } }) {
+/** The sum of a figure's series: `connections:active` and `connections:idle`. */
+function sumOf(database, name) {
+  const found = Object.entries(database).filter(([key]) => key === name || key.startsWith(`${name}:`));
+  return found.length ? found.reduce((sum, [, value]) => sum + value, 0) : null;
+}
+
+function hitRatio(database) {
+  const whole = sumOf(database, "blocks_total");
+  return whole ? database["blocks_total:hit"] / whole : null;
+}
+
+export function Database({ overview: { pool, database, process, raises, worker }, history }) {
   const outcomes = Object.entries(raises.by_outcome ?? {});
   return html`<${Panel} id="database" title="Connections, database, process">
     <${Facts} facts=${[
@@ -106,9 +117,12 @@ export function Database({ overview: { pool, database, process, raises, worker }
     <h3>Database</h3>
     <${Facts} facts=${[
       ["Size", bytes(database.size_bytes)],
-      ["Connections", count(database.connections)],
-      ["Transactions", perSecond(database.xacts_per_s)],
-      ["Cache hits", share(database.cache_hit_ratio)],
+      ["Connections", count(sumOf(database, "connections"))],
+      ["Commits", perSecond(history.databaseRate("transactions_total:commit"))],
+      ["Rollbacks", perSecond(history.databaseRate("transactions_total:rollback"))],
+      ["Cache hits", share(hitRatio(database))],
+      ["WAL", bytesPerSecond(history.databaseRate("wal_bytes_total"))],
+      ["Dead rows", count(sumOf(database, "dead_rows"))],
     ]} />
     <h3>This process</h3>
     <${Facts} facts=${[

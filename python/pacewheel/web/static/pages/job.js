@@ -1,7 +1,7 @@
 // One job: how far it is, when it ends, why it waits, what binds it, and its tasks.
 
 import { Fragment, html } from "../html.js";
-import { count, day, millis, seconds } from "../format.js";
+import { bytes, count, day, millis, seconds, sentence } from "../format.js";
 import { Chip, Counts, Crumbs, Facts, Panel, Progress, to } from "../parts.js";
 import { Resource } from "../resource.js";
 import { Actions, etaWords, isFinal } from "./jobs.js";
@@ -19,7 +19,10 @@ export const Job = ({ route, beat, act }) =>
     ]} />
     <${Head} ...${found} act=${act} />
     <div class="columns">
-      <${Bound} job=${found.job} verdict=${found.verdict} />
+      <div class="stack">
+        <${Bound} job=${found.job} verdict=${found.verdict} />
+        <${Results} summary=${found.summary} />
+      </div>
       <${Settings} job=${found.job} />
     </div>
     ${
@@ -55,8 +58,26 @@ function Bound({ verdict }) {
   const word = typeof verdict === "string" ? verdict : verdict?.verdict;
   return html`<${Panel} id="bound" title="What binds it">
     <p class="headline">${verdictWords(word) || "Nothing yet"}</p>
-    <p>${verdict?.basis || "Too little has run to tell."}</p>
+    <p>${sentence(verdict?.basis) || "Too little has run to tell"}.</p>
     ${verdict?.gain && html`<p class="soft">${verdict.gain[0].toUpperCase() + verdict.gain.slice(1)}.</p>`}
+  <//>`;
+}
+
+function Results({ summary }) {
+  if (!summary) return null;
+  const words = (counts) => Object.entries(counts).map(([word, times]) => [sentence(word), count(times)]);
+  return html`<${Panel} id="results" title="Results so far">
+    <${Facts} facts=${[
+      ["Requests", count(summary.requests)],
+      ["Pages fetched", count(summary.ok)],
+      ["Answer, median", millis(summary.p50_ms)],
+      ["Answer, 95th percentile", millis(summary.p95_ms)],
+      ["Received", bytes(summary.bytes)],
+    ]} />
+    <h3>Answers by status</h3>
+    <${Facts} facts=${words(summary.statuses)} />
+    <h3>What caches said</h3>
+    <${Facts} facts=${words(summary.cache)} />
   <//>`;
 }
 

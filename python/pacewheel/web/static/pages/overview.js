@@ -51,7 +51,7 @@ export function Overview({ overview, history, beat, act }) {
       </div>
       <div class="stack">
         <${Cache} cache=${overview.cache} />
-        <${Database} overview=${overview} />
+        <${Database} overview=${overview} history=${history} />
       </div>
     </div>
   <//>`;

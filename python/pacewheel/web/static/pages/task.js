@@ -35,7 +35,7 @@ export const Task = ({ route, beat }) => {
     <${Why} task=${task} />
     <${Panel} id="attempts" title="Attempts">
       <${Table}
-        caption="Attempts, the last one first"
+        caption="Attempts"
         hideCaption
         columns=${COLUMNS}
         rows=${task.attempts}
