@@ -31,6 +31,8 @@ from pacewheel.web.sessions import Sessions
 from pacewheel.web.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pacewheel.web.ports import Engine
 
 log = logging.getLogger("pacewheel.web")
@@ -86,6 +88,10 @@ class WebServer:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
+
+    def routes(self) -> Iterable[web.AbstractRoute]:
+        """Return all that is served."""
+        return self._runner.app.router.routes()
 
     async def start(self) -> None:
         """Listen, unless the port is 0.
