@@ -24,6 +24,7 @@ from pacewheel.store.reports import PostgresReports
 from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
+from pacewheel.store.transactions import Transactions
 
 if TYPE_CHECKING:
     from pacewheel.config import Config
@@ -36,10 +37,8 @@ class Store:
     """The database as the engine sees it."""
 
     def __init__(self, dsn: str, *, config: Config, metrics: Metrics) -> None:
-        def on_error(sqlstate_class: str) -> None:
-            metrics.database_errors.labels(sqlstate_class).inc()
-
         pooler = config.pooler
+        transactions = Transactions(metrics, config.slow_transaction_ms)
         queries = load_queries(config.schema)
         pool = WorkPool(
             dsn,
@@ -49,7 +48,7 @@ class Store:
             idle_max=config.pool_idle_max,
             pooler=pooler,
             metrics=metrics,
-            on_error=on_error,
+            transactions=transactions,
         )
         self._pool = pool
         self._queries = queries
@@ -72,9 +71,16 @@ class Store:
         single_dsn = config.direct_dsn or dsn
         deaf = pooler and config.direct_dsn is None
         self.leases = PostgresLeases(
-            single_dsn, queries, self.hinter, pooler=deaf, on_error=on_error, share=share
+            single_dsn,
+            queries,
+            self.hinter,
+            pooler=deaf,
+            transactions=transactions,
+            share=share,
         )
-        self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
+        self.listener = PostgresListener(
+            single_dsn, config.schema, pool, queries, pooler=deaf, transactions=transactions
+        )
 
     async def open(self) -> None:
         """Connect the work pool; the other roles connect when they are first needed."""

@@ -55,7 +55,7 @@ class PostgresReports:
                     compared_with
                 )
 
-        found: Facts = await self._pool.run(read)
+        found: Facts = await self._pool.run(read, name="report_sums")
         return found
 
     async def find_previous_job(self, job_id: int) -> int | None:
@@ -94,7 +94,7 @@ class PostgresReports:
                     if len(rows) < EXPORT_ROWS:
                         return
 
-        await self._pool.run(export)
+        await self._pool.run(export, name="export_tasks")
 
 
 async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int) -> JobInfo:
