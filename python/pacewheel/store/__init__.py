@@ -12,6 +12,7 @@ from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.faults import safe_dsn
+from pacewheel.store.figures import PostgresFigures
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
@@ -57,6 +58,7 @@ class Store:
         self.jobs = PostgresJobs(pool, queries, self.tasks, self.hinter)
         self.changes = PostgresChanges(pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(pool, queries, self.jobs)
+        self.figures = PostgresFigures(pool, queries)
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
