@@ -25,6 +25,7 @@ from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
 from pacewheel.job import Job, check_job, enqueue
 from pacewheel.metrics import Metrics
+from pacewheel.observer import Observer
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -59,6 +60,8 @@ class Engine:
             load=lambda job_ids: self.store.jobs.get_job_facts(job_ids),  # noqa: PLW0108 - there is no store yet
             metrics=self.metrics,
         )
+        self.observer = Observer(lambda: self.store, self.metrics)
+        """Reads what only the database knows, for whoever looks at the metrics."""
         self.schedules = Schedules(self)
         """Recurring jobs."""
         self._dsn = dsn or self.config.dsn
@@ -161,6 +164,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections and leave the embedded server."""
+        await self.observer.close()
         await self.job_cache.close()
         store, self._store = self._store, None
         if store is not None:

@@ -86,7 +86,8 @@ async def use_schedules(engine: Engine, seen: list[str]) -> None:
 
 
 async def change_what_runs(engine: Engine, seen: list[str]) -> None:
-    """Pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
+    """Look, pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
+    await look(engine, 1)
     job = await engine.create_job(domain="c.example", handler="story")
     await job.enqueue([NewTask("later", ready_in_s=3600), NewTask("soon", ready_in_s=3600)])
     assert await job.pause()
@@ -115,6 +116,17 @@ async def change_what_runs(engine: Engine, seen: list[str]) -> None:
 
     await until(is_final)
     await use_schedules(engine, seen)
+
+
+async def look(engine: Engine, job_id: int) -> None:
+    """Read what people see."""
+    read = engine.store.overview
+    assert 0 < (await read.count_totals()).jobs_active
+    assert "a.example" in {info.name for info in await read.list_domains(live_only=False)}
+    assert 1 == (await read.get_domain("a.example")).id
+    assert 2 <= len(await read.list_workers())
+    for row in (await read.list_tasks(job_id)).tasks:
+        assert row.attempt == len((await read.get_task(row.id)).attempts)
 
 
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:

@@ -6,15 +6,12 @@ Read from the database at that instant, whoever works on them.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from datetime import datetime
-from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
 from pacewheel.cli.progress import waiting_words
-from pacewheel.crawl.headers import without_secrets
+from pacewheel.plain import job_json, summary_json, task_json
 
 if TYPE_CHECKING:
     import argparse
@@ -50,7 +47,7 @@ def show_job(args: argparse.Namespace) -> int:
     config = options.load_config(args, log_level="warning")
     job_id = options.job_id(args.id)
     info, summary = run_async(_show(config, job_id))
-    values = {**job_json(info), "results": jsonable(asdict(summary))}
+    values = {**job_json(info), "results": summary_json(summary)}
     if args.json:
         print(json.dumps(values))
         return 0
@@ -68,7 +65,7 @@ def list_failed(args: argparse.Namespace) -> int:
     limit = options.whole("--limit", args.limit, FAILED_MAX)
     tasks = run_async(_list_failed(config, job_id, limit))
     if args.json:
-        print(json.dumps({"job_id": job_id, "failed": [jsonable(asdict(task)) for task in tasks]}))
+        print(json.dumps({"job_id": job_id, "failed": [task_json(task) for task in tasks]}))
     elif tasks:
         rows = [(str(task.attempt), failure_words(task), task.target) for task in tasks]
         print("\n".join(aligned([FAILED_COLUMNS, *rows])))
@@ -100,22 +97,6 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
     """Return rows of words as lines whose columns stand below one another."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def job_json(info: JobInfo) -> dict[str, Any]:
-    """Return a job as plain values, without the values of its headers."""
-    return jsonable({**asdict(info), "options": without_secrets(info.options)})
-
-
-def jsonable(values: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with times in ISO 8601 and states as words."""
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.name.lower() if isinstance(value, IntEnum) else value
 
 
 async def _list(config: Config, *, live_only: bool, limit: int) -> list[JobInfo]:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.jobs import aligned, jsonable
+from pacewheel.cli.jobs import aligned
 from pacewheel.cli.sites import plan_of, sites_of
 from pacewheel.crawl.warm import initial_tasks
 from pacewheel.errors import ConfigInvalid
+from pacewheel.plain import schedule_json
 from pacewheel.recurrence import Recurrence
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def list_all(args: argparse.Namespace) -> int:
     infos = _do(args, lambda schedules: schedules.list_all())
     if args.json:
         for info in infos:
-            print(json.dumps(jsonable(asdict(info))))
+            print(json.dumps(schedule_json(info)))
     elif infos:
         print("\n".join(aligned([COLUMNS, *map(_row, infos)])))
     else:

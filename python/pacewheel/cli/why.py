@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.cli.jobs import jsonable
 from pacewheel.errors import ConfigInvalid
 from pacewheel.model import TaskState
+from pacewheel.plain import task_json, waiting_json
 
 if TYPE_CHECKING:
     import argparse
@@ -28,12 +27,12 @@ def run(args: argparse.Namespace) -> int:
     config = options.load_config(args, log_level="warning")
     if args.key is not None:
         task = run_async(_task(config, options.job_id(args.what), args.key))
-        print(json.dumps(jsonable(asdict(task))) if args.json else _task_words(task))
+        print(json.dumps(task_json(task)) if args.json else _task_words(task))
         return 0
     found = run_async(_waiting(config, args.what))
     if args.json:
         for each in found:
-            print(json.dumps(jsonable(asdict(each))))
+            print(json.dumps(waiting_json(each)))
     else:
         print("\n".join(_words(each) for each in found) or f"nothing of {args.what} waits")
     return 0

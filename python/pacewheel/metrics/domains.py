@@ -48,13 +48,13 @@ class DomainCollector(Collector):
         delays = GaugeMetricFamily(
             "pacewheel_domain_delay_seconds",
             "Gap between two requests that the working domains of this process ask for now",
-            labels=["quantile"],
+            labels=["statistic"],
         )
         gaps_s = sorted(reading.gap_ms / 1000 for reading in working)
-        for share in (0.5, 0.95, 1.0):
+        for statistic, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0)):
             if gaps_s:
                 position = min(len(gaps_s) - 1, int(share * len(gaps_s)))
-                delays.add_metric([f"{share:g}"], gaps_s[position])
+                delays.add_metric([statistic], gaps_s[position])
         yield delays
 
 

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry, Metric
 
+    from pacewheel.overview import Totals
+
 
 class TableFigures(NamedTuple):
     """A table of pacewheel's: rows by the server's estimate; partitions are summed up."""
@@ -161,9 +163,57 @@ class DatabaseCollector(Collector):
             yield family
 
 
+class TotalsCollector(Collector):
+    """Jobs and tasks of all processes, as the database says."""
+
+    def __init__(self) -> None:
+        self.figures: Totals | None = None
+        self.jobs_stuck: int | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield what was read last."""
+        if self.jobs_stuck is not None:
+            yield GaugeMetricFamily(
+                "pacewheel_jobs_stuck",
+                "Jobs without progress for ten minutes although nothing asks them to wait so long",
+                value=self.jobs_stuck,
+            )
+        figures = self.figures
+        if figures is None:
+            return
+        yield GaugeMetricFamily(
+            "pacewheel_jobs_active",
+            "Jobs that are not final, of all processes",
+            value=figures.jobs_active,
+        )
+        yield GaugeMetricFamily(
+            "pacewheel_workers_alive", "Processes whose lease runs", value=figures.workers_alive
+        )
+        tasks = GaugeMetricFamily(
+            "pacewheel_tasks",
+            "Live tasks of all processes: pending (could run and don't), waiting (for their own"
+            " time), running",
+            labels=["state"],
+        )
+        for state in ("pending", "waiting", "running"):
+            tasks.add_metric([state], getattr(figures, state))
+        yield tasks
+        waiting = GaugeMetricFamily(
+            "pacewheel_tasks_waiting",
+            "Live tasks of all processes that don't run, by the reason; they sum up to those pending"
+            " and waiting",
+            labels=["reason"],
+        )
+        for reason, number in figures.waiting_by_reason.items():
+            waiting.add_metric([reason], number)
+        yield waiting
+
+
 class FigureMetrics:
     """Read from the database, by the observer."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
+        self.totals = TotalsCollector()
+        registry.register(self.totals)
         self.database = DatabaseCollector()
         registry.register(self.database)
