@@ -206,10 +206,15 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         await job.export(lambda rows: exported.extend(row["url"] for row in rows))
         assert {"first", "found", "flaky"} == set(exported)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
+        await engine.observer.refresh()
         await reconcile_damage(engine, empty_dsn, held.id)
 
     assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
         (True,)
     ]
     queries = load_queries(SCHEMA)
+    timed = engine.metrics.transaction_seconds.counts()
+    assert (
+        {"claim_tasks", "settle_tasks", "heartbeat", "report_sums"} <= timed.keys() <= set(queries)
+    )
     assert [] == sorted(name for name, text in queries.items() if text not in executed)
