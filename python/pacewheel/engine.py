@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from pacewheel.held import Held
     from pacewheel.job_summary import JobSummary
     from pacewheel.model import Enqueued, JobInfo, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
@@ -131,6 +132,12 @@ class Engine:
         if self._store is None:
             raise ConfigInvalid(NOT_CONNECTED)
         return self._store
+
+    @property
+    def held(self) -> Held | None:
+        """The lease of this process and its domains, while it runs or drains."""
+        runtime = self._runtime or self._stopping
+        return None if runtime is None else runtime.held
 
     @property
     def dsn(self) -> str:

@@ -87,6 +87,7 @@ async def use_schedules(engine: Engine, seen: list[str]) -> None:
 
 async def change_what_runs(engine: Engine, seen: list[str]) -> None:
     """Look, pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
+    assert 5 == await engine.store.changes.set_domain_delay("b.example", 5)
     await look(engine, 1)
     job = await engine.create_job(domain="c.example", handler="story")
     await job.enqueue([NewTask("later", ready_in_s=3600), NewTask("soon", ready_in_s=3600)])

@@ -93,7 +93,6 @@ def keeps_links(job: JobInfo) -> bool:
 def build(facts: Facts, label: str | None = None) -> Report:
     """Return the report of what was read of a job; `label` replaces its domain's name."""
     flow = facts.flow
-    rate_per_s = 1000 * flow.recent / flow.recent_ms if flow.recent_ms > 0 else None
     is_live = not facts.job.status.is_final
     return Report(
         facts,
@@ -101,7 +100,7 @@ def build(facts: Facts, label: str | None = None) -> Report:
         _figures(facts),
         _politeness(facts),
         judge(facts.job, flow, facts.pace),
-        estimate(facts.job, rate_per_s) if is_live else None,
+        estimate(facts.job, flow.rate_per_s) if is_live else None,
         _changes(facts),
         _notes(facts),
     )

@@ -97,6 +97,14 @@ class Store:
         await self.leases.close()
         await self._pool.close()
 
+    async def ping(self) -> None:
+        """Return when the database has answered.
+
+        Raises:
+            StoreUnavailable: it can't be reached.
+        """
+        await self._pool.fetch(self._queries["read_clock"])
+
     def pool_headroom(self) -> float:
         """Return which share of the connections for work is free."""
         return self._pool.headroom()

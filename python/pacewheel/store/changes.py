@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pacewheel.errors import TaskUnknown
+from pacewheel.errors import DomainUnknown, TaskUnknown
 from pacewheel.model import JobState, NewTask
 from pacewheel.states import JOB_TRANSITIONS, JobVerb
 from pacewheel.store.tasks import Inserted
@@ -124,6 +124,19 @@ class PostgresChanges:
         row = await self._pool.fetchrow(self._queries["reprioritise_job"], job_id, priority)
         await self._unless_final(job_id, row)
         self._hint("changed", job_id)
+
+    async def set_domain_delay(self, name: str, delay_ms: int) -> int:
+        """Set the least gap that users ask of a domain; return the gap in force now.
+
+        Raises:
+            DomainUnknown: there is none of this name.
+        """
+        row = await self._pool.fetchrow(self._queries["set_domain_delay"], name, delay_ms)
+        if row is None:
+            raise DomainUnknown.of(name)
+        self._hint("due", row["id"])
+        gap_ms: int = row["gap_ms"]
+        return gap_ms
 
     async def retry_tasks(self, job_id: int, keys: Sequence[str] | None) -> tuple[int, int]:
         """Run failed tasks again, all or those of these keys; return job id and number of tasks.

@@ -142,10 +142,18 @@ class PostgresJobs:
         }
 
     async def list_jobs(
-        self, *, ids: Sequence[int] | None, domain: str | None, live_only: bool, limit: int
+        self,
+        *,
+        ids: Sequence[int] | None,
+        domain: str | None,
+        live_only: bool,
+        limit: int,
+        before: int | None = None,
     ) -> list[JobInfo]:
-        """Return jobs, newest first."""
-        rows = await self._pool.fetch(self._queries["list_jobs"], ids, domain, live_only, limit)
+        """Return jobs, newest first, of all those with an id below `before`."""
+        rows = await self._pool.fetch(
+            self._queries["list_jobs"], ids, domain, live_only, limit, before
+        )
         return [self.info_of(row) for row in rows]
 
     @staticmethod
