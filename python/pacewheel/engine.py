@@ -25,7 +25,7 @@ from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
 from pacewheel.job import Job, check_job, enqueue
 from pacewheel.metrics import Metrics
-from pacewheel.observer import Observer
+from pacewheel.observer import STUCK_S, Observer
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -46,7 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pacewheel.engine")
 
-STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
 
@@ -92,18 +91,10 @@ class Engine:
         Raises:
             ConfigInvalid: the name is taken, or a value can't work.
         """
-        policy = (
-            timeout_s,
-            attempts,
-            backoff_s,
-            backoff_max_s,
-            own_departure,
-            never_retry,
-            breaker,
-        )
+        given = (timeout_s, attempts, backoff_s, backoff_max_s, own_departure, never_retry, breaker)
 
         def register(function: HandlerFunction) -> HandlerFunction:
-            self.add_handler(Handler(name, function, *policy))
+            self.add_handler(Handler(name, function, *given))
             return function
 
         return register
