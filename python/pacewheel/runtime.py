@@ -77,7 +77,7 @@ class Runtime:
         )
         self._keep_true(config, store)
         self._pool = WorkerPool(
-            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
+            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room, metrics=metrics
         )
         self._settler = Settler(
             store=store.tasks,
@@ -112,7 +112,7 @@ class Runtime:
             nothing_waits=self._waker.nothing_waits,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
-            waits=metrics.waits,
+            metrics=metrics,
         )
         self._own(config, store)
         self._scale(config, store)

@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from pacewheel.held import Held, HeldDomain
+    from pacewheel.metrics import Metrics
     from pacewheel.model import JobFacts, Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
-    from pacewheel.waits import Waits
 
 log = logging.getLogger("pacewheel.dispatcher")
 
@@ -70,7 +70,7 @@ class Dispatcher(Service):
         nothing_waits: Callable[[int, float], None],
         on_lost: Callable[[int], None],
         lead_ms: int,
-        waits: Waits,
+        metrics: Metrics,
     ) -> None:
         super().__init__()
         self._store = store
@@ -86,7 +86,7 @@ class Dispatcher(Service):
         self._nothing_waits = nothing_waits
         self._on_lost = on_lost
         self._lead_ms = lead_ms
-        self._waits = waits
+        self._metrics = metrics
         self._due: dict[int, None] = {}
         self._changed = asyncio.Event()
         self._shortage = Shortage()
@@ -218,7 +218,10 @@ class Dispatcher(Service):
         for call in calls:
             call()
         self._wake_workers()
-        return sum(len(claim.tasks) for claim in claims)
+        claimed = [task[1] for claim in claims for task in claim.tasks]
+        self._metrics.tasks_claimed.inc(len(claimed))
+        self._metrics.hot_jobs.count_claims(claimed)
+        return len(claimed)
 
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
         """Take the domains that have waited longest off the queue."""
@@ -290,7 +293,7 @@ class Dispatcher(Service):
 
     def _observe(self, domain: HeldDomain, claim: DomainClaim) -> None:
         """Note how long the tasks were claimable, and what held them back."""
-        waits = self._waits
+        waits = self._metrics.waits
         if claim.paused is None:
             waits.observe_ms(domain.waiting_for, claim.waits_ms)
             return
