@@ -57,7 +57,7 @@ class WebServer:
         self._port = config.http_port
         database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
-        self._watch = Watch(engine, self.life, Reading(engine, database))
+        self._watch = Watch(engine, self.life, Reading(engine, self.life))
         self._events = Events(self._watch)
         self._insights = Insights(engine, database)
         app = web.Application(middlewares=middlewares(sessions), client_max_size=BODY_BYTES_MAX)
