@@ -20,7 +20,8 @@ export PIP_QUIET := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test pgbouncer chromium screenshots bench bench-quick fmt schema clean toolchain
+.PHONY: help setup demo check test pgbouncer chromium screenshots bench bench-quick bench-requirements
+.PHONY: curves soak fmt schema clean toolchain
 .PHONY: check-format check-lint check-types check-imports check-stub check-rust
 
 help:
@@ -31,6 +32,9 @@ help:
 	@echo '  make check        formatting, lints, types, import contracts, the stub (under a minute)'
 	@echo '  make bench-quick  the benches in short form, correctness first: what CI runs'
 	@echo '  make bench        the benches in full'
+	@echo '  make bench-requirements  the ratios that the requirements ask for, in one table'
+	@echo '  make curves       how cost and speed change with size: figures and plots (some minutes)'
+	@echo '  make soak         five minutes under a held-open transaction; SOAK_S=3600 for an hour'
 	@echo '  make fmt          format Python and Rust'
 	@echo '  make schema       write sql/schema.sql anew from the migrations'
 	@echo '  make pgbouncer    PgBouncer from Debian into build/, for the tests behind it (make test does it)'
@@ -94,6 +98,16 @@ bench-quick: setup
 bench: setup
 	BENCH=full $(BIN)/python -m pytest benches
 	cargo bench --quiet
+
+bench-requirements: setup
+	BENCH=full $(BIN)/python -m pytest benches -q -m requirement
+
+curves: setup
+	@$(BIN)/python -m pip install --group plots
+	$(BIN)/python -m benches.curves
+
+soak: setup
+	$(BIN)/python -m benches.soak
 
 fmt: setup
 	$(BIN)/ruff format $(LINTED)

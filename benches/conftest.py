@@ -1,8 +1,8 @@
 """What all benches share: a release build, one seed, a server, the `budget` fixture and its table.
 
 `budget(name, measured)` compares a figure with its entry in budgets.toml, fails the test when the
-limit is broken, and prints all figures at the end of the session. The `gc_off` fixture is for
-benches that time by themselves; pytest-benchmark is told to do the same.
+limit is broken, and prints all figures at the end of the session, with what they are to reach. The
+`gc_off` fixture is for benches that time by themselves; pytest-benchmark is told to do the same.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import pytest
 from pacewheel import _core, embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 HERE = Path(__file__).parent
 SEED = 20_240_501
@@ -35,7 +35,10 @@ class Verdict(NamedTuple):
     measured: float
     unit: str
     limit: str
-    verdict: str
+    kept: str
+    target: str
+    met: str
+    requirement: str | None
 
 
 _verdicts: list[Verdict] = []
@@ -65,6 +68,15 @@ def dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield use.dsn
 
 
+def judge(measured: float, low: float | None, high: float | None) -> tuple[str, bool | None]:
+    """Return a bound in words, and whether a figure keeps it; None where there is no bound."""
+    if low is not None:
+        return f">= {low:g}", measured >= low
+    if high is not None:
+        return f"<= {high:g}", measured <= high
+    return "-", None
+
+
 @pytest.fixture(scope="session")
 def budget() -> Callable[[str, float], None]:
     """Return `budget(name, measured)`: record a figure and fail when its limit is broken."""
@@ -72,12 +84,23 @@ def budget() -> Callable[[str, float], None]:
 
     def check(name: str, measured: float) -> None:
         entry = limits[name]
-        low, high = entry.get("at_least"), entry.get("at_most")
-        limit = f">= {low:g}" if low is not None else f"<= {high:g}" if high is not None else "-"
-        kept = (low is None or measured >= low) and (high is None or measured <= high)
-        verdict = "-" if limit == "-" else "kept" if kept else "BROKEN"
-        _verdicts.append(Verdict(name, measured, entry["unit"], limit, verdict))
-        assert kept, f"{name}: {measured:.4g} {entry['unit']}, limit {limit} ({entry['reason']})"
+        limit, kept = judge(measured, entry.get("at_least"), entry.get("at_most"))
+        target, met = judge(measured, entry.get("target_at_least"), entry.get("target_at_most"))
+        _verdicts.append(
+            Verdict(
+                name,
+                measured,
+                entry["unit"],
+                limit,
+                "-" if kept is None else "kept" if kept else "BROKEN",
+                target,
+                "-" if met is None else "met" if met else "missed",
+                entry.get("requirement"),
+            )
+        )
+        assert kept is not False, (
+            f"{name}: {measured:.4g} {entry['unit']}, limit {limit} ({entry['reason']})"
+        )
 
     return check
 
@@ -92,12 +115,27 @@ def gc_off() -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print every figure with its limit and verdict."""
+    """Print every figure with its limit and its target; what the requirements ask for once more."""
     if not _verdicts:
         return
     terminalreporter.section("budgets (benches/budgets.toml)")
-    width = max(len(verdict.name) for verdict in _verdicts)
-    for name, measured, unit, limit, verdict in _verdicts:
-        terminalreporter.write_line(
-            f"{name:<{width}}  {measured:>10.4g} {unit:<8} {limit:<10} {verdict}"
-        )
+    for line in table(_verdicts):
+        terminalreporter.write_line(line)
+    asked = [each for each in _verdicts if each.requirement is not None]
+    if asked:
+        terminalreporter.section("what the requirements ask for")
+        for line in table(
+            [each._replace(name=f"{each.requirement}: {each.name}") for each in asked]
+        ):
+            terminalreporter.write_line(line)
+
+
+def table(verdicts: Sequence[Verdict]) -> list[str]:
+    """Return a header and one line a figure."""
+    width = max(len(each.name) for each in verdicts)
+    head = f"{'':<{width}}  {'measured':>10} {'':<8} {'limit':<10} {'':<7} {'target':<10}"
+    return [head] + [
+        f"{each.name:<{width}}  {each.measured:>10.4g} {each.unit:<8} {each.limit:<10}"
+        f" {each.kept:<7} {each.target:<10} {each.met}"
+        for each in verdicts
+    ]

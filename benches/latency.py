@@ -79,23 +79,6 @@ async def connected(dsn: str) -> Engine:
     return engine
 
 
-async def statements(connection: asyncpg.Connection) -> int:
-    """How many statements this database has run, without those of the bench that count them."""
-    number: int = await connection.fetchval(
-        "SELECT coalesce(sum(s.calls), 0)::bigint FROM pg_stat_statements s "
-        "JOIN pg_database d ON d.oid = s.dbid AND d.datname = current_database() "
-        "WHERE s.query NOT LIKE '%pg_stat_statements%'"
-    )
-    return number
-
-
-async def counting(dsn: str) -> asyncpg.Connection:
-    """A connection that may ask for `statements`."""
-    connection = await asyncpg.connect(dsn)
-    await connection.execute("CREATE EXTENSION IF NOT EXISTS pg_stat_statements")
-    return connection
-
-
 async def ready_ns(dsn: str) -> dict[tuple[str, str], int]:
     """When each waiting task is ready, by domain and target."""
     connection = await asyncpg.connect(dsn)

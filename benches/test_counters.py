@@ -206,6 +206,7 @@ async def way_round(connection: asyncpg.Connection, way: str) -> tuple[float, fl
     return inserted_ms, completed_ms
 
 
+@pytest.mark.requirement
 def test_counters_against_triggers(dsn: str, budget: Callable[[str, float], None]) -> None:
     """In a job of 20,000 tasks (quick: 2,000): what each way adds to the bare statements, which count nothing."""
 

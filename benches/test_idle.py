@@ -16,7 +16,8 @@ import asyncpg
 import pytest
 import uvloop
 
-from benches.latency import MS, Worker, connected, counting, ready_ns, report, statements
+from benches.latency import MS, Worker, connected, ready_ns, report
+from benches.server import counting, statements
 from benches.test_drain import CAPACITY, FULL, JOBS, LIMIT, empty, target
 from pacewheel import Config, Engine, NewTask, Task
 from pacewheel.store.hinter import WINDOW_S

@@ -146,6 +146,7 @@ async def poll_every_second(dsn: str, ready: Sequence[int]) -> list[float]:
     return late_ms
 
 
+@pytest.mark.requirement
 @LOOPS
 def test_from_ready_to_start(dsn: str, tmp_path: Path, budget: Budget, *, half_busy: bool) -> None:
     """Scheduled tasks, against a loop that polls every second; never early.

@@ -142,6 +142,7 @@ async def replay_debounced(
     return Totals(int(statements), int(written), await final_priorities(connection, job_id))
 
 
+@pytest.mark.requirement
 @pytest.mark.parametrize("order", ["best first", "sitemap order"])
 def test_discovery_is_propagated_with_few_writes(
     dsn: str, budget: Callable[[str, float], None], order: str

@@ -118,6 +118,11 @@ class Config:
     reconcile_interval_s: float = _setting(
         300.0, kinds.number(0.1, 86_400), "time between two comparisons of counters with tasks"
     )
+    slow_transaction_ms: float = _setting(
+        1_000.0,
+        kinds.number(0, 3_600_000),
+        "a transaction that takes longer is slow: counted, and logged now and then",
+    )
     lead_ms: int = _setting(
         10, kinds.number(0, 50, whole=True), "how long before its slot a task is claimed"
     )

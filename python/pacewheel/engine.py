@@ -25,6 +25,7 @@ from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
 from pacewheel.job import Job, check_job, enqueue
 from pacewheel.metrics import Metrics
+from pacewheel.observer import STUCK_S, Observer
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("pacewheel.engine")
 
-STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
 
@@ -60,6 +60,8 @@ class Engine:
             load=lambda job_ids: self.store.jobs.get_job_facts(job_ids),  # noqa: PLW0108 - there is no store yet
             metrics=self.metrics,
         )
+        self.observer = Observer(lambda: self.store, self.metrics)
+        """Reads what only the database knows, for whoever looks at the metrics."""
         self.schedules = Schedules(self)
         """Recurring jobs."""
         self._dsn = dsn or self.config.dsn
@@ -89,18 +91,10 @@ class Engine:
         Raises:
             ConfigInvalid: the name is taken, or a value can't work.
         """
-        policy = (
-            timeout_s,
-            attempts,
-            backoff_s,
-            backoff_max_s,
-            own_departure,
-            never_retry,
-            breaker,
-        )
+        given = (timeout_s, attempts, backoff_s, backoff_max_s, own_departure, never_retry, breaker)
 
         def register(function: HandlerFunction) -> HandlerFunction:
-            self.add_handler(Handler(name, function, *policy))
+            self.add_handler(Handler(name, function, *given))
             return function
 
         return register
@@ -168,6 +162,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections and leave the embedded server."""
+        await self.observer.close()
         await self.job_cache.close()
         store, self._store = self._store, None
         if store is not None:

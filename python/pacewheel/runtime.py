@@ -77,7 +77,7 @@ class Runtime:
         )
         self._keep_true(config, store)
         self._pool = WorkerPool(
-            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
+            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room, metrics=metrics
         )
         self._settler = Settler(
             store=store.tasks,
@@ -112,7 +112,7 @@ class Runtime:
             nothing_waits=self._waker.nothing_waits,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
-            waits=metrics.waits,
+            metrics=metrics,
         )
         self._own(config, store)
         self._scale(config, store)
@@ -174,6 +174,7 @@ class Runtime:
             on_raised=self._on_raised,
             on_released=self._leaser.lease_soon,
             on_due=self._on_due_again,
+            on_paced=self._dispatcher.ask_anew,
             on_changed=self._on_changed,
             on_cancelled=self._on_cancelled,
             on_stopped=self._on_stopped,

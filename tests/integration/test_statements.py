@@ -120,7 +120,11 @@ async def change_what_runs(engine: Engine, seen: list[str]) -> None:
 
 
 async def look(engine: Engine, job_id: int) -> None:
-    """Read what people see."""
+    """Read what people see, and metrics, whose transactions all go under the name of a statement."""
+    await engine.observer.refresh()
+    timed = engine.metrics.transaction_seconds.counts().keys()
+    assert {"claim_tasks", "settle_tasks", "heartbeat", "find_stuck_jobs"} <= timed
+    assert timed <= load_queries().keys()
     read = engine.store.overview
     assert 0 < (await read.count_totals()).jobs_active
     assert "a.example" in {info.name for info in await read.list_domains(live_only=False)}

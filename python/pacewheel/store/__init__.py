@@ -12,6 +12,7 @@ from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.faults import safe_dsn
+from pacewheel.store.figures import PostgresFigures
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
@@ -25,6 +26,7 @@ from pacewheel.store.reports import PostgresReports
 from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
+from pacewheel.store.transactions import Transactions
 
 if TYPE_CHECKING:
     from pacewheel.config import Config
@@ -37,10 +39,8 @@ class Store:
     """The database as the engine sees it."""
 
     def __init__(self, dsn: str, *, config: Config, metrics: Metrics) -> None:
-        def on_error(sqlstate_class: str) -> None:
-            metrics.database_errors.labels(sqlstate_class).inc()
-
         pooler = config.pooler
+        transactions = Transactions(metrics, config.slow_transaction_ms)
         queries = load_queries(config.schema)
         pool = WorkPool(
             dsn,
@@ -50,7 +50,7 @@ class Store:
             idle_max=config.pool_idle_max,
             pooler=pooler,
             metrics=metrics,
-            on_error=on_error,
+            transactions=transactions,
         )
         self._pool = pool
         self._queries = queries
@@ -59,6 +59,7 @@ class Store:
         self.jobs = PostgresJobs(pool, queries, self.tasks, self.hinter)
         self.changes = PostgresChanges(pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(pool, queries, self.jobs)
+        self.figures = PostgresFigures(pool, queries)
         self.overview = PostgresOverview(pool, queries, self.jobs, self.explanations)
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
@@ -74,9 +75,16 @@ class Store:
         single_dsn = config.direct_dsn or dsn
         deaf = pooler and config.direct_dsn is None
         self.leases = PostgresLeases(
-            single_dsn, queries, self.hinter, pooler=deaf, on_error=on_error, share=share
+            single_dsn,
+            queries,
+            self.hinter,
+            pooler=deaf,
+            transactions=transactions,
+            share=share,
         )
-        self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
+        self.listener = PostgresListener(
+            single_dsn, config.schema, pool, queries, pooler=deaf, transactions=transactions
+        )
 
     async def open(self) -> None:
         """Connect the work pool; the other roles connect when they are first needed."""

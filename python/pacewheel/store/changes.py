@@ -78,7 +78,7 @@ class PostgresChanges:
                     self._queries["end_job"], job_id, list(allowed), state, error
                 )
 
-        row = await self._unless_final(job_id, await self._pool.run(end))
+        row = await self._unless_final(job_id, await self._pool.run(end, name="end_job"))
         self._hint("cancelled", job_id)
         self._hint("due", row["domain_id"])
         cancelled: int = row["cancelled"]
@@ -134,7 +134,7 @@ class PostgresChanges:
         row = await self._pool.fetchrow(self._queries["set_domain_delay"], name, delay_ms)
         if row is None:
             raise DomainUnknown.of(name)
-        self._hint("due", row["id"])
+        self._hint("paced", row["id"])
         gap_ms: int = row["gap_ms"]
         return gap_ms
 
@@ -181,7 +181,7 @@ class PostgresChanges:
                 return new_id, inserted
 
         new_id: int
-        new_id, inserted = await self._pool.run(create)
+        new_id, inserted = await self._pool.run(create, name="create_retry_job")
         self._tasks.committed(inserted, notified=notify)
         return new_id, inserted.counts.inserted
 

@@ -93,7 +93,7 @@ class PostgresJobs:
         delay_ms = None if unless_live else domain_delay_ms
         await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
         job_id: int
-        job_id, inserted = await self._pool.run(create)
+        job_id, inserted = await self._pool.run(create, name="create_job")
         self._tasks.committed(inserted, notified=notify)
         return job_id
 

@@ -14,13 +14,15 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.errors import StoreError, StoreUnavailable
+from pacewheel.metrics import Metrics
 from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
-from pacewheel.store.faults import DRIVER_ERRORS, ignore, sqlstate_class, translate
+from pacewheel.store.faults import DRIVER_ERRORS, translate
 from pacewheel.store.pool import connect
+from pacewheel.store.transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import asyncpg
 
@@ -42,11 +44,11 @@ class PostgresLeases:
         hinter: Hinter,
         *,
         pooler: bool,
-        on_error: Callable[[str], None] = ignore,
+        transactions: Transactions | None = None,
         share: ConnectionShare | None = None,
     ) -> None:
         self._dsn = dsn
-        self._on_error = on_error
+        self._transactions = transactions or Transactions(Metrics())
         self._queries = queries
         self._hinter = hinter
         self._pooler = pooler
@@ -63,15 +65,18 @@ class PostgresLeases:
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(self._dsn, pooler=self._pooler)
+                self._connection = await connect(
+                    self._dsn, pooler=self._pooler, transactions=self._transactions
+                )
                 if self._share is not None:
                     self._share.unsettle()
             try:
-                rows: list[asyncpg.Record] = await self._connection.fetch(
-                    self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
-                )
+                with self._transactions.timed(name):
+                    rows: list[asyncpg.Record] = await self._connection.fetch(
+                        self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
+                    )
             except DRIVER_ERRORS as error:
-                self._on_error(sqlstate_class(error))
+                self._transactions.failed(error, name)
                 connection, self._connection = self._connection, None
                 connection.terminate()
                 raise translate(error, self._dsn) from error

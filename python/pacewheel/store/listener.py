@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.store.pool import WorkPool
+    from pacewheel.store.transactions import Transactions
 
 log = logging.getLogger("pacewheel.listener")
 
@@ -53,9 +54,17 @@ class PostgresListener:
     """One connection that listens on the schema's channel; with `pooler`, none."""
 
     def __init__(
-        self, dsn: str, schema: str, pool: WorkPool, queries: Mapping[str, str], *, pooler: bool
+        self,
+        dsn: str,
+        schema: str,
+        pool: WorkPool,
+        queries: Mapping[str, str],
+        *,
+        pooler: bool,
+        transactions: Transactions,
     ) -> None:
         self._dsn = dsn
+        self._transactions = transactions
         self._pooler = pooler
         self._channel = schema
         self._pool = pool
@@ -77,7 +86,7 @@ class PostgresListener:
                 "no hints through a pooler: new work is found by the sweep; set direct_dsn to hear of it at once"
             )
             await asyncio.Event().wait()
-        connection = await connect(self._dsn)
+        connection = await connect(self._dsn, transactions=self._transactions)
         self._connection = connection
         broken = asyncio.Event()
         heard = asyncio.Event()
@@ -99,6 +108,7 @@ class PostgresListener:
                 heard.clear()
                 quiet_s = PROBE_AFTER_S * random.uniform(0.9, 1.1)
         except DRIVER_ERRORS as error:
+            self._transactions.failed(error)
             raise translate(error, self._dsn) from error
         finally:
             await self.close()

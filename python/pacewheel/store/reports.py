@@ -55,7 +55,7 @@ class PostgresReports:
                     compared_with
                 )
 
-        found: Facts = await self._pool.run(read)
+        found: Facts = await self._pool.run(read, name="report_sums")
         return found
 
     async def read_flow(self, job_id: int) -> tuple[JobInfo, facts.Flow, facts.Pace]:
@@ -109,7 +109,7 @@ class PostgresReports:
                     if len(rows) < EXPORT_ROWS:
                         return
 
-        await self._pool.run(export)
+        await self._pool.run(export, name="export_tasks")
 
 
 async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int) -> JobInfo:

@@ -51,6 +51,7 @@ class Probes:
 
     async def metrics(self, _request: web.Request) -> web.Response:
         """Give all metrics in Prometheus's text form."""
+        await self._engine.observer.refresh()
         text = generate_latest(self._engine.metrics.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 

@@ -1,0 +1,67 @@
+"""A process that drains no-op tasks, and says what that took.
+
+Started with one argument: a JSON object of dsn, config and until: "idle", a number of tasks, or
+"asked" (SIGTERM). Prints one JSON object at its end: CPU seconds since the engine's start, and the
+milliseconds of each claim that brought tasks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from pacewheel import Config, Engine, Task
+from pacewheel.cli.engines import run_async
+from pacewheel.ports import ClaimRequest, DomainClaim
+
+
+async def main(spec: dict[str, Any]) -> None:
+    """Drain, then print."""
+    engine = Engine(spec["dsn"], config=Config(**spec["config"]))
+
+    until, ran = spec["until"], 0
+    done = asyncio.Event()
+
+    @engine.handler("noop")
+    async def noop(_task: Task) -> None:
+        nonlocal ran
+        ran += 1
+        if ran == until:
+            done.set()
+
+    @engine.handler("paced")
+    async def paced(task: Task) -> None:
+        await task.depart()
+
+    await engine.connect()
+    claims_ms: list[float] = []
+    tasks = engine.store.tasks
+    claim_tasks = tasks.claim_tasks
+
+    async def timed(
+        worker_id: int, handlers: Sequence[str], request: ClaimRequest
+    ) -> list[DomainClaim]:
+        began_s = time.perf_counter()
+        claims = await claim_tasks(worker_id, handlers, request)
+        if any(claim.tasks for claim in claims):
+            claims_ms.append((time.perf_counter() - began_s) * 1000)
+        return claims
+
+    tasks.claim_tasks = timed  # type: ignore[method-assign]
+    cpu_s = time.process_time()
+    if until == "idle":
+        await engine.run_until_idle()
+    elif until == "asked":
+        await engine.run()
+    else:
+        async with engine:
+            await done.wait()
+    print(json.dumps({"cpu_s": time.process_time() - cpu_s, "claims_ms": claims_ms}))
+
+
+if __name__ == "__main__":
+    run_async(main(json.loads(sys.argv[1])))
