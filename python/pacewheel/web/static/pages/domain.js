@@ -50,7 +50,7 @@ function Head({ domain, act }) {
         ["Waiting", count(domain.waiting)],
         ["Failures in a row", count(domain.failures)],
         ["Last 429 or 503", lastPause(domain)],
-        ["Pace used", share(domain.utilisation)],
+        ["Pace used", share(domain.pace_used)],
         ["Worker", domain.owner ?? "none"],
       ]}
     />

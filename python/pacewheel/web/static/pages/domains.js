@@ -23,7 +23,7 @@ const COLUMNS = [
   { title: "Pending", value: (d) => count(d.pending), number: true, sort: "live" },
   { title: "Waiting", value: (d) => count(d.waiting), number: true },
   { title: "Last 429 or 503", value: (d) => lastPause(d), number: true, sort: "blocked" },
-  { title: "Pace used", value: (d) => html`<${Used} share=${d.utilisation} />`, number: true },
+  { title: "Pace used", value: (d) => html`<${Used} share=${d.pace_used} />`, number: true },
   { title: "Worker", value: (d) => d.owner ?? "–", number: true, wide: true },
 ];
 
@@ -92,7 +92,13 @@ export class Domains extends Component {
           Those without work too
         </label>
         <label for="order" class="narrow">Order</label>
-        <select id="order" class="narrow" disabled=${Boolean(all)} value=${sort} onChange=${(e) => this.change({ sort: e.target.value })}>
+        <select
+          id="order"
+          class="narrow"
+          disabled=${Boolean(all)}
+          value=${sort}
+          onChange=${(e) => this.change({ sort: e.target.value })}
+        >
           ${COLUMNS.filter((each) => each.sort).map((each) => html`<option value=${each.sort}>${each.title}</option>`)}
         </select>
       </div>
