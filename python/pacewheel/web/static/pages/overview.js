@@ -109,6 +109,7 @@ function Doing({ overview: { totals, rates, slots } }) {
         ["Failed", count(totals?.failed), totals?.failed ? "bad" : ""],
       ]}
     />
+    <p class="soft">Tasks are those of live jobs.</p>
     <${Meter} label="Slots of this process in use" value=${slots.busy} max=${slots.size} />
   <//>`;
 }
