@@ -18,7 +18,8 @@ def totals(**values: int) -> Totals:
     """Sums of which only these are not zero."""
     numbers = {name: 0 for name in Totals.__dataclass_fields__ if name != "waiting_by_reason"}
     reasons = dict.fromkeys(WaitingReason, 0)
-    return Totals(**{**numbers, **values}, waiting_by_reason={**reasons, "domain_delay": 3})  # type: ignore[arg-type,dict-item]
+    reasons[WaitingReason.DOMAIN_DELAY] = 3
+    return Totals(**{**numbers, **values}, waiting_by_reason=reasons)  # type: ignore[arg-type]
 
 
 def sample(at_s: float, completed: float = 0.0, attempts: int | None = None) -> Sample:
