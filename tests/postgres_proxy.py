@@ -42,6 +42,7 @@ class PostgresProxy:
         self.port = 0
         self.relays: list[Relay] = []
         self.listening: Literal["passed", "refused", "deaf"] = "passed"
+        self.away = False
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -56,8 +57,17 @@ class PostgresProxy:
             relay.frozen = True
         return len(frozen)
 
+    def leave(self) -> None:
+        """End all connections, and take none until `away` is False again: a server that is gone."""
+        self.away = True
+        for task in self._tasks:
+            task.cancel()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
+        if self.away:
+            writer.close()
+            return
         if self._host.startswith("/"):
             path = f"{self._host}/.s.PGSQL.{self._server_port}"
             server_reader, server_writer = await asyncio.open_unix_connection(path)

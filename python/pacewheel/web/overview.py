@@ -117,6 +117,7 @@ def build(
         pool=pool,
         cache=_cache(samples, engine.metrics),
         transactions=transactions,
+        transaction_p99_ms=sample.transaction_p99_ms,
         errors_by_class=_counts(samples.by("pacewheel_database_errors_total", "sqlstate_class")),
         scaling=scaling,
         raises=_raises(samples, sample, history),
