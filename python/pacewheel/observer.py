@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from pacewheel.errors import PacewheelError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pacewheel.metrics import Metrics
     from pacewheel.metrics.figures import DatabaseFigures
@@ -62,19 +62,20 @@ class Observer:
         async def read_database() -> DatabaseFigures:
             return await store().figures.read_database()
 
-        self._figures: list[_Figure[Totals] | _Figure[int] | _Figure[DatabaseFigures]] = [
+        self._database = _Figure(read_database, put_database, OTHERS_FRESH_S, now_s)
+        self._figures: Sequence[_Figure[Totals] | _Figure[int] | _Figure[DatabaseFigures]] = [
             _Figure(count_totals, put_totals, TOTALS_FRESH_S, now_s),
             _Figure(count_stuck, put_stuck, OTHERS_FRESH_S, now_s),
-            _Figure(read_database, put_database, OTHERS_FRESH_S, now_s),
+            self._database,
         ]
 
     async def refresh(self) -> None:
         """Read what is too old; return within two seconds, whatever becomes of it. Raises nothing."""
-        reads = [figure.read() for figure in self._figures if figure.is_old()]
-        if reads:
-            await asyncio.wait(reads, timeout=WAIT_S)
-            for figure in self._figures:
-                figure.hide_if_late()
+        await asyncio.gather(*(figure.refresh() for figure in self._figures))
+
+    async def refresh_database(self) -> None:
+        """Read what the server says of the database, as `refresh` does."""
+        await self._database.refresh()
 
     async def close(self) -> None:
         """End what is being read, and forget what was."""
@@ -99,14 +100,15 @@ class _Figure(Generic[T]):
         self._fresh_until_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
-    def is_old(self) -> bool:
-        return self._now_s() >= self._fresh_until_s
-
-    def read(self) -> asyncio.Task[None]:
-        """Return the task that reads it, which may have begun before."""
+    async def refresh(self) -> None:
+        """Read it unless it is fresh, or being read; hide it if that takes too long."""
+        if self._now_s() < self._fresh_until_s:
+            return
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="pacewheel observer")
-        return self._reading
+        await asyncio.wait({self._reading}, timeout=WAIT_S)
+        if self._reading is not None:
+            self._put(None)
 
     async def _read(self) -> None:
         try:
@@ -119,10 +121,6 @@ class _Figure(Generic[T]):
         finally:
             self._fresh_until_s = self._now_s() + self._fresh_s
             self._reading = None
-
-    def hide_if_late(self) -> None:
-        if self._reading is not None:
-            self._put(None)
 
     async def forget(self) -> None:
         reading = self._reading

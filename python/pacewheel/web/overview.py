@@ -5,6 +5,7 @@ Pure: nothing is awaited here. Where a figure comes from is said in `figures`.
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from dataclasses import asdict, replace
@@ -12,6 +13,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from pacewheel import memory
+from pacewheel.metrics.histogram import quantile
 from pacewheel.plain import plain, totals_json
 from pacewheel.report.binds import find_binding
 from pacewheel.web import figures
@@ -224,30 +226,44 @@ def _counts(by: Mapping[str, float]) -> dict[str, int]:
     return {name: int(value) for name, value in sorted(by.items())}
 
 
-# What the metrics are to offer and don't yet, in one place.
-# ruff: noqa: ARG001
-
-
 def transaction_counts(metrics: Metrics) -> tuple[int, ...]:
     """Return how many transactions fell into each bucket so far."""
-    return ()
+    by_statement = metrics.transaction_seconds.counts().values()
+    return tuple(map(sum, zip(*by_statement, strict=True)))
 
 
 def p99_ms(metrics: Metrics, now: Sample, last: Sample) -> float | None:
     """Return what 99 of 100 transactions since the last sample stayed below."""
-    return None
+    before = last.transaction_counts or (0,) * len(now.transaction_counts)
+    recent = [n - b for n, b in zip(now.transaction_counts, before, strict=True)]
+    return _ms(1000 * quantile(metrics.transaction_seconds.bounds_s, recent, 0.99))
 
 
 def transaction_times(metrics: Metrics) -> Sequence[figures.Transactions]:
     """Return the statements' times of the last five minutes."""
-    return ()
+    return [
+        figures.Transactions(
+            each.statement,
+            each.count,
+            _ms(each.p50_ms),
+            _ms(each.p95_ms),
+            _ms(each.p99_ms),
+            each.slow,
+            each.errors,
+        )
+        for each in metrics.transaction_times()
+    ]
 
 
 def scaling_notes(metrics: Metrics) -> Sequence[figures.ScalingNote]:
     """Return the last evaluations that said something new, newest first."""
-    return ()
+    return [figures.ScalingNote(*note) for note in reversed(metrics.scaling_notes)]
 
 
 def hot_jobs(metrics: Metrics) -> Sequence[figures.HotJob]:
     """Return the jobs this process is most busy with."""
-    return ()
+    return [figures.HotJob(*job) for job in metrics.hot_jobs.hottest()]
+
+
+def _ms(value_ms: float) -> float | None:
+    return None if math.isnan(value_ms) else round(value_ms, 3)

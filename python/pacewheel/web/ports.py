@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pacewheel.job_summary import JobSummary
     from pacewheel.metrics import Metrics
     from pacewheel.model import JobInfo, StuckJob, Waiting
+    from pacewheel.observer import Observer
     from pacewheel.overview import OverviewStore
     from pacewheel.report.facts import Flow, Pace
 
@@ -98,6 +99,7 @@ class Engine(Protocol):
 
     config: Config
     metrics: Metrics
+    observer: Observer
 
     @property
     def store(self) -> Store:

@@ -118,7 +118,10 @@ class Watch:
                         await self._wanted.wait()
 
     async def _look(self, *, is_watched: bool) -> None:
-        totals = await self._reading.refresh() if is_watched else None
+        totals = None
+        if is_watched:
+            totals = await self._reading.refresh()
+            await self._engine.observer.refresh_database()
         samples = Samples(self._engine.metrics.registry, time.monotonic())
         sample = overview.sample_of(
             samples, self._engine.metrics, self.history, datetime.now(UTC), totals
