@@ -50,6 +50,7 @@ class HeldDomain:
         "_gate",
         "_held",
         "ahead",
+        "ask_anew",
         "block_reason",
         "blocked_until_ms",
         "cursors",
@@ -102,6 +103,8 @@ class HeldDomain:
         """What held back, after the last claim, the tasks it left."""
         self.recheck = False
         """Ask for more tasks when a handler ends (the last claim met a limit)."""
+        self.ask_anew = False
+        """Ask for tasks whatever is remembered of the next slot: somebody has set another gap."""
         self.returned = 0
         """Counts tasks given back: a claim that was under way meanwhile says nothing of where to read on."""
         self.releasing = False

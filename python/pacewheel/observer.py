@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pacewheel.errors import PacewheelError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from pacewheel.metrics import Metrics
     from pacewheel.metrics.figures import DatabaseFigures
+    from pacewheel.model import StuckJob
     from pacewheel.overview import Totals
     from pacewheel.store import Store
 
@@ -27,8 +28,10 @@ log = logging.getLogger("pacewheel.observer")
 
 # Totals move with every claim and cost a read of the live jobs; the others move slowly, and the
 # size of the database is a look at each of its files.
-TOTALS_FRESH_S = 2.0
+TOTALS_FRESH_S = 0.9
 OTHERS_FRESH_S = 15.0
+# What took long is read less often, so that looking stays a small part of the load.
+FRESH_SHARE = 4.0
 WAIT_S = 2.0
 STUCK_S = 600.0
 
@@ -47,8 +50,8 @@ class Observer:
         def put_totals(totals: Totals | None) -> None:
             metrics.totals.figures = totals
 
-        def put_stuck(jobs: int | None) -> None:
-            metrics.totals.jobs_stuck = jobs
+        def put_stuck(jobs: Sequence[StuckJob] | None) -> None:
+            metrics.totals.stuck = jobs
 
         def put_database(figures: DatabaseFigures | None) -> None:
             metrics.database.figures = figures
@@ -56,26 +59,31 @@ class Observer:
         async def count_totals() -> Totals:
             return await store().overview.count_totals()
 
-        async def count_stuck() -> int:
-            return len(await store().explanations.find_stuck_jobs(STUCK_S))
+        async def find_stuck() -> Sequence[StuckJob]:
+            return await store().explanations.find_stuck_jobs(STUCK_S)
 
         async def read_database() -> DatabaseFigures:
             return await store().figures.read_database()
 
-        self._database = _Figure(read_database, put_database, OTHERS_FRESH_S, now_s)
-        self._figures: Sequence[_Figure[Totals] | _Figure[int] | _Figure[DatabaseFigures]] = [
-            _Figure(count_totals, put_totals, TOTALS_FRESH_S, now_s),
-            _Figure(count_stuck, put_stuck, OTHERS_FRESH_S, now_s),
-            self._database,
+        self._totals = _Figure(count_totals, put_totals, TOTALS_FRESH_S, now_s)
+        self._figures: list[_Figure[Any]] = [
+            self._totals,
+            _Figure(find_stuck, put_stuck, OTHERS_FRESH_S, now_s),
+            _Figure(read_database, put_database, OTHERS_FRESH_S, now_s),
         ]
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the live tasks could not be counted at the last look; None when they could."""
+        return self._totals.trouble
 
     async def refresh(self) -> None:
         """Read what is too old; return within two seconds, whatever becomes of it. Raises nothing."""
-        await asyncio.gather(*(figure.refresh() for figure in self._figures))
-
-    async def refresh_database(self) -> None:
-        """Read what the server says of the database, as `refresh` does."""
-        await self._database.refresh()
+        reads = [figure.read() for figure in self._figures if figure.is_old()]
+        if reads:
+            await asyncio.wait(reads, timeout=WAIT_S)
+            for figure in self._figures:
+                figure.hide_if_late()
 
     async def close(self) -> None:
         """End what is being read, and forget what was."""
@@ -99,28 +107,37 @@ class _Figure(Generic[T]):
         self._now_s = now_s
         self._fresh_until_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
+        self.trouble: str | None = None
 
-    async def refresh(self) -> None:
-        """Read it unless it is fresh, or being read; hide it if that takes too long."""
-        if self._now_s() < self._fresh_until_s:
-            return
+    def is_old(self) -> bool:
+        return self._now_s() >= self._fresh_until_s
+
+    def read(self) -> asyncio.Task[None]:
+        """Return the task that reads it, which may have begun before."""
         if self._reading is None:
             self._reading = asyncio.create_task(self._read(), name="pacewheel observer")
-        await asyncio.wait({self._reading}, timeout=WAIT_S)
-        if self._reading is not None:
-            self._put(None)
+        return self._reading
 
     async def _read(self) -> None:
+        began_s = self._now_s()
         try:
             value = await self._ask()
         except PacewheelError as error:
             log.debug("figures could not be read: %s", error)
+            self.trouble = str(error)
             self._put(None)
         else:
+            self.trouble = None
             self._put(value)
         finally:
-            self._fresh_until_s = self._now_s() + self._fresh_s
+            now_s = self._now_s()
+            self._fresh_until_s = now_s + max(self._fresh_s, FRESH_SHARE * (now_s - began_s))
             self._reading = None
+
+    def hide_if_late(self) -> None:
+        if self._reading is not None:
+            self.trouble = f"it has not answered within {WAIT_S:g} s"
+            self._put(None)
 
     async def forget(self) -> None:
         reading = self._reading

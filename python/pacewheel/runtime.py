@@ -174,6 +174,7 @@ class Runtime:
             on_raised=self._on_raised,
             on_released=self._leaser.lease_soon,
             on_due=self._on_due_again,
+            on_paced=self._dispatcher.ask_anew,
             on_changed=self._on_changed,
             on_cancelled=self._on_cancelled,
             on_stopped=self._on_stopped,

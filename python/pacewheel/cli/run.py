@@ -25,7 +25,7 @@ log = logging.getLogger("pacewheel.cli.run")
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
     # The times at which counters were made would be as many series again, and serve nobody.
-    disable_created_metrics()
+    disable_created_metrics()  # type: ignore[no-untyped-call] # the library has no type for it
     run_async(_run_until_signal(options.load_config(args)))
     return 0
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from prometheus_client import CollectorRegistry, Metric
 
+    from pacewheel.model import StuckJob
     from pacewheel.overview import Totals
 
 
@@ -166,15 +167,15 @@ class TotalsCollector(Collector):
 
     def __init__(self) -> None:
         self.figures: Totals | None = None
-        self.jobs_stuck: int | None = None
+        self.stuck: Sequence[StuckJob] | None = None
 
     def collect(self) -> Iterator[Metric]:
         """Yield what was read last."""
-        if self.jobs_stuck is not None:
+        if self.stuck is not None:
             yield GaugeMetricFamily(
                 "pacewheel_jobs_stuck",
                 "Jobs without progress for ten minutes although nothing asks them to wait so long",
-                value=self.jobs_stuck,
+                value=len(self.stuck),
             )
         figures = self.figures
         if figures is None:

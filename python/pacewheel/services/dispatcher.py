@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pacewheel.clock import monotonic_ms
@@ -21,7 +22,7 @@ from pacewheel.scaling import Shortage
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pacewheel.held import Held, HeldDomain
     from pacewheel.metrics import Metrics
@@ -97,6 +98,16 @@ class Dispatcher(Service):
         """Ask for the domain's tasks as soon as a slot is free."""
         self._due.setdefault(domain_id)
         self._changed.set()
+
+    def ask_anew(self, domain_ids: Sequence[int]) -> None:
+        """Ask for domains whose gap somebody has set, at once: what is remembered of it is not so."""
+        # What a claim under way says may be from before.
+        self.after_claim(partial(self.ask_anew, domain_ids))
+        for domain_id in domain_ids:
+            domain = self._held.get(domain_id)
+            if domain is not None:
+                domain.ask_anew = True
+                self.mark_due(domain_id)
 
     def slot_freed(self) -> None:
         """Look again: a handler ended."""
@@ -224,7 +235,7 @@ class Dispatcher(Service):
             if domain.blocked_until_ms > monotonic_ms():
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
-            elif (wait_ms := domain.slot_in_ms()) > self._lead_ms:
+            elif (wait_ms := domain.slot_in_ms()) > self._lead_ms and not domain.ask_anew:
                 # The gap has become longer since the timer was set.
                 domain.waiting_for = WaitingReason.DOMAIN_DELAY
                 self._slot_at(domain_id, monotonic_ms() + wait_ms - self._lead_ms)
@@ -251,6 +262,7 @@ class Dispatcher(Service):
     ) -> None:
         now_ms = monotonic_ms()
         # What was learned since may not have reached the row yet.
+        domain.ask_anew = False
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
             domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)

@@ -134,7 +134,7 @@ class PostgresChanges:
         row = await self._pool.fetchrow(self._queries["set_domain_delay"], name, delay_ms)
         if row is None:
             raise DomainUnknown.of(name)
-        self._hint("due", row["id"])
+        self._hint("paced", row["id"])
         gap_ms: int = row["gap_ms"]
         return gap_ms
 

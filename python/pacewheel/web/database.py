@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, TypeVar
 
-from pacewheel.errors import StoreUnavailable
+from pacewheel.errors import PacewheelError, StoreUnavailable
 from pacewheel.web.ports import Phase
 
 if TYPE_CHECKING:
@@ -77,8 +77,13 @@ class Database:
     ) -> Value:
         self.check_there()
         try:
+            store = self._engine.store
+        except PacewheelError as error:
+            # It has let go of it, or a part of it gave up.
+            raise StoreUnavailable(f"the process is ending ({error}): ask another one") from error
+        try:
             async with asyncio.timeout(patience_s), turns:
-                return await question(self._engine.store)
+                return await question(store)
         except TimeoutError:
             raise StoreUnavailable(
                 f"the database has not answered within {patience_s:g} s: try again, or see what "

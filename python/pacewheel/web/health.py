@@ -38,7 +38,6 @@ class Facts:
     process: Process
     transactions: Sequence[Transactions]
     defects: Mapping[str, float]
-    pool_timeouts: float
 
 
 def judge(facts: Facts) -> Health:

@@ -36,7 +36,8 @@ class Sample:
     """One moment: what has been counted until then, and what is so now.
 
     `transaction_counts` are how many transactions fell into each bucket so far, all statements
-    together. `totals` only if they were read for this sample.
+    together. `attempts` and `enqueued` are the totals', and known only where they were read for
+    this very sample; `totals` may be some seconds old.
     """
 
     at: datetime
@@ -53,6 +54,8 @@ class Sample:
     busy: int
     transaction_counts: tuple[int, ...]
     totals: Totals | None = None
+    attempts: int | None = None
+    enqueued: int | None = None
     rates: Rates = field(default_factory=Rates)
     transaction_p99_ms: float | None = None
     cache_hit_ratio: float | None = None
@@ -78,8 +81,8 @@ class History:
     def rates_until(self, now: Sample) -> Rates:
         """Return the rates up to a sample that is not yet kept."""
         return Rates(
-            attempts_per_s=self.rate_until(now, lambda s: s.totals.attempts if s.totals else None),
-            enqueued_per_s=self.rate_until(now, lambda s: s.totals.enqueued if s.totals else None),
+            attempts_per_s=self.rate_until(now, lambda s: s.attempts),
+            enqueued_per_s=self.rate_until(now, lambda s: s.enqueued),
             claimed_per_s=self.rate_until(now, lambda s: s.claimed),
             completed_per_s=self.rate_until(now, lambda s: s.completed),
             failed_per_s=self.rate_until(now, lambda s: s.failed),
@@ -89,26 +92,22 @@ class History:
     def rate_until(
         self, now: Sample, read: Callable[[Sample], float | None], over_s: float = RATE_S
     ) -> float | None:
-        """Return by how much a second a figure has grown, over `over_s` or what there is of it.
+        """Return by how much a second a figure has grown within `over_s`, as far as it is known.
 
-        None without a sample to compare with. A figure that fell began anew: its growth is at
-        least what it is now.
+        None without two samples that know it. A figure that fell began anew: it has grown by what
+        it is now, at the least.
         """
-        value = read(now)
-        first: Sample | None = None
-        for sample in reversed(self._samples):
-            if read(sample) is None:
-                continue
-            if now.at_s - sample.at_s > over_s and first is not None:
-                break
-            first = sample
+        known: list[tuple[float, float]] = []
+        for sample in (now, *reversed(self._samples)):
             if now.at_s - sample.at_s > over_s:
                 break
-        if value is None or first is None or now.at_s - first.at_s < RATE_MIN_S:
+            value = read(sample)
+            if value is not None:
+                known.append((sample.at_s, value))
+        if not known or known[0][0] - known[-1][0] < RATE_MIN_S:
             return None
-        before = read(first) or 0.0
-        grown = value - before if value >= before else value
-        return round(grown / (now.at_s - first.at_s), 3)
+        (until_s, value), (since_s, before) = known[0], known[-1]
+        return round((value - before if value >= before else value) / (until_s - since_s), 3)
 
     def series(self) -> dict[str, Any]:
         """Return the samples as series side by side, oldest first."""

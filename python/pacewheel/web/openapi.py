@@ -92,10 +92,8 @@ def document() -> dict[str, Any]:
 
 
 def _looking(schemas: Schemas) -> tuple[Operation, ...]:
-    totals = nullable(schemas.extended(Totals, live={"type": "integer"}))
-    overview = schemas.extended(Overview, totals=totals)
-    schemas.components["Overview"] = overview
-    shown: Schema = {"$ref": "#/components/schemas/Overview"}
+    schemas.components["Totals"] = schemas.extended(Totals, live={"type": "integer"})
+    shown = schemas.of(Overview)
     numbers = array({"type": ["number", "null"]})
     series = dict.fromkeys(SERIES, numbers)
     by_reason: Schema = {"type": "object", "additionalProperties": numbers}

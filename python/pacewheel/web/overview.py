@@ -5,15 +5,17 @@ Pure: nothing is awaited here. Where a figure comes from is said in `figures`.
 
 from __future__ import annotations
 
-import math
 import os
 import socket
 from dataclasses import asdict, replace
 from importlib.metadata import version
+from itertools import zip_longest
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from pacewheel import memory
 from pacewheel.metrics.histogram import quantile
+from pacewheel.metrics.transactions import TRANSACTION_BOUNDS_S
 from pacewheel.plain import plain, totals_json
 from pacewheel.report.binds import find_binding
 from pacewheel.web import figures
@@ -21,10 +23,11 @@ from pacewheel.web.health import Facts, judge
 from pacewheel.web.history import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
     from datetime import datetime
 
     from pacewheel.metrics import Metrics
+    from pacewheel.metrics.transactions import TransactionTimes
     from pacewheel.overview import Totals
     from pacewheel.web.figures import Overview
     from pacewheel.web.history import History
@@ -43,11 +46,19 @@ MINUTE_S = 60.0
 
 
 def sample_of(
-    samples: Samples, metrics: Metrics, history: History, at: datetime, totals: Totals | None
+    samples: Samples,
+    metrics: Metrics,
+    history: History,
+    at: datetime,
+    totals: Totals | None,
+    *,
+    fresh: bool,
 ) -> Sample:
     """Return this moment as it is to be kept, with rates against what was kept before."""
     attempts = samples.by(ATTEMPTS, "outcome")
     hits, questions = _hits_and_questions(samples)
+    by_statement = metrics.transaction_seconds.counts().values()
+    counts = tuple(map(sum, zip(*by_statement, strict=True)))
     now = Sample(
         at,
         samples.at_s,
@@ -61,16 +72,14 @@ def sample_of(
         sent_bytes=samples.sum(NETWORK.format("transmit"), interface="other"),
         slots=int(samples.sum("pacewheel_slots")),
         busy=int(samples.sum("pacewheel_slots_busy")),
-        transaction_counts=transaction_counts(metrics),
+        transaction_counts=counts,
+        transaction_p99_ms=_p99_ms(counts, history.last),
         cache_hit_ratio=hits / questions if questions else None,
         totals=totals,
+        attempts=totals.attempts if totals and fresh else None,
+        enqueued=totals.enqueued if totals and fresh else None,
     )
-    last = history.last
-    return replace(
-        now,
-        rates=history.rates_until(now),
-        transaction_p99_ms=p99_ms(metrics, now, last) if last else None,
-    )
+    return replace(now, rates=history.rates_until(now))
 
 
 def build(
@@ -94,11 +103,10 @@ def build(
     pool = _pool(samples)
     scaling = _scaling(samples, engine.metrics)
     process = _process(engine, samples, sample, history)
-    transactions = transaction_times(engine.metrics)
+    transactions = list(map(_transactions, engine.metrics.transaction_times()))
     facts = Facts(
-        worker, reading.trouble, reading.stuck, pool, process, transactions,
-        by_defect(samples), samples.sum("pacewheel_pool_timeouts_total"),
-    )  # fmt: skip
+        worker, reading.trouble, reading.stuck, pool, process, transactions, by_defect(samples)
+    )
     return figures.Overview(
         at=sample.at,
         worker=worker,
@@ -159,6 +167,24 @@ def _pool(samples: Samples) -> figures.Pool:
     )
 
 
+def _transactions(times: TransactionTimes) -> figures.Transactions:
+    quantiles = (times.p50_ms, times.p95_ms, times.p99_ms)
+    # Those of none are no numbers.
+    p50_ms, p95_ms, p99_ms = (None if isnan(each) else round(each, 3) for each in quantiles)
+    return figures.Transactions(
+        times.statement, times.count, p50_ms, p95_ms, p99_ms, times.slow, times.errors
+    )
+
+
+def _p99_ms(counts: tuple[int, ...], last: Sample | None) -> float | None:
+    """Return what 99 of 100 transactions since the last sample stayed below."""
+    before = last.transaction_counts if last else ()
+    recent = [now - then for now, then in zip_longest(counts, before, fillvalue=0)]
+    if not any(recent):
+        return None
+    return round(1000 * quantile(TRANSACTION_BOUNDS_S, recent, 0.99), 3)
+
+
 def _hits_and_questions(samples: Samples) -> tuple[float, float]:
     hits = samples.sum(f"{CACHE}hits_total") + samples.sum(f"{CACHE}stale_hits_total")
     others = samples.sum(f"{CACHE}misses_total") + samples.sum(f"{CACHE}joins_total")
@@ -176,7 +202,7 @@ def _cache(samples: Samples, metrics: Metrics) -> figures.Cache:
         int(samples.sum(f"{CACHE}evictions_total")),
         int(samples.sum(f"{CACHE}entries")),
         _counts(samples.by(f"{CACHE}invalidations_total", "reason")),
-        hot_jobs(metrics),
+        [figures.HotJob(*job) for job in metrics.hot_jobs.hottest()],
     )
 
 
@@ -185,7 +211,10 @@ def _scaling(samples: Samples, metrics: Metrics) -> figures.Scaling:
         int(samples.sum(SCALING)),
         _counts(samples.by(SCALING, "decision")),
         _counts(samples.by(SCALING, "reason")),
-        scaling_notes(metrics)[:RECENT_MAX],
+        [
+            figures.ScalingNote(*note)
+            for note in list(metrics.scaling_notes)[: -RECENT_MAX - 1 : -1]
+        ],
     )
 
 
@@ -224,46 +253,3 @@ def by_defect(samples: Samples) -> Mapping[str, float]:
 
 def _counts(by: Mapping[str, float]) -> dict[str, int]:
     return {name: int(value) for name, value in sorted(by.items())}
-
-
-def transaction_counts(metrics: Metrics) -> tuple[int, ...]:
-    """Return how many transactions fell into each bucket so far."""
-    by_statement = metrics.transaction_seconds.counts().values()
-    return tuple(map(sum, zip(*by_statement, strict=True)))
-
-
-def p99_ms(metrics: Metrics, now: Sample, last: Sample) -> float | None:
-    """Return what 99 of 100 transactions since the last sample stayed below."""
-    before = last.transaction_counts or (0,) * len(now.transaction_counts)
-    recent = [n - b for n, b in zip(now.transaction_counts, before, strict=True)]
-    return _ms(1000 * quantile(metrics.transaction_seconds.bounds_s, recent, 0.99))
-
-
-def transaction_times(metrics: Metrics) -> Sequence[figures.Transactions]:
-    """Return the statements' times of the last five minutes."""
-    return [
-        figures.Transactions(
-            each.statement,
-            each.count,
-            _ms(each.p50_ms),
-            _ms(each.p95_ms),
-            _ms(each.p99_ms),
-            each.slow,
-            each.errors,
-        )
-        for each in metrics.transaction_times()
-    ]
-
-
-def scaling_notes(metrics: Metrics) -> Sequence[figures.ScalingNote]:
-    """Return the last evaluations that said something new, newest first."""
-    return [figures.ScalingNote(*note) for note in reversed(metrics.scaling_notes)]
-
-
-def hot_jobs(metrics: Metrics) -> Sequence[figures.HotJob]:
-    """Return the jobs this process is most busy with."""
-    return [figures.HotJob(*job) for job in metrics.hot_jobs.hottest()]
-
-
-def _ms(value_ms: float) -> float | None:
-    return None if math.isnan(value_ms) else round(value_ms, 3)

@@ -50,7 +50,7 @@ class Probes:
         return answer({"ready": ready, "checks": checks}, status=200 if ready else 503)
 
     async def metrics(self, _request: web.Request) -> web.Response:
-        """Give all metrics in Prometheus's text form; the database's figures are some seconds old."""
+        """Give all metrics in Prometheus's text form."""
         await self._engine.observer.refresh()
         text = generate_latest(self._engine.metrics.registry)
         return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})

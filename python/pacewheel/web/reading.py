@@ -1,7 +1,6 @@
 """What the database says for the overview: the last answer, how old it is, and what went wrong.
 
-One question is under way at most, and the next one waits for four times as long as the last one
-took, so that looking stays a small part of the load however large the tables are.
+The observer asks, and nobody waits long for it: a late answer is for a later overview.
 """
 
 from __future__ import annotations
@@ -10,71 +9,69 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from pacewheel.errors import PacewheelError
+from pacewheel.web.ports import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from pacewheel.model import StuckJob
     from pacewheel.overview import Totals
-    from pacewheel.web.database import Database
-    from pacewheel.web.ports import Engine
+    from pacewheel.web.ports import Engine, Life
 
 PATIENCE_S = 0.5
-PAUSE_SHARE = 4.0
-STUCK_S = 15.0
+RECENT_S = 5.0
 
 
 class Reading:
     """The database's part of the overview."""
 
-    def __init__(self, engine: Engine, database: Database) -> None:
+    def __init__(self, engine: Engine, life: Life) -> None:
         self._engine = engine
-        self._database = database
+        self._life = life
         self.totals: Totals | None = None
-        self.stuck: Sequence[StuckJob] = ()
-        self.trouble: str | None = None
-        """Why the last question failed."""
-        self._asking: asyncio.Task[Totals] | None = None
-        self._read_s = float("-inf")
-        self._stuck_s = float("-inf")
-        self._next_s = float("-inf")
+        """The last ones; those of a database that is away stay."""
+        self._read_s = 0.0
+        self._asking: asyncio.Task[None] | None = None
 
     @property
     def age_s(self) -> float | None:
         """How old `totals` are; None before the first."""
         return None if self.totals is None else time.monotonic() - self._read_s
 
-    async def refresh(self) -> Totals | None:
-        """Return new totals if they come at once; an answer that takes longer is for a later call."""
+    @property
+    def recent(self) -> Totals | None:
+        """The totals, unless they are too old to stand for this moment."""
+        return None if self.age_s is None or self.age_s > RECENT_S else self.totals
+
+    @property
+    def trouble(self) -> str | None:
+        """Why the database could not be read the last time."""
+        if self._life.phase is Phase.STARTING:
+            return self._life.waits_for or "the process is starting"
+        return self._engine.observer.trouble
+
+    @property
+    def stuck(self) -> Sequence[StuckJob]:
+        """The jobs that were found to be stuck."""
+        return self._engine.metrics.totals.stuck or ()
+
+    async def refresh(self) -> bool:
+        """Let the observer look; tell whether new totals came at once."""
         if self._asking is None:
-            if time.monotonic() < self._next_s:
-                return None
-            self._asking = asyncio.create_task(self._ask(), name="pacewheel overview")
+            looking = self._engine.observer.refresh()
+            self._asking = asyncio.create_task(looking, name="pacewheel overview")
         done, _ = await asyncio.wait({self._asking}, timeout=PATIENCE_S)
-        if not done:
-            return None
-        asked, self._asking = self._asking, None
-        try:
-            self.totals = asked.result()
-        except PacewheelError as error:
-            self.trouble = str(error)
-            return None
-        self.trouble = None
-        return self.totals
+        if done:
+            self._asking = None
+        found = self._engine.metrics.totals.figures
+        if found is None or found is self.totals:
+            return False
+        self.totals = found
+        self._read_s = time.monotonic()
+        return True
 
     async def stop(self) -> None:
         """Ask no more."""
         if self._asking is not None:
             self._asking.cancel()
             await asyncio.gather(self._asking, return_exceptions=True)
-
-    async def _ask(self) -> Totals:
-        began_s = time.monotonic()
-        totals = await self._database.ask(lambda store: store.overview.count_totals())
-        if began_s - self._stuck_s > STUCK_S:
-            self.stuck = await self._database.ask(lambda _: self._engine.find_stuck_jobs())
-            self._stuck_s = time.monotonic()
-        self._read_s = time.monotonic()
-        self._next_s = self._read_s + PAUSE_SHARE * (self._read_s - began_s)
-        return totals

@@ -31,6 +31,8 @@ from pacewheel.web.sessions import Sessions
 from pacewheel.web.watch import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pacewheel.web.ports import Engine
 
 log = logging.getLogger("pacewheel.web")
@@ -55,7 +57,7 @@ class WebServer:
         self._port = config.http_port
         database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
-        self._watch = Watch(engine, self.life, Reading(engine, database))
+        self._watch = Watch(engine, self.life, Reading(engine, self.life))
         self._events = Events(self._watch)
         self._insights = Insights(engine, database)
         app = web.Application(middlewares=middlewares(sessions), client_max_size=BODY_BYTES_MAX)
@@ -86,6 +88,10 @@ class WebServer:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
+
+    def routes(self) -> Iterable[web.AbstractRoute]:
+        """Return all that is served."""
+        return self._runner.app.router.routes()
 
     async def start(self) -> None:
         """Listen, unless the port is 0.

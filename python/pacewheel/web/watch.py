@@ -118,14 +118,14 @@ class Watch:
                         await self._wanted.wait()
 
     async def _look(self, *, is_watched: bool) -> None:
-        totals = None
-        if is_watched:
-            totals = await self._reading.refresh()
-            await self._engine.observer.refresh_database()
-        samples = Samples(self._engine.metrics.registry, time.monotonic())
+        fresh = await self._reading.refresh() if is_watched else False
+        metrics = self._engine.metrics
+        samples = Samples(metrics.registry, time.monotonic())
         sample = overview.sample_of(
-            samples, self._engine.metrics, self.history, datetime.now(UTC), totals
+            samples, metrics, self.history, datetime.now(UTC), self._reading.recent, fresh=fresh
         )
+        # Looked at now and then, it speaks of the last minutes and no longer ago.
+        metrics.transaction_times()
         if is_watched:
             uptime_s = samples.at_s - self._began_s
             made = overview.build(
