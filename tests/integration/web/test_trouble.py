@@ -125,7 +125,9 @@ async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
     code, message = await client.refused("/api/v1/jobs", 503)
     assert ("store_unavailable", True) == (code, "has not answered within 0.5 s" in message)
     await daemon.overview_with(lambda o: "no valid lease" in words_of(o))
-    overview = await daemon.overview_with(lambda o: "it has not answered within 0.5 s" in words_of(o))
+    overview = await daemon.overview_with(
+        lambda o: "it has not answered within 0.5 s" in words_of(o)
+    )
     assert 1 == overview["totals"]["running"]
     assert overview["totals_age_s"] > 0.5
     checks = (await client.get("/readyz", 503))["checks"]
