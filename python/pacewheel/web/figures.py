@@ -173,7 +173,10 @@ class Raises:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What this process uses; None where the kernel doesn't tell. `cpu_ratio` 1 is one core."""
+    """What this process uses; None where it isn't known yet. `cpu_ratio` 1 is one core.
+
+    The network is the machine's, or the container's, loopback left out.
+    """
 
     cpu_ratio: float | None
     memory_bytes: int
