@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict
 from importlib.metadata import version
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -109,8 +108,8 @@ def build(
 def overview_json(overview: Overview) -> dict[str, Any]:
     """Return the overview as plain values."""
     totals = None if overview.totals is None else totals_json(overview.totals)
-    values: dict[str, Any] = plain({**asdict(overview), "totals": totals})
-    return values
+    values: dict[str, Any] = plain(overview)
+    return {**values, "totals": totals}
 
 
 def _worker(engine: Engine, life: Life, samples: Samples, uptime_s: float) -> figures.ThisWorker:
