@@ -42,8 +42,8 @@ class PostgresProxy:
         self.port = 0
         self.relays: list[Relay] = []
         self.listening: Literal["passed", "refused", "deaf"] = "passed"
-        self.away = False
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_away = False
 
     @property
     def dsn(self) -> str:
@@ -57,15 +57,19 @@ class PostgresProxy:
             relay.frozen = True
         return len(frozen)
 
-    def leave(self) -> None:
-        """End all connections, and take none until `away` is False again: a server that is gone."""
-        self.away = True
+    def go_away(self) -> None:
+        """Cut all connections, and every new one."""
+        self._is_away = True
         for task in self._tasks:
             task.cancel()
 
+    def come_back(self) -> None:
+        """Relay new connections again."""
+        self._is_away = False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
-        if self.away:
+        if self._is_away:
             writer.close()
             return
         if self._host.startswith("/"):

@@ -1,6 +1,6 @@
 -- purpose: read what the server says of this database to any role, for metrics and the dashboard
 -- params: none
--- returns: size_bytes; connections_max; active, idle, idle_in_transaction, other, hidden (client sessions by state; hidden: this role may not see it); oldest_transaction_s and session_xmin_age (of the sessions that it may see); prepared_xmin_age, slot_xmin_age, standby_xmin_age (transactions since the oldest snapshot, by what holds it); wal_retained_bytes (by replication slots, at most); commits, rollbacks, deadlocks, blocks_hit, blocks_read, block_read_s, block_write_s, temp_bytes, active_s (sums of this database); wal_bytes, wal_records (sums of the whole server)
+-- returns: size_bytes; connections_max; active, idle, idle_in_transaction, other, hidden (client sessions by state; hidden: this role may not see it); oldest_transaction_s and session_xmin_age (of the sessions that it may see); prepared_xmin_age, slot_xmin_age, standby_xmin_age (transactions since the oldest snapshot, by what holds it); wal_retained_bytes (by replication slots, at most); commits, rollbacks, deadlocks, blocks_hit, blocks_read, block_read_s, block_write_s, temp_bytes, active_s (sums of this database); wal_bytes (of the whole server)
 -- index: none
 -- rows: 1
 -- Reads no table of pacewheel's. Asks only for what PostgreSQL 14 to 18 have and an ordinary role may read. This
@@ -31,7 +31,7 @@ SELECT
     d.xact_commit AS commits, d.xact_rollback AS rollbacks, d.deadlocks, d.blks_hit AS blocks_hit,
     d.blks_read AS blocks_read, d.blk_read_time / 1000 AS block_read_s, d.blk_write_time / 1000 AS block_write_s,
     d.temp_bytes, d.active_time / 1000 AS active_s,
-    w.wal_bytes::bigint AS wal_bytes, w.wal_records
+    w.wal_bytes::bigint AS wal_bytes
 FROM pg_stat_database d
 CROSS JOIN pg_stat_wal w
 CROSS JOIN (

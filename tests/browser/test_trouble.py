@@ -123,7 +123,7 @@ async def test_a_database_that_is_away_is_said(proxy: PostgresProxy, watcher: Wa
     await watcher.go("#/")
     healthy = watcher.page.get_by_role("region", name="Is it healthy?")
     live_jobs = await watcher.figure("Live jobs").inner_text()
-    proxy.leave()
+    proxy.go_away()
     await expect(healthy).to_contain_text("Failing", timeout=PATIENCE_MS)
     await expect(healthy).to_contain_text("the database")
     await expect(watcher.figure("Live jobs")).to_have_text(live_jobs)
@@ -131,7 +131,7 @@ async def test_a_database_that_is_away_is_said(proxy: PostgresProxy, watcher: Wa
     await expect(watcher.page.get_by_role("alert")).to_contain_text(
         "This can't be shown now", timeout=PATIENCE_MS
     )
-    proxy.away = False
+    proxy.come_back()
     await watcher.page.get_by_role("button", name="Try again").click()
     await expect(watcher.row("Workers", "this one")).to_contain_text("alive", timeout=PATIENCE_MS)
     watcher.forgive(REFUSED)

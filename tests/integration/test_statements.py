@@ -130,6 +130,7 @@ async def look(engine: Engine, job_id: int) -> None:
     assert "a.example" in {info.name for info in await read.list_domains(live_only=False)}
     assert 1 == (await read.get_domain("a.example")).id
     assert 2 <= len(await read.list_workers())
+    assert [] == await read.list_slow()
     for row in (await read.list_tasks(job_id)).tasks:
         assert row.attempt == len((await read.get_task(row.id)).attempts)
 

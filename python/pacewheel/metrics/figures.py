@@ -54,7 +54,6 @@ class DatabaseFigures:
     temp_bytes: int
     active_s: float
     wal_bytes: int
-    wal_records: int
     wal_retained_bytes: int
     oldest_transaction_s: float
     xmin_ages: Mapping[str, int]
@@ -89,7 +88,6 @@ class DatabaseCollector(Collector):
             "active_s",
         ),
         ("wal_bytes", "WAL written by the whole server", "wal_bytes"),
-        ("wal_records", "WAL records written by the whole server", "wal_records"),
     )
 
     def __init__(self) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.errors import PacewheelError
@@ -47,10 +46,11 @@ class Insights:
 
     @staticmethod
     def quick_eta(job: JobInfo) -> dict[str, Any] | None:
-        """Return the time a live job still needs by its mean rate so far; None for a final one."""
+        """Return the time a live job still needs by its gap alone; None for a final one."""
         if job.status.is_final:
             return None
-        return asdict(estimate(job, None))
+        values: dict[str, Any] = plain(estimate(job, None))
+        return values
 
     async def get(self, job: JobInfo) -> dict[str, Any]:
         """Return what is known of a job by now."""
@@ -83,12 +83,12 @@ class Insights:
             # The page has said more of it by now.
             return
         now_s = time.monotonic()
-        eta = None if job.status.is_final else asdict(estimate(job, flow.rate_per_s))
+        eta = None if job.status.is_final else plain(estimate(job, flow.rate_per_s))
         self._kept[job_id] = (
             now_s + max(KEPT_S, KEPT_SHARE * (now_s - began_s)),
             {
                 "eta": eta,
-                "verdict": plain(asdict(judge(job, flow, pace))),
+                "verdict": plain(judge(job, flow, pace)),
                 "summary": summary_json(summary),
             },
         )

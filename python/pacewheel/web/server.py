@@ -57,8 +57,9 @@ class WebServer:
         self._port = config.http_port
         database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
-        self._watch = Watch(engine, self.life, Reading(engine, self.life))
-        self._events = Events(self._watch)
+        self.watch = Watch(engine, self.life, Reading(engine, self.life))
+        """The look at everything."""
+        self._events = Events(self.watch)
         self._insights = Insights(engine, database)
         app = web.Application(middlewares=middlewares(sessions), client_max_size=BODY_BYTES_MAX)
         app.on_response_prepare.append(add_headers)
@@ -67,7 +68,7 @@ class WebServer:
             engine=engine,
             database=database,
             sessions=sessions,
-            watch=self._watch,
+            watch=self.watch,
             events=self._events,
             insights=self._insights,
         )
@@ -88,6 +89,12 @@ class WebServer:
 
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        server = self._runner.server
+        return 0 if server is None else len(server.connections)
 
     def routes(self) -> Iterable[web.AbstractRoute]:
         """Return all that is served."""
@@ -113,7 +120,7 @@ class WebServer:
         assert self._runner.server is not None
         self._clients = Clients(self._runner.server)
         await self._clients.listen(bound, backlog=BACKLOG)
-        self._watch.start()
+        self.watch.start()
         host, port = bound.getsockname()[:2]
         self.address = (host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -125,7 +132,7 @@ class WebServer:
             return
         self._clients.close()
         await self._events.stop()
-        await self._watch.stop()
+        await self.watch.stop()
         await self._insights.stop()
         await self._runner.cleanup()
         self._clients = None
@@ -146,8 +153,6 @@ class WebServer:
         bound = socket.socket(family, socket.SOCK_STREAM)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((self._host, port))
             # Two may be bound to one port until one of them listens.
             bound.listen(BACKLOG)
