@@ -70,7 +70,9 @@ class PostgresReports:
                 await connection.execute(self._queries["plan_for_reading"])
                 return await _Reading(connection, self._queries, job_id, 0).read_flow()
 
-        found: tuple[JobInfo, facts.Flow, facts.Pace] = await self._pool.run(read)
+        found: tuple[JobInfo, facts.Flow, facts.Pace] = await self._pool.run(
+            read, name="report_flow"
+        )
         return found
 
     async def find_previous_job(self, job_id: int) -> int | None:

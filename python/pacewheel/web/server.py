@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from pacewheel.errors import ConfigInvalid
+from pacewheel.errors import ConfigInvalid, PortTaken
 from pacewheel.web.actions import Actions
 from pacewheel.web.api import Api
 from pacewheel.web.clients import Clients
@@ -55,7 +55,7 @@ class WebServer:
         """Where it listens, once started; None: it doesn't."""
         self._host = config.http_host
         self._port = config.http_port
-        database = Database(engine, self.life)
+        database = self._database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
         self.watch = Watch(engine, self.life, Reading(engine, self.life))
         """The look at everything."""
@@ -134,6 +134,7 @@ class WebServer:
         await self._events.stop()
         await self.watch.stop()
         await self._insights.stop()
+        await self._database.stop()
         await self._runner.cleanup()
         self._clients = None
         self.address = None
@@ -168,7 +169,3 @@ class WebServer:
             ) from error
         bound.setblocking(False)
         return bound
-
-
-class PortTaken(ConfigInvalid):
-    """Somebody else listens there."""
