@@ -43,6 +43,7 @@ class PostgresProxy:
         self.relays: list[Relay] = []
         self.listening: Literal["passed", "refused", "deaf"] = "passed"
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_away = False
 
     @property
     def dsn(self) -> str:
@@ -56,8 +57,21 @@ class PostgresProxy:
             relay.frozen = True
         return len(frozen)
 
+    def go_away(self) -> None:
+        """Cut all connections, and every new one."""
+        self._is_away = True
+        for task in self._tasks:
+            task.cancel()
+
+    def come_back(self) -> None:
+        """Relay new connections again."""
+        self._is_away = False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
+        if self._is_away:
+            writer.close()
+            return
         if self._host.startswith("/"):
             path = f"{self._host}/.s.PGSQL.{self._server_port}"
             server_reader, server_writer = await asyncio.open_unix_connection(path)

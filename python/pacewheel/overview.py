@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from pacewheel.model import TaskInfo, TaskState, WaitingReason
 
+SLOW_MS = 1000.0
+
 
 class WorkerState(StrEnum):
     """What has become of a process (the closed set)."""
@@ -194,6 +196,21 @@ class TaskDetail:
 
     task: TaskInfo
     attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True, slots=True)
+class SlowStatement:
+    """A statement of this software that has been running for long, in whichever process.
+
+    `statement` is its file in sql/queries, None for one that is not from there. `waits_for` is what
+    the server says of it (`Lock: transactionid`), `blocked_by` who holds that lock, by pid.
+    """
+
+    pid: int
+    statement: str | None
+    age_ms: float
+    waits_for: str | None
+    blocked_by: Sequence[int]
 
 
 class OverviewStore(Protocol):

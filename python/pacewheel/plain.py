@@ -18,7 +18,15 @@ from pacewheel.crawl.headers import without_secrets
 if TYPE_CHECKING:
     from pacewheel.job_summary import JobSummary
     from pacewheel.model import FailedTask, JobInfo, StuckJob, TaskInfo, Waiting
-    from pacewheel.overview import DomainInfo, TaskDetail, TaskPage, TaskRow, Totals, WorkerInfo
+    from pacewheel.overview import (
+        DomainInfo,
+        SlowStatement,
+        TaskDetail,
+        TaskPage,
+        TaskRow,
+        Totals,
+        WorkerInfo,
+    )
     from pacewheel.recurrence import ScheduleInfo
 
 
@@ -81,6 +89,11 @@ def domain_json(info: DomainInfo) -> dict[str, Any]:
 def worker_json(info: WorkerInfo) -> dict[str, Any]:
     """Return a process."""
     return _values(info)
+
+
+def slow_json(slow: SlowStatement) -> dict[str, Any]:
+    """Return a statement that has been running for long."""
+    return _values(slow)
 
 
 def task_json(task: TaskInfo | TaskRow | FailedTask) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
 from pacewheel.errors import JobFinal
+from pacewheel.store.doctor import read_facts
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries, sql_root
 from tests.conftest import execute, fetch, until, with_database
@@ -130,6 +131,9 @@ async def look(engine: Engine, job_id: int) -> None:
     assert "a.example" in {info.name for info in await read.list_domains(live_only=False)}
     assert 1 == (await read.get_domain("a.example")).id
     assert 2 <= len(await read.list_workers())
+    assert [] == await read.list_slow()
+    facts = await read_facts(engine.dsn, engine.config)
+    assert ({}, []) == (facts.errors, facts.schema and facts.schema.missing)
     for row in (await read.list_tasks(job_id)).tasks:
         assert row.attempt == len((await read.get_task(row.id)).attempts)
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.jobs import aligned
 from pacewheel.cli.sites import plan_of, sites_of
+from pacewheel.cli.tables import aligned
 from pacewheel.crawl.warm import initial_tasks
 from pacewheel.errors import ConfigInvalid
 from pacewheel.plain import schedule_json

@@ -14,9 +14,11 @@ import orjson
 from pacewheel.errors import ConfigInvalid, DomainUnknown, TaskUnknown
 from pacewheel.model import TaskState, WaitingReason
 from pacewheel.overview import (
+    SLOW_MS,
     Attempt,
     DomainInfo,
     DomainSort,
+    SlowStatement,
     TaskDetail,
     TaskPage,
     TaskRow,
@@ -111,6 +113,25 @@ class PostgresOverview:
         rows = await self._pool.fetch(self._queries["list_workers"], ended)
         return [WorkerInfo(**{**row, "state": WorkerState(row["state"])}) for row in rows]
 
+    async def list_slow(self, least_ms: float = SLOW_MS) -> list[SlowStatement]:
+        """Return the statements that have been running for so long, of the roles that ours may see."""
+        rows = await self._pool.fetch(self._queries["list_slow_statements"], least_ms)
+        return [
+            SlowStatement(
+                row["pid"],
+                self._name_of(row["query"]),
+                row["age_ms"],
+                row["waits_for"],
+                row["blocked_by"],
+            )
+            for row in rows
+        ]
+
+    def _name_of(self, text: str) -> str | None:
+        """Return the statement that begins with `text`, which the server has cut off."""
+        found = [name for name, query in self._queries.items() if query.startswith(text)]
+        return found[0] if text and len(found) == 1 else None
+
     async def list_tasks(
         self,
         job_id: int,
@@ -155,7 +176,9 @@ class PostgresOverview:
         if job_id is not None:
             await self._jobs.get_job(job_id)
         whose = "" if job_id is None else f" in job {job_id}"
-        raise TaskUnknown(f"there is no task {task_id}{whose}: see 'pacewheel export JOB' for ids")
+        raise TaskUnknown(
+            f"there is no task {task_id}{whose}: see 'pacewheel job tasks JOB' for ids"
+        )
 
     async def find_task(self, job_id: int, key: str) -> TaskDetail:
         """Return a task by its key.
