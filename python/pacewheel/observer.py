@@ -32,6 +32,7 @@ TOTALS_FRESH_S = 0.9
 OTHERS_FRESH_S = 15.0
 # What took long is read less often, so that looking stays a small part of the load.
 FRESH_SHARE = 4.0
+SLOW_FRESH_MAX_S = 5.0
 WAIT_S = 2.0
 STUCK_S = 600.0
 
@@ -120,6 +121,7 @@ class _Figure(Generic[T]):
 
     async def _read(self) -> None:
         began_s = self._now_s()
+        fresh_s = self._fresh_s
         try:
             value = await self._ask()
         except PacewheelError as error:
@@ -129,9 +131,10 @@ class _Figure(Generic[T]):
         else:
             self.trouble = None
             self._put(value)
+            slow_s = FRESH_SHARE * (self._now_s() - began_s)
+            fresh_s = max(fresh_s, min(slow_s, SLOW_FRESH_MAX_S))
         finally:
-            now_s = self._now_s()
-            self._fresh_until_s = now_s + max(self._fresh_s, FRESH_SHARE * (now_s - began_s))
+            self._fresh_until_s = self._now_s() + fresh_s
             self._reading = None
 
     def hide_if_late(self) -> None:

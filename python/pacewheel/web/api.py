@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 
 from pacewheel import parsing
+from pacewheel.clock import monotonic_ms
 from pacewheel.errors import ConfigInvalid
 from pacewheel.model import TaskState
 from pacewheel.overview import DomainSort
@@ -28,6 +29,7 @@ from pacewheel.web.guard import SESSION
 from pacewheel.web.openapi import document
 
 if TYPE_CHECKING:
+    from pacewheel.overview import DomainInfo
     from pacewheel.web.database import Database
     from pacewheel.web.events import Events
     from pacewheel.web.insights import Insights
@@ -193,7 +195,7 @@ class Api:
             )
         )
         more = offset + limit if len(found) == limit else None
-        return answer({"domains": [domain_json(each) for each in found], "offset": more})
+        return answer({"domains": [self._domain_json(each) for each in found], "offset": more})
 
     async def domain(self, request: web.Request) -> web.Response:
         """Show a domain, its latest jobs, and why their tasks wait."""
@@ -207,11 +209,23 @@ class Api:
         waiting = await self._database.ask(lambda _: self._engine.explain(domain=name))
         return answer(
             {
-                "domain": domain_json(info),
+                "domain": self._domain_json(info),
                 "jobs": [job_json(job) for job in jobs],
                 "waiting": [waiting_json(each) for each in waiting],
             }
         )
+
+    def _domain_json(self, info: DomainInfo) -> dict[str, Any]:
+        """Return a domain with what only its owner knows, if that is this process."""
+        held = self._engine.held
+        domain = held and held.get(info.id)
+        here: dict[str, Any] = {"pace_used": None, "latency_delay_ms": None}
+        if domain:
+            here = {
+                "pace_used": domain.pace_used.share(monotonic_ms()),
+                "latency_delay_ms": domain.latency_delay_ms,
+            }
+        return {**domain_json(info), **here}
 
     async def workers(self, _request: web.Request) -> web.Response:
         """List the processes."""

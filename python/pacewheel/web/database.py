@@ -81,11 +81,27 @@ class Database:
         except PacewheelError as error:
             # It has let go of it, or a part of it gave up.
             raise StoreUnavailable(f"the process is ending ({error}): ask another one") from error
-        try:
-            async with asyncio.timeout(patience_s), turns:
+
+        async def in_turn() -> Value:
+            async with turns:
                 return await question(store)
-        except TimeoutError:
+
+        asking = asyncio.create_task(in_turn(), name="pacewheel question")
+        try:
+            done, _ = await asyncio.wait({asking}, timeout=patience_s)
+        finally:
+            # Not waited for: a connection that hangs takes its time to be given up.
+            asking.cancel()
+            asking.add_done_callback(_forget)
+        if not done:
             raise StoreUnavailable(
                 f"the database has not answered within {patience_s:g} s: try again, or see what "
                 "it is busy with"
-            ) from None
+            )
+        return asking.result()
+
+
+def _forget(asked: asyncio.Task[object]) -> None:
+    """Take note of how it ended, or asyncio would complain that nobody did."""
+    if not asked.cancelled():
+        asked.exception()

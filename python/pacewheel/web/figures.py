@@ -189,7 +189,8 @@ class Overview:
 
     `totals` are None until the database has answered once; `totals_age_s` says how old they are,
     more than a second or two when the database is away. `database` are the metrics
-    `pacewheel_database_*` by what follows that prefix, labels behind a colon.
+    `pacewheel_database_*` by what follows that prefix, labels behind a colon. `transaction_p99_ms` is
+    of all statements since the sample before this one.
     """
 
     at: datetime
@@ -201,6 +202,7 @@ class Overview:
     pool: Pool
     cache: Cache
     transactions: Sequence[Transactions]
+    transaction_p99_ms: float | None
     errors_by_class: Mapping[str, int]
     scaling: Scaling
     raises: Raises

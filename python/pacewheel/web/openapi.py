@@ -197,7 +197,13 @@ def _of_tasks(schemas: Schemas) -> tuple[Operation, ...]:
 
 
 def _of_domains(schemas: Schemas) -> tuple[Operation, ...]:
-    schemas.components["Domain"] = schemas.extended(DomainInfo, live={"type": "integer"})
+    number: Schema = {"type": "number", "minimum": 0}
+    schemas.components["Domain"] = schemas.extended(
+        DomainInfo,
+        live={"type": "integer"},
+        pace_used=nullable(number),
+        latency_delay_ms=nullable(number),
+    )
     domain: Schema = {"$ref": "#/components/schemas/Domain"}
     sorts: Schema = {"enum": [sort.value for sort in DomainSort]}
     offset: Schema = {"type": "integer", "minimum": 0}

@@ -7,15 +7,12 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib.metadata import version
-from itertools import zip_longest
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
 from pacewheel import memory
-from pacewheel.metrics.histogram import quantile
-from pacewheel.metrics.transactions import TRANSACTION_BOUNDS_S
 from pacewheel.plain import plain, totals_json
 from pacewheel.report.binds import find_binding
 from pacewheel.web import figures
@@ -30,56 +27,31 @@ if TYPE_CHECKING:
     from pacewheel.metrics.transactions import TransactionTimes
     from pacewheel.overview import Totals
     from pacewheel.web.figures import Overview
-    from pacewheel.web.history import History
+    from pacewheel.web.growth import Growth
     from pacewheel.web.ports import Engine, Life
     from pacewheel.web.reading import Reading
     from pacewheel.web.samples import Samples
 
 MB = 2**20
 CACHE = "pacewheel_job_cache_"
-ATTEMPTS = "pacewheel_attempts_total"
 DATABASE = "pacewheel_database_"
-NETWORK = "pacewheel_network_{}_bytes_total"
 SCALING = "pacewheel_scaling_evaluations_total"
 RECENT_MAX = 20
-MINUTE_S = 60.0
 
 
-def sample_of(
-    samples: Samples,
-    metrics: Metrics,
-    history: History,
-    at: datetime,
-    totals: Totals | None,
-    *,
-    fresh: bool,
-) -> Sample:
-    """Return this moment as it is to be kept, with rates against what was kept before."""
-    attempts = samples.by(ATTEMPTS, "outcome")
+def sample_of(samples: Samples, growth: Growth, at: datetime, totals: Totals | None) -> Sample:
+    """Return this moment as it is to be kept."""
     hits, questions = _hits_and_questions(samples)
-    by_statement = metrics.transaction_seconds.counts().values()
-    counts = tuple(map(sum, zip(*by_statement, strict=True)))
-    now = Sample(
+    return Sample(
         at,
         samples.at_s,
-        claimed=samples.sum("pacewheel_tasks_claimed_total"),
-        completed=attempts.get("completed", 0.0),
-        failed=attempts.get("failed", 0.0),
-        retried=attempts.get("retry", 0.0),
-        raises=samples.sum("pacewheel_raises_total"),
-        cpu_s=samples.sum("process_cpu_seconds_total"),
-        received_bytes=samples.sum(NETWORK.format("receive"), interface="other"),
-        sent_bytes=samples.sum(NETWORK.format("transmit"), interface="other"),
         slots=int(samples.sum("pacewheel_slots")),
         busy=int(samples.sum("pacewheel_slots_busy")),
-        transaction_counts=counts,
-        transaction_p99_ms=_p99_ms(counts, history.last),
-        cache_hit_ratio=hits / questions if questions else None,
+        rates=growth.rates(),
+        transaction_p99_ms=growth.transaction_p99_ms,
+        cache_hit_ratio=round(hits / questions, 4) if questions else None,
         totals=totals,
-        attempts=totals.attempts if totals and fresh else None,
-        enqueued=totals.enqueued if totals and fresh else None,
     )
-    return replace(now, rates=history.rates_until(now))
 
 
 def build(
@@ -89,7 +61,7 @@ def build(
     reading: Reading,
     samples: Samples,
     sample: Sample,
-    history: History,
+    growth: Growth,
     uptime_s: float,
 ) -> Overview:
     """Return the overview of this moment."""
@@ -102,7 +74,7 @@ def build(
     )
     pool = _pool(samples)
     scaling = _scaling(samples, engine.metrics)
-    process = _process(engine, samples, sample, history)
+    process = _process(engine, samples, growth)
     transactions = list(map(_transactions, engine.metrics.transaction_times()))
     facts = Facts(
         worker, reading.trouble, reading.stuck, pool, process, transactions, by_defect(samples)
@@ -117,9 +89,10 @@ def build(
         pool=pool,
         cache=_cache(samples, engine.metrics),
         transactions=transactions,
+        transaction_p99_ms=sample.transaction_p99_ms,
         errors_by_class=_counts(samples.by("pacewheel_database_errors_total", "sqlstate_class")),
         scaling=scaling,
-        raises=_raises(samples, sample, history),
+        raises=_raises(samples, growth),
         process=process,
         database=samples.named(DATABASE),
         health=judge(facts),
@@ -176,15 +149,6 @@ def _transactions(times: TransactionTimes) -> figures.Transactions:
     )
 
 
-def _p99_ms(counts: tuple[int, ...], last: Sample | None) -> float | None:
-    """Return what 99 of 100 transactions since the last sample stayed below."""
-    before = last.transaction_counts if last else ()
-    recent = [now - then for now, then in zip_longest(counts, before, fillvalue=0)]
-    if not any(recent):
-        return None
-    return round(1000 * quantile(TRANSACTION_BOUNDS_S, recent, 0.99), 3)
-
-
 def _hits_and_questions(samples: Samples) -> tuple[float, float]:
     hits = samples.sum(f"{CACHE}hits_total") + samples.sum(f"{CACHE}stale_hits_total")
     others = samples.sum(f"{CACHE}misses_total") + samples.sum(f"{CACHE}joins_total")
@@ -218,25 +182,24 @@ def _scaling(samples: Samples, metrics: Metrics) -> figures.Scaling:
     )
 
 
-def _raises(samples: Samples, sample: Sample, history: History) -> figures.Raises:
-    per_s = history.rate_until(sample, lambda s: s.raises, over_s=MINUTE_S)
+def _raises(samples: Samples, growth: Growth) -> figures.Raises:
     by_tier = _counts(samples.by("pacewheel_raise_entries", "tier"))
     return figures.Raises(
-        None if per_s is None else round(60 * per_s, 1),
+        growth.raises_per_min(),
         _counts(samples.by("pacewheel_raise_outcomes_total", "outcome")),
         sum(by_tier.values()),
         by_tier,
     )
 
 
-def _process(engine: Engine, samples: Samples, sample: Sample, history: History) -> figures.Process:
+def _process(engine: Engine, samples: Samples, growth: Growth) -> figures.Process:
     open_files = samples.sum("process_open_fds")
     return figures.Process(
-        history.rate_until(sample, lambda s: s.cpu_s),
+        growth.per_s("cpu"),
         memory.used_bytes(),
         engine.config.memory_max_mb * MB or memory.limit_bytes(),
-        history.rate_until(sample, lambda s: s.received_bytes),
-        history.rate_until(sample, lambda s: s.sent_bytes),
+        growth.per_s("received"),
+        growth.per_s("sent"),
         int(open_files) or None,
     )
 

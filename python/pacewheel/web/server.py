@@ -57,8 +57,9 @@ class WebServer:
         self._port = config.http_port
         database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
-        self._watch = Watch(engine, self.life, Reading(engine, self.life))
-        self._events = Events(self._watch)
+        self.watch = Watch(engine, self.life, Reading(engine, self.life))
+        """The look at everything."""
+        self._events = Events(self.watch)
         self._insights = Insights(engine, database)
         app = web.Application(middlewares=middlewares(sessions), client_max_size=BODY_BYTES_MAX)
         app.on_response_prepare.append(add_headers)
@@ -67,7 +68,7 @@ class WebServer:
             engine=engine,
             database=database,
             sessions=sessions,
-            watch=self._watch,
+            watch=self.watch,
             events=self._events,
             insights=self._insights,
         )
@@ -113,7 +114,7 @@ class WebServer:
         assert self._runner.server is not None
         self._clients = Clients(self._runner.server)
         await self._clients.listen(bound, backlog=BACKLOG)
-        self._watch.start()
+        self.watch.start()
         host, port = bound.getsockname()[:2]
         self.address = (host, port)
         shown = f"[{host}]" if ":" in host else host
@@ -125,7 +126,7 @@ class WebServer:
             return
         self._clients.close()
         await self._events.stop()
-        await self._watch.stop()
+        await self.watch.stop()
         await self._insights.stop()
         await self._runner.cleanup()
         self._clients = None

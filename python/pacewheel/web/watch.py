@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from pacewheel.errors import StoreUnavailable
 from pacewheel.web import overview
 from pacewheel.web.answers import as_json
+from pacewheel.web.growth import Growth
 from pacewheel.web.history import History
 from pacewheel.web.samples import Samples
 
@@ -43,6 +44,7 @@ class Watch:
         self._life = life
         self._reading = reading
         self.history = History()
+        self._growth = Growth()
         self.latest_json = b""
         """The latest overview."""
         self.number = 0
@@ -121,9 +123,8 @@ class Watch:
         fresh = await self._reading.refresh() if is_watched else False
         metrics = self._engine.metrics
         samples = Samples(metrics.registry, time.monotonic())
-        sample = overview.sample_of(
-            samples, metrics, self.history, datetime.now(UTC), self._reading.recent, fresh=fresh
-        )
+        self._growth.note(samples, metrics, self._reading.totals if fresh else None)
+        sample = overview.sample_of(samples, self._growth, datetime.now(UTC), self._reading.recent)
         # Looked at now and then, it speaks of the last minutes and no longer ago.
         metrics.transaction_times()
         if is_watched:
@@ -134,7 +135,7 @@ class Watch:
                 reading=self._reading,
                 samples=samples,
                 sample=sample,
-                history=self.history,
+                growth=self._growth,
                 uptime_s=uptime_s,
             )
             self.latest_json = as_json(overview.overview_json(made))

@@ -26,14 +26,22 @@ TOKEN = "correct-horse-battery"
 class Client:
     """Asks one server, as a browser's page or a script does."""
 
-    def __init__(self, web: WebServer, **headers: str) -> None:
-        assert web.address is not None
-        self.web = web
-        self.port = web.address[1]
-        self.base = f"http://127.0.0.1:{self.port}"
+    web: WebServer
+
+    def __init__(self, port: int, **headers: str) -> None:
+        self.port = port
+        self.base = f"http://127.0.0.1:{port}"
         self.session = aiohttp.ClientSession(
             headers=headers, cookie_jar=aiohttp.CookieJar(unsafe=True)
         )
+
+    async def answers(self) -> bool:
+        """Whether anybody listens there."""
+        try:
+            await self.get("/healthz")
+        except aiohttp.ClientConnectionError:
+            return False
+        return True
 
     async def answer(
         self, method: str, path: str, **options: Any
@@ -73,7 +81,9 @@ async def served(
     """Serve an engine, which whoever has it starts or not."""
     async with WebServer(engine) as web:
         web.life.phase = phase
-        client = Client(web, **headers)
+        assert web.address is not None
+        client = Client(web.address[1], **headers)
+        client.web = web
         try:
             yield client
         finally:

@@ -1,0 +1,143 @@
+// What the process does for it: transactions, scaling, cache, database and the process itself.
+
+import { html } from "../html.js";
+import { bytes, clock, count, decimal, millis, perSecond, seconds, sentence, share } from "../format.js";
+import { Bar, Empty, Facts, Panel, to } from "../parts.js";
+import { Table } from "../table.js";
+
+const STATEMENTS = [
+  { title: "Statement", value: (row) => html`<code>${row.statement}</code>`, grow: true },
+  { title: "Count", value: (row) => count(row.count), number: true },
+  { title: "p50", value: (row) => millis(row.p50_ms), number: true },
+  { title: "p95", value: (row) => millis(row.p95_ms), number: true, wide: true },
+  { title: "p99", value: (row) => millis(row.p99_ms), number: true },
+  { title: "Slow", value: (row) => marked(row.slow, "warn"), number: true },
+  { title: "Errors", value: (row) => marked(row.errors, "bad"), number: true },
+];
+
+const marked = (value, kind) => (value ? html`<span class=${`mark ${kind}`}>${count(value)}</span>` : "0");
+
+export function Transactions({ transactions = [] }) {
+  return html`<${Panel} id="transactions" title="Transactions" note="of this process, the last five minutes">
+    <${Table}
+      caption="Transactions of this process by statement, the last five minutes"
+      hideCaption
+      dense
+      columns=${STATEMENTS}
+      rows=${transactions}
+      keyOf=${(row) => row.statement}
+      empty=${html`<${Empty} title="None yet"><p>The first follows with the first job.</p><//>`}
+    />
+  <//>`;
+}
+
+const DECISIONS = [
+  { title: "At", value: (row) => clock(row.at) },
+  { title: "Decision", value: (row) => row.decision },
+  { title: "Slots", value: (row) => `${row.slots_before} → ${row.slots_after}`, number: true },
+  { title: "Reason", value: (row) => sentence(row.reason), grow: true },
+];
+
+export function Scaling({ scaling = {}, slots = {} }) {
+  const { recent = [], evaluations, by_decision: decisions = {} } = scaling;
+  const words = Object.entries(decisions).map(([word, times]) => `${word} ${count(times)}`);
+  const note = `${count(evaluations)} evaluations${words.length ? `: ${words.join(", ")}` : ""}`;
+  return html`<${Panel} id="scaling" title="Scaling decisions" note=${note}>
+    <p class="soft">${count(slots.size)} slots now, between ${count(slots.min)} and ${count(slots.max)}.</p>
+    <${Table}
+      caption="The last scaling decisions"
+      hideCaption
+      dense
+      columns=${DECISIONS}
+      rows=${recent.slice(0, 8)}
+      empty=${html`<${Empty} title="No change so far"><p>Slots grow when tasks wait for one.</p><//>`}
+    />
+  <//>`;
+}
+
+export function Cache({ cache = {} }) {
+  const reasons = Object.entries(cache.invalidations_by_reason ?? {});
+  const hot = cache.hot_jobs ?? [];
+  const most = Math.max(1, ...hot.map(usesOf));
+  return html`<${Panel} id="cache" title="Job cache">
+    <${Facts} facts=${[
+      ["Hit rate", share(cache.hit_ratio)],
+      ["Hits", count(cache.hits)],
+      ["Misses", count(cache.misses)],
+      ["Joined a load", count(cache.joins)],
+      ["Loads", count(cache.loads)],
+      ["Entries", count(cache.entries)],
+    ]} />
+    <h3>Invalidations by reason</h3>
+    ${
+      reasons.length
+        ? html`<${Facts} facts=${reasons.map(([word, times]) => [sentence(word), count(times)])} />`
+        : html`<p class="soft">None so far.</p>`
+    }
+    <h3>Hot jobs, look-ups of the last minute</h3>
+    ${
+      hot.length
+        ? html`<ul class="reasons">
+          ${hot.map(
+            (row) => html`<li key=${row.job_id}>
+              <a class="label" href=${to.job(row.job_id)}>Job ${row.job_id}</a>
+              <span class="figure">${count(usesOf(row))}</span>
+              <${Bar} parts=${[{ part: usesOf(row) / most, kind: "accent" }]} />
+            </li>`,
+          )}
+        </ul>`
+        : html`<p class="soft">No job has been looked up.</p>`
+    }
+  <//>`;
+}
+
+const usesOf = (row) => row.hits + row.misses;
+
+const bytesPerSecond = (value) => (value == null ? bytes(null) : `${bytes(value)}/s`);
+
+/** The sum of a figure's series: `connections:active` and `connections:idle`. */
+function sumOf(database, name) {
+  const found = Object.entries(database).filter(([key]) => key === name || key.startsWith(`${name}:`));
+  return found.length ? found.reduce((sum, [, value]) => sum + value, 0) : null;
+}
+
+function hitRatio(database) {
+  const whole = sumOf(database, "blocks_total");
+  return whole ? database["blocks_total:hit"] / whole : null;
+}
+
+export function Database({ overview: { pool, database, process, raises, worker }, history }) {
+  const outcomes = Object.entries(raises.by_outcome ?? {});
+  return html`<${Panel} id="database" title="Connections, database, process">
+    <${Facts} facts=${[
+      ["Busy connections", count(pool.busy), `of ${count(pool.limit)}`],
+      ["Idle ones", count(pool.idle)],
+      ["Waiting for one", count(pool.waiting)],
+    ]} />
+    <h3>Database</h3>
+    <${Facts} facts=${[
+      ["Size", bytes(database.size_bytes)],
+      ["Connections", count(sumOf(database, "connections"))],
+      ["Commits", perSecond(history.databaseRate("transactions_total:commit"))],
+      ["Rollbacks", perSecond(history.databaseRate("transactions_total:rollback"))],
+      ["Cache hits", share(hitRatio(database))],
+      ["WAL", bytesPerSecond(history.databaseRate("wal_bytes_total"))],
+      ["Dead rows", count(sumOf(database, "dead_rows"))],
+    ]} />
+    <h3>This process</h3>
+    <${Facts} facts=${[
+      ["Worker", worker.worker_id ?? "none yet"],
+      ["Runs for", seconds(worker.uptime_s)],
+      ["Processor", share(process.cpu_ratio), "of a core"],
+      ["Memory", bytes(process.memory_bytes), `of ${bytes(process.memory_limit_bytes)}`],
+      ["Received", bytesPerSecond(process.network_received_bytes_per_s)],
+      ["Sent", bytesPerSecond(process.network_sent_bytes_per_s)],
+    ]} />
+    <h3>Priority raises</h3>
+    <${Facts} facts=${[
+      ["A minute", decimal(raises.per_min)],
+      ["Buffered", count(raises.buffered)],
+      ...outcomes.map(([word, times]) => [sentence(word), count(times)]),
+    ]} />
+  <//>`;
+}
