@@ -76,7 +76,8 @@ def work(dsn: str, ports: list[int]) -> list[Scrape]:
         if all(get(port, "/readyz") for port in ports):
             texts = [get(port, "/metrics") for port in ports]
             scrapes = [Scrape(text) for text in texts if text is not None]
-            if sum(scrape.sum("pacewheel_handler_seconds_count") for scrape in scrapes):
+            tried = sum(scrape.sum("pacewheel_handler_seconds_count") for scrape in scrapes)
+            if tried and all(s.sum("pacewheel_scaling_evaluations_total") for s in scrapes):
                 return scrapes
         time.sleep(0.1)
     pytest.fail("the daemons did not work within a minute")

@@ -56,8 +56,8 @@ class HotJobs(Collector):
     def _count(self, what: int, job_ids: Iterable[int]) -> None:
         self._turn()
         counting = self._counting
-        # A claim brings many tasks of few jobs.
-        for job_id, number in Counter(job_ids).items():
+        # A claim brings many tasks of few jobs. By an iterator: of a mapping, the keys count.
+        for job_id, number in Counter(iter(job_ids)).items():
             counts = counting.get(job_id)
             if counts is None:
                 if len(counting) >= JOBS_MAX:
