@@ -84,7 +84,8 @@ class Api:
             ("/domains/{name}", self.domain),
             ("/workers", self.workers),
         ):
-            router.add_get(f"{BASE}{path}", handler)
+            # The head of a stream would hold its place for ever.
+            router.add_get(f"{BASE}{path}", handler, allow_head=handler != self._events.serve)
 
     async def openapi(self, _request: web.Request) -> web.Response:
         """Describe the API."""

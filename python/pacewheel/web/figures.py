@@ -173,7 +173,10 @@ class Raises:
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """What this process uses; None where the kernel doesn't tell. `cpu_ratio` 1 is one core."""
+    """What this process uses; None where it isn't known yet. `cpu_ratio` 1 is one core.
+
+    The network is the machine's, or the container's, loopback left out.
+    """
 
     cpu_ratio: float | None
     memory_bytes: int
@@ -189,8 +192,8 @@ class Overview:
 
     `totals` are None until the database has answered once; `totals_age_s` says how old they are,
     more than a second or two when the database is away. `database` are the metrics
-    `pacewheel_database_*` by what follows that prefix, labels behind a colon. `transaction_p99_ms` is
-    of all statements since the sample before this one.
+    `pacewheel_database_*` by what follows that prefix, labels behind a colon. `transaction_p99_ms`
+    is of all statements since the sample before this one.
     """
 
     at: datetime

@@ -9,6 +9,7 @@ page has it.
 
 from __future__ import annotations
 
+import asyncio
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -28,6 +29,7 @@ METRICS = "/metrics"
 OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico"})
 STATIC = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
+BODY_PATIENCE_S = 10.0
 SESSION: web.RequestKey[str | None] = web.RequestKey("session")
 
 HEADERS = {
@@ -59,17 +61,30 @@ def middlewares(sessions: Sessions) -> list[Middleware]:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if not sessions.needs_token:
-            check_host(request.headers.get("Host", ""))
+        host = request.headers.get("Host")
+        # No browser leaves it out; probes do.
+        if host is not None and not sessions.needs_token:
+            check_host(host)
         check_origin(request)
         path = request.path
         if path not in OPEN_PATHS and not path.startswith(STATIC):
             request[SESSION] = await _admit(request, sessions)
             if request.method not in SAFE_METHODS:
                 sessions.check_meant(request, request[SESSION])
+        if request.method not in SAFE_METHODS:
+            await _read_body(request)
         return await handler(request)
 
     return [answer_errors, check]
+
+
+async def _read_body(request: web.Request) -> None:
+    """Read the body, which the request keeps, within a time and up to the server's limit."""
+    try:
+        async with asyncio.timeout(BODY_PATIENCE_S):
+            await request.read()
+    except TimeoutError:
+        raise Refused(408, "too_slow", "the request's body did not come in time") from None
 
 
 async def _admit(request: web.Request, sessions: Sessions) -> str | None:

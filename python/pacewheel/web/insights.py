@@ -47,7 +47,7 @@ class Insights:
 
     @staticmethod
     def quick_eta(job: JobInfo) -> dict[str, Any] | None:
-        """Return the time a live job still needs by its mean rate so far; None for a final one."""
+        """Return the time a live job still needs by its gap alone; None for a final one."""
         if job.status.is_final:
             return None
         return asdict(estimate(job, None))

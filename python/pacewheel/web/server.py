@@ -90,6 +90,12 @@ class WebServer:
     async def __aexit__(self, *_exc: object) -> None:
         await self.stop()
 
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        server = self._runner.server
+        return 0 if server is None else len(server.connections)
+
     def routes(self) -> Iterable[web.AbstractRoute]:
         """Return all that is served."""
         return self._runner.app.router.routes()
@@ -147,8 +153,6 @@ class WebServer:
         bound = socket.socket(family, socket.SOCK_STREAM)
         try:
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
             bound.bind((self._host, port))
             # Two may be bound to one port until one of them listens.
             bound.listen(BACKLOG)

@@ -174,6 +174,18 @@ async def test_a_connection_that_asks_nothing_is_closed(
     silent.close()
 
 
+async def test_a_client_that_takes_no_answers_is_cut_off(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for more than the buffers hold, and reads none of it."""
+    monkeypatch.setattr(clients, "LOOK_S", 0.05)
+    request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    greedy = await raw(client, 50 * request)
+    await until(lambda: client.web.connections == 1)
+    await until(lambda: client.web.connections == 0)
+    greedy.close()
+
+
 async def test_connections_are_bounded(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """One more than may be is closed at once; those that are there go on."""
     monkeypatch.setattr(clients, "CONNECTIONS_MAX", 1)

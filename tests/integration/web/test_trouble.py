@@ -81,17 +81,9 @@ def words_of(overview: dict[str, Any]) -> str:
     return " ".join(finding["words"] for finding in overview["health"]["findings"])
 
 
-async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
-    server: OwnServer, daemon: Daemon
-) -> None:
-    """From the start without a database to the drain, over one server that never falls silent."""
-    server.kill()
-    running_it = asyncio.create_task(run_until_asked(daemon.engine, daemon.asked))
-    assert daemon.engine.config.http_port is not None
-    client = daemon.client = Client(daemon.engine.config.http_port)
-    await until(client.answers)
-
-    # It starts, and waits.
+async def check_a_start_that_waits(daemon: Daemon) -> None:
+    """What is known is told, what needs the database is refused in words."""
+    client = daemon.client
     assert {"alive": True, "phase": "starting"} == await client.get("/healthz")
     assert not (await client.get("/readyz", 503))["ready"]
     await client.get("/metrics")
@@ -109,6 +101,19 @@ async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
     await client.post("/api/v1/jobs/1/pause", {}, 503)
     await client.get("/api/v1/history")
     await client.get("/api/v1/session")
+
+
+async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
+    server: OwnServer, daemon: Daemon
+) -> None:
+    """From the start without a database to the drain, over one server that never falls silent."""
+    server.kill()
+    running_it = asyncio.create_task(run_until_asked(daemon.engine, daemon.asked))
+    assert daemon.engine.config.http_port is not None
+    client = daemon.client = Client(daemon.engine.config.http_port)
+    await until(client.answers)
+
+    await check_a_start_that_waits(daemon)
 
     # The database comes.
     await asyncio.to_thread(server.start)
