@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from pacewheel.cli import commands, dashboards, db
 from pacewheel.errors import PacewheelError
-from pacewheel.logs import redact
+from pacewheel.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
