@@ -1,6 +1,7 @@
 """Retention reads what it removes, by index, however many jobs, tasks and results there are.
 
-Explained under plans that were cached while the tables were empty, at two sizes, and with statistics.
+Explained under plans that were cached while the tables were empty, at two sizes, and with
+statistics.
 """
 
 from __future__ import annotations
@@ -87,7 +88,7 @@ CASES = [
     Case(
         "clear_scattered", clear_scattered, "tasks", frozenset({"tasks_pkey"}), 2 * BATCH_ROWS + 1
     ),
-    # Each is looked at, locked and removed; and the next one of its domain and handler is looked for.
+    # Each is looked at, locked, removed; and the next one of its domain and handler looked for.
     Case(
         "prune_jobs",
         prune_jobs,
