@@ -16,7 +16,6 @@ the next.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING, Any, Self
 
 from pacewheel import embedded
@@ -43,8 +42,6 @@ if TYPE_CHECKING:
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
-
-log = logging.getLogger("pacewheel.engine")
 
 IDLE_POLL_S = 0.05
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"

@@ -10,7 +10,6 @@ moment, and no slot is held asleep.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from pacewheel.model import JobFacts, Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
-
-log = logging.getLogger("pacewheel.dispatcher")
 
 # A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100
