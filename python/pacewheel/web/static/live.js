@@ -9,10 +9,14 @@ const PAUSE_MIN_MS = 500;
 const PAUSE_MAX_MS = 5_000;
 
 export class Live {
-  /** `onOverview(overview)` with each event, `onState(connected)` when that changes. */
-  constructor({ onOverview, onState }) {
+  /**
+   * `onOverview(overview)` with each event, `onState(connected)` when that changes, `onFailure()` each
+   * time that no connection could be had or kept.
+   */
+  constructor({ onOverview, onState, onFailure }) {
     this.onOverview = onOverview;
     this.onState = onState;
+    this.onFailure = onFailure;
     this.connected = null;
     this.pauseMs = PAUSE_MIN_MS;
   }
@@ -43,6 +47,7 @@ export class Live {
   lost() {
     this.close();
     this.tell(false);
+    this.onFailure();
     this.again = setTimeout(() => this.open(), this.pauseMs * (0.75 + Math.random() / 2));
     this.pauseMs = Math.min(2 * this.pauseMs, PAUSE_MAX_MS);
   }

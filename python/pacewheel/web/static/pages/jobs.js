@@ -53,11 +53,11 @@ const Verdict = ({ job, beat }) =>
     verdict: found,
   }) => html`<span title=${found?.basis}>${verdictWords(found?.verdict) || "–"}</span>`}<//>`;
 
-export const JobTable = ({ jobs, act, caption, empty, verdicts, beat }) =>
+export const JobTable = ({ jobs, act, caption, empty, verdicts, beat, hide }) =>
   html`<${Table}
     caption=${caption}
     hideCaption
-    columns=${columns(act, verdicts, beat)}
+    columns=${columns(act, verdicts, beat).filter(({ title }) => title !== hide)}
     rows=${jobs}
     keyOf=${(job) => job.id}
     empty=${empty}
