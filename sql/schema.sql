@@ -2,6 +2,36 @@
 
 CREATE SCHEMA pacewheel;
 
+CREATE FUNCTION pacewheel.drop_results(before date, wait_ms integer, OUT dropped text,
+        OUT busy boolean) RETURNS record
+    LANGUAGE plpgsql
+    AS $_$
+BEGIN
+    busy := false;
+    SELECT c.relname INTO dropped
+    FROM pg_inherits i
+    JOIN pg_class c ON c.oid = i.inhrelid
+    WHERE
+        i.inhparent = 'pacewheel.results'::regclass AND c.relname ~ '^results_[0-9]{8}$'
+        AND to_date(substr(c.relname, 9), 'YYYYMMDD') < before
+    ORDER BY c.relname
+    LIMIT 1;
+    IF dropped IS NULL THEN
+        RETURN;
+    END IF;
+    PERFORM set_config('lock_timeout', wait_ms || 'ms', true);
+    UPDATE pacewheel.retention r
+    SET results_from = greatest(
+        r.results_from, (to_date(substr(dropped, 9), 'YYYYMMDD') + 1)::timestamp AT TIME ZONE 'UTC'
+    );
+    EXECUTE format('DROP TABLE pacewheel.%I', dropped);
+EXCEPTION
+    WHEN lock_not_available OR undefined_table THEN
+        dropped := NULL;
+        busy := true;
+END
+$_$;
+
 CREATE FUNCTION pacewheel.ensure_result_partitions(days integer) RETURNS integer
     LANGUAGE plpgsql
     AS $$
@@ -81,6 +111,7 @@ CREATE TABLE pacewheel.domains (
     block_reason text,
     claimed_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     gap_ms integer GENERATED ALWAYS AS (GREATEST(base_delay_ms, robots_delay_ms, adaptive_delay_ms)) STORED NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
     CONSTRAINT domains_adaptive_delay_ms_check CHECK ((adaptive_delay_ms >= 0)),
     CONSTRAINT domains_base_delay_ms_check CHECK ((base_delay_ms >= 0)),
     CONSTRAINT domains_name_check CHECK ((name <> ''::text)),
@@ -286,6 +317,19 @@ CREATE TABLE pacewheel.priority_updates (
 WITH (fillfactor='70', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='5000',
         autovacuum_vacuum_cost_delay='0');
 
+CREATE TABLE pacewheel.pruned_jobs (
+    job_id bigint NOT NULL,
+    domain_id bigint NOT NULL,
+    tasks_left bigint NOT NULL,
+    results_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
+    tasks_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    finished_at timestamp with time zone NOT NULL,
+    pruned_at timestamp with time zone DEFAULT now() NOT NULL,
+    cleared_at timestamp with time zone,
+    domain text NOT NULL
+);
+
 CREATE TABLE pacewheel.results_default (
     finished_at timestamp with time zone NOT NULL,
     domain_id bigint NOT NULL,
@@ -305,6 +349,15 @@ CREATE TABLE pacewheel.results_default (
     gap_ms integer,
     pause_ms bigint,
     link_lists bigint[]
+);
+
+CREATE TABLE pacewheel.retention (
+    id smallint DEFAULT 1 NOT NULL,
+    worker_id bigint,
+    held_until timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    next_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
+    results_from timestamp with time zone,
+    CONSTRAINT retention_id_check CHECK ((id = 1))
 );
 
 CREATE TABLE pacewheel.schedules (
@@ -464,6 +517,12 @@ ALTER TABLE ONLY pacewheel.migrations
 ALTER TABLE ONLY pacewheel.priority_updates
     ADD CONSTRAINT priority_updates_pkey PRIMARY KEY (domain_id, task_id);
 
+ALTER TABLE ONLY pacewheel.pruned_jobs
+    ADD CONSTRAINT pruned_jobs_pkey PRIMARY KEY (job_id);
+
+ALTER TABLE ONLY pacewheel.retention
+    ADD CONSTRAINT retention_pkey PRIMARY KEY (id);
+
 ALTER TABLE ONLY pacewheel.schedules
     ADD CONSTRAINT schedules_name_key UNIQUE (name);
 
@@ -476,12 +535,23 @@ ALTER TABLE ONLY pacewheel.tasks
 ALTER TABLE ONLY pacewheel.workers
     ADD CONSTRAINT workers_pkey PRIMARY KEY (id);
 
+CREATE INDEX jobs_final ON pacewheel.jobs USING btree (domain_id, handler, id) WHERE (status >= 3);
+
+CREATE INDEX jobs_finished ON pacewheel.jobs USING btree (finished_at, id) WHERE (status >= 3);
+
 CREATE INDEX jobs_live ON pacewheel.jobs USING btree (domain_id) WHERE (status < 3);
 
 CREATE INDEX jobs_unreconciled ON pacewheel.jobs USING btree (domain_id) WHERE ((status >= 3) AND
         ((reconciled_at IS NULL) OR (reconciled_at < finished_at)));
 
+CREATE INDEX pruned_jobs_cleared ON pacewheel.pruned_jobs USING btree (cleared_at) WHERE (cleared_at IS NOT NULL);
+
+CREATE INDEX pruned_jobs_uncleared ON pacewheel.pruned_jobs USING btree (domain_id,
+        job_id) WHERE (cleared_at IS NULL);
+
 CREATE INDEX results_by_task ON ONLY pacewheel.results USING btree (job_id, task_id);
+
+CREATE INDEX results_default_by_age ON pacewheel.results_default USING btree (finished_at);
 
 CREATE INDEX results_default_job_id_task_id_idx ON pacewheel.results_default USING btree (job_id, task_id);
 
@@ -495,6 +565,8 @@ CREATE INDEX tasks_failed ON pacewheel.tasks USING btree (domain_id, job_id, id)
 CREATE INDEX tasks_wake ON pacewheel.tasks USING btree (domain_id, ready_at) WHERE (status = 1);
 
 CREATE INDEX workers_alive ON pacewheel.workers USING btree (lease_until) WHERE (dead_at IS NULL);
+
+CREATE INDEX workers_dead ON pacewheel.workers USING btree (dead_at) WHERE (dead_at IS NOT NULL);
 
 ALTER INDEX pacewheel.results_by_task ATTACH PARTITION pacewheel.results_default_job_id_task_id_idx;
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel import kinds
 from pacewheel.errors import ConfigInvalid
-from pacewheel.logs import redact
+from pacewheel.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -122,6 +122,25 @@ class Config:
         1_000.0,
         kinds.number(0, 3_600_000),
         "a transaction that takes longer is slow: counted, and logged now and then",
+    )
+    results_keep_days: float = _setting(
+        35.0, kinds.number(0, 36_500), "results older than this are removed; 0: never"
+    )
+    jobs_keep_days: float = _setting(
+        30.0,
+        kinds.number(0, 36_500),
+        "jobs that ended before are removed, but for the last run of each; 0: never",
+    )
+    domains_keep_days: float = _setting(
+        365.0,
+        kinds.number(0, 36_500),
+        "domains without a job for so long are removed, with their last run; 0: never",
+    )
+    workers_keep_days: float = _setting(
+        7.0, kinds.number(0, 36_500), "rows of dead processes are removed after so long; 0: never"
+    )
+    prune_interval_s: float = _setting(
+        3_600.0, kinds.number(0.1, 86_400), "time between two removals of what is old"
     )
     lead_ms: int = _setting(
         10, kinds.number(0, 50, whole=True), "how long before its slot a task is claimed"

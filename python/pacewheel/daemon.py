@@ -8,19 +8,21 @@ and refuses is an error at once.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import signal
 from typing import TYPE_CHECKING, Protocol
 
+from pacewheel import events
 from pacewheel.errors import StoreRefused, StoreUnavailable
+from pacewheel.logs import Logger
+from pacewheel.outage import Outage
 from pacewheel.web import WebServer
 from pacewheel.web.ports import Engine, Life, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-log = logging.getLogger("pacewheel.daemon")
+log = Logger("daemon")
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 START_PAUSE_S = 1.0
@@ -67,7 +69,7 @@ async def _run(engine: Daemon, asked: asyncio.Queue[int], life: Life) -> None:
         life.phase = Phase.RUNNING
         if await asked.get() != FAILED:
             life.phase = Phase.DRAINING
-            log.info("draining: no new tasks, %g s for those that run", engine.config.grace_s)
+            log.say(events.PROCESS_DRAINING, grace_s=engine.config.grace_s)
             interrupting = asyncio.create_task(_interrupt_when_asked(engine, asked))
             try:
                 await engine.stop()
@@ -90,18 +92,17 @@ async def _interrupt_when_asked(engine: Daemon, asked: asyncio.Queue[int]) -> No
 
 async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int], life: Life) -> bool:
     """Start as soon as the database is there; return False when asked to stop meanwhile."""
-    level = logging.WARNING
+    outage = Outage()
     while True:
         try:
             started = await _unless_asked(engine.start(), asked)
+            outage.worked()
             life.waits_for = None
             return started
         except StoreRefused:
             raise
         except StoreUnavailable as error:
-            # Said once an outage, not once a try.
-            log.log(level, "the start waits for the database: %s", error)
-            level = logging.DEBUG
+            outage.failed(error)
             engine.note_outage()
             life.waits_for = str(error)
         if not await _unless_asked(asyncio.sleep(START_PAUSE_S * random.uniform(0.5, 1.5)), asked):

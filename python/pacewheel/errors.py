@@ -8,7 +8,10 @@ as one.
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from datetime import datetime
 
 
 class PacewheelError(Exception):
@@ -21,6 +24,10 @@ class ConfigInvalid(PacewheelError):
     """An option, a config key or a value is unknown or can't be parsed."""
 
     exit_code = 2
+
+
+class PortTaken(ConfigInvalid):
+    """Another program listens on the port that the HTTP server was to have."""
 
 
 class TargetRefused(PacewheelError):
@@ -93,6 +100,18 @@ class JobUnknown(StoreError):
     def of(cls, job_id: int) -> Self:
         """Return the error that says so of this id."""
         return cls(f"there is no job {job_id}: see 'pacewheel jobs --all'")
+
+
+class JobPruned(JobUnknown):
+    """The job was removed by retention, with its tasks."""
+
+    @classmethod
+    def that(cls, job_id: int, domain: str, finished_at: datetime, pruned_at: datetime) -> Self:
+        """Return the error that says so of this job."""
+        return cls(
+            f"job {job_id} of {domain}, which ended on {finished_at:%Y-%m-%d}, was removed on "
+            f"{pruned_at:%Y-%m-%d}: finished jobs are kept for a time (setting jobs_keep_days)"
+        )
 
 
 class TaskUnknown(StoreError):

@@ -6,10 +6,11 @@ settle of the outcome makes it durable.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.clock import monotonic_ms
+from pacewheel.logs import Logger
 from pacewheel.outcomes import said_of
 from pacewheel.pacing import CALM
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pacewheel.pacing import Lesson, Pace
     from pacewheel.registry import Handler
 
-log = logging.getLogger("pacewheel.lessons")
+log = Logger("lessons")
 
 
 class Lessons:
@@ -45,16 +46,27 @@ class Lessons:
         return lesson
 
     def _count(self, domain: HeldDomain, before: Pace, lesson: Lesson) -> None:
-        pace = lesson.pace
+        pace, block_s = lesson.pace, lesson.block_ms / 1000
         if pace.is_open and pace.failures > before.failures:
             self._metrics.breaker_openings.inc()
-            log.info(
-                "%s failed %d times in a row: nothing of it starts for %g s",
-                domain.name,
-                pace.failures,
-                lesson.block_ms / 1000,
+            log.say(
+                events.BREAKER_OPENED, domain=domain.name, failures=pace.failures, block_s=block_s
             )
+        elif lesson.block_ms:
+            log.say(
+                events.DOMAIN_BLOCKED,
+                domain=domain.name,
+                block_s=block_s,
+                reason=lesson.block_reason,
+            )
+        elif before.is_open and not pace.is_open:
+            log.say(events.BREAKER_CLOSED, domain=domain.name)
         if pace.adaptive_delay_ms != before.adaptive_delay_ms:
             is_slower = pace.adaptive_delay_ms > before.adaptive_delay_ms
             self._metrics.pace_changes.labels("slower" if is_slower else "faster").inc()
-            log.debug("%s: adaptive delay is %d ms now", domain.name, pace.adaptive_delay_ms)
+            event = events.PACE_CHANGED
+            if not before.adaptive_delay_ms:
+                event = events.DOMAIN_SLOWED
+            elif not pace.adaptive_delay_ms:
+                event = events.DOMAIN_RECOVERED
+            log.say(event, domain=domain.name, delay_ms=pace.adaptive_delay_ms)

@@ -9,11 +9,12 @@ can be read again.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from pacewheel import events
 from pacewheel.errors import PacewheelError
+from pacewheel.logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from pacewheel.overview import Totals
     from pacewheel.store import Store
 
-log = logging.getLogger("pacewheel.observer")
+log = Logger("observer")
 
 # Totals move with every claim and cost a read of the live jobs; the others move slowly, and the
 # size of the database is a look at each of its files.
@@ -125,7 +126,7 @@ class _Figure(Generic[T]):
         try:
             value = await self._ask()
         except PacewheelError as error:
-            log.debug("figures could not be read: %s", error)
+            log.say(events.FIGURES_UNREAD, error=error)
             self.trouble = str(error)
             self._put(None)
         else:

@@ -7,13 +7,14 @@ another. Each callback here is one arrow of the picture in ARCHITECTURE.md.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
-from pacewheel import memory
+from pacewheel import events, memory
 from pacewheel.held import Held
+from pacewheel.housekeeping import Housekeeping
 from pacewheel.lessons import Lessons
+from pacewheel.logs import Logger, as_worker
 from pacewheel.model import TaskState, WaitingReason
 from pacewheel.outcomes import settlement_of, settlement_of_lost
 from pacewheel.ports import InvalidationReason
@@ -24,9 +25,7 @@ from pacewheel.services.keeper import Keeper
 from pacewheel.services.leaser import Leaser
 from pacewheel.services.notifier import Notifier
 from pacewheel.services.propagator import Propagator
-from pacewheel.services.reconciler import Reconciler
 from pacewheel.services.scaler import Scaler
-from pacewheel.services.scheduler import Scheduler
 from pacewheel.services.settler import Settler
 from pacewheel.services.sweeper import Sweeper
 from pacewheel.services.waker import Waker
@@ -45,7 +44,7 @@ if TYPE_CHECKING:
     from pacewheel.services.job_cache import JobInfoCache
     from pacewheel.store import Store
 
-log = logging.getLogger("pacewheel.runtime")
+log = Logger("runtime")
 
 TIMERS_A_DOMAIN = 2
 SETTLE_GRACE_MIN_S = 1.0
@@ -118,7 +117,7 @@ class Runtime:
         self._scale(config, store)
         self._services: list[Service] = [self._leaser, self._settler, self._pool, self._waker]
         self._services += [self._dispatcher, self._canceller, self._notifier, self._sweeper]
-        self._services += [self._propagator, self._scaler, self._reconciler, self._scheduler]
+        self._services += [self._propagator, self._scaler, *self._housekeeping.services]
         if ensure_running is not None:
             self._services.append(Keeper(ensure_running=ensure_running))
         store.hinter.tell_here = self._on_own_hint
@@ -128,7 +127,9 @@ class Runtime:
 
     def _keep_true(self, config: Config, store: Store) -> None:
         """Build the services that bring rows up to date: priorities, counters, schedules."""
-        self._scheduler = Scheduler(store=store.schedules, metrics=self._metrics)
+        self._housekeeping = Housekeeping(
+            config=config, store=store, metrics=self._metrics, worker_id=self.worker_id
+        )
         self._propagator = Propagator(
             store=store.raises,
             mark_due=self._on_due,
@@ -136,12 +137,6 @@ class Runtime:
             entries_max=config.raises_max,
             warm_ms=int(config.warm_raise_s * 1000),
             cold_ms=int(config.cold_raise_s * 1000),
-        )
-        self._reconciler = Reconciler(
-            store=store.counters,
-            metrics=self._metrics,
-            worker_id=lambda: self.held.worker_id,
-            interval_s=config.reconcile_interval_s,
         )
 
     def _own(self, config: Config, store: Store) -> None:
@@ -168,7 +163,7 @@ class Runtime:
             find_ended=store.tasks.find_ended,
             stop_tasks=self._on_stopped,
         )
-        self._notifier = Notifier(
+        self._notifier: Notifier = Notifier(
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
             on_raised=self._on_raised,
@@ -178,11 +173,11 @@ class Runtime:
             on_changed=self._on_changed,
             on_cancelled=self._on_cancelled,
             on_stopped=self._on_stopped,
-            on_scheduled=self._scheduler.look_soon,
+            on_scheduled=self._housekeeping.scheduler.look_soon,
             on_missed=self._on_missed,
             metrics=self._metrics,
         )
-        self._sweeper = Sweeper(
+        self._sweeper: Sweeper = Sweeper(
             look_at_all=self._look_at_all,
             ensure_partitions=store.ensure_partitions,
             hears=self._notifier.hears,
@@ -197,7 +192,7 @@ class Runtime:
             self._pool.set_capacity(slots)
             self._dispatcher.slot_freed()
 
-        self._scaler = Scaler(
+        self._scaler: Scaler = Scaler(
             set_capacity=set_capacity,
             take_busy_max=self._pool.take_busy_max,
             take_shortage_ms=self._dispatcher.take_shortage_ms,
@@ -224,9 +219,14 @@ class Runtime:
         Raises:
             StoreError: the database failed meanwhile; nothing runs.
         """
-        await self._leaser.run_once()
-        for service in self._services:
-            await service.start()
+        with as_worker(self.worker_id):
+            await self._leaser.run_once()
+            for service in self._services:
+                await service.start()
+
+    def worker_id(self) -> int | None:
+        """Return the id of this process among the workers, once it has one."""
+        return self.held.worker_id
 
     async def drain(self, grace_s: float) -> None:
         """End in order.
@@ -239,11 +239,11 @@ class Runtime:
         await self._notifier.stop()
         await self._sweeper.stop()
         await self._scaler.stop()
-        await self._reconciler.stop()
+        await self._housekeeping.stop()
         await self._dispatcher.stop()
         interrupted = await self._pool.drain(grace_s)
         if interrupted:
-            log.info("%d tasks were interrupted and are pending again", interrupted)
+            log.say(events.TASKS_INTERRUPTED, tasks=interrupted)
         loop = asyncio.get_running_loop()
         end_s = loop.time() + max(grace_s, SETTLE_GRACE_MIN_S)
         await self._settler.drain(end_s - loop.time())
@@ -322,7 +322,7 @@ class Runtime:
         """Another process owns the domain by now."""
         domain = self.held.drop(domain_id)
         if domain is not None:
-            log.warning("the lease of %s is lost", domain.name)
+            log.say(events.DOMAIN_LOST, domain=domain.name)
             self._on_dropped(domain)
 
     def _on_dropped(self, domain: HeldDomain) -> None:
@@ -375,7 +375,7 @@ class Runtime:
         self._job_cache.invalidate_all(InvalidationReason.RECONNECTED)
         self._look_at_all()
         self._canceller.look_soon()
-        self._scheduler.look_soon()
+        self._housekeeping.scheduler.look_soon()
 
     def _on_own_hint(self, verb: str, ids: list[int]) -> list[int]:
         """Take in what this process has done itself; return what is others' business too."""

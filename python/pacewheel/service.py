@@ -10,17 +10,18 @@ way to stop a loop.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.errors import StoreUnavailable
+from pacewheel.logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-log = logging.getLogger("pacewheel.service")
+log = Logger("service")
 
 RESTART_PAUSE_S = 0.1
 # Short against a lease: the first process back must not find all others expired.
@@ -68,23 +69,19 @@ class Service(ABC):
 
     async def _supervise(self) -> None:
         in_a_row = 0
-        waiting = False
         while True:
             began = asyncio.get_running_loop().time()
             try:
                 await self._loop()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - whatever it is, it is said with its traceback
                 if asyncio.get_running_loop().time() - began > STEADY_S:
                     in_a_row = 0
-                    waiting = False
                 if isinstance(error, StoreUnavailable):
-                    # Said once an outage, not once a try.
-                    level = logging.DEBUG if waiting else logging.WARNING
-                    log.log(level, "%s waits for the database: %s", self.name, error)
-                    waiting = True
+                    # The store has said that the database is lost.
+                    log.say(events.SERVICE_WAITING, service=self.name, error=error)
                     pause_s = UNAVAILABLE_PAUSE_S
                 else:
-                    log.exception("%s failed and is started again", self.name)
+                    log.say(events.SERVICE_CRASHED, service=self.name, traceback=error)
                     if self.on_crash is not None:
                         self.on_crash(self.name)
                     in_a_row += 1

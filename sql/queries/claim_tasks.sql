@@ -1,6 +1,6 @@
 -- purpose: claim the best claimable tasks of the caller's due domains, advance their slots, note them in flight
 -- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the caller's unsettled tasks, domain by domain, $10 where those of each domain end, $5 job ids and of each: $6 tasks running, $11 poke, $12 priority and $13 id of the last task claimed, $14 how far ahead of its share it is; $7 handlers, $8 most tasks a domain, $9 lead ms, $15 least gap of each domain in ms (may be shorter than $2: none)
--- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: no job of the domain was ever paused)
+-- returns: one row a domain still held: gap_ms, blocked_in_ms, slot_in_ms, limited (a job was at its limit), filled (one is now), wake_in_ms (its next waiting task), and arrays of the tasks claimed, best first, with their jobs' poke and the ms they were claimable; if jobs share the domain, their tags and strides and the weight of all that compete; which of them a pause held back (null: no job of the domain was ever paused); the jobs that this started, or null, and the domain's name if so
 -- index: domains_pkey, jobs_live, tasks_claim (in order: no sort, no scan of what can't run)
 -- rows: at most $8 a domain
 -- In flight becomes what the caller has unsettled and what it gets now: a settle leaves the
@@ -116,6 +116,7 @@ WITH asked AS MATERIALIZED (
     UPDATE pacewheel.jobs j
     SET status = 1, started_at = coalesce(j.started_at, clock_timestamp())
     WHERE j.id = ANY (ARRAY(SELECT s.id FROM starting s)) AND j.status = 0
+    RETURNING j.id
 ), advanced AS (
     UPDATE pacewheel.domains d
     SET
@@ -129,6 +130,10 @@ WITH asked AS MATERIALIZED (
     WHERE d.id = b.id AND b.claimed > 0
 )
 SELECT
+    CASE WHEN b.starting IS NOT NULL
+        THEN ARRAY(SELECT s.id FROM started s WHERE s.id = ANY (b.starting) ORDER BY s.id) END AS started,
+    CASE WHEN b.starting IS NOT NULL
+        THEN (SELECT d.name FROM pacewheel.domains d WHERE d.id = b.id) END AS domain,
     b.id AS domain_id,
     b.gap_ms,
     CASE WHEN b.blocked_until > b.now THEN extract(epoch FROM b.blocked_until - b.now)::float8 * 1000 END

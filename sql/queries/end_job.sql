@@ -1,6 +1,6 @@
 -- purpose: fail or cancel a job and, in the same transaction, cancel all its live tasks and their raises
 -- params: $1 job id, $2 the states it may be in, $3 the state it gets, $4 error or null
--- returns: status (before), domain_id, cancelled (tasks); no row for an unknown job
+-- returns: status (before), domain_id, cancelled (tasks), the job's sums; no row for an unknown job
 -- index: jobs_pkey, tasks_claim, tasks_wake, priority_updates_pkey
 -- rows: 0 or 1
 WITH job AS MATERIALIZED (
@@ -32,10 +32,11 @@ WITH job AS MATERIALIZED (
         cancelled = j.cancelled + (SELECT count(*) FROM ended)
     FROM job l
     WHERE j.id = l.id AND l.status = ANY ($2::smallint[])
+    RETURNING pacewheel.job_sums(to_jsonb(j)) AS sums
 ), discarded AS (
     DELETE FROM pacewheel.priority_updates p
     USING job l
     WHERE p.domain_id = l.domain_id AND p.job_id = l.id AND l.status < 3
 )
-SELECT j.status, j.domain_id, (SELECT count(*) FROM ended) AS cancelled
+SELECT j.status, j.domain_id, (SELECT count(*) FROM ended) AS cancelled, (SELECT c.sums FROM closed c) AS sums
 FROM job j

@@ -1,7 +1,7 @@
 -- purpose: find the last completed job before this one of the same domain and handler, to compare with
 -- params: $1 job id
 -- returns: id; no row: there is none
--- index: jobs_pkey (newest first)
+-- index: jobs_pkey, jobs_final
 -- rows: 0 or 1
 SELECT p.id
 FROM pacewheel.jobs j

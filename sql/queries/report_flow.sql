@@ -1,6 +1,6 @@
 -- purpose: sum up what a job's attempts took, in which part of the way, for the verdict on what bounds it
 -- params: $1 job id
--- returns: attempts, window_ms (from the first start to the last settle), retrying_ms (what of it came after the last first attempt), busy_ms (all handlers together), answer_ms (all answers together), own_ms (mean time from an answer's last byte to its settle), waits (first attempts), waited_ms (all of them together, from enqueued to started), recent and recent_ms (attempts settled within the last minute of the job, and what of that minute it had), read_at (this moment)
+-- returns: attempts, window_ms (from the first start to the last settle), retrying_ms (what of it came after the last first attempt), busy_ms (all handlers together), answer_ms (all answers together), own_ms (mean time from an answer's last byte to its settle), waits (first attempts), waited_ms (all of them together, from enqueued to started), recent and recent_ms (attempts settled within the last minute of the job, and what of that minute it had), read_at (this moment), results_from (results finished before were removed, or null)
 -- index: results_by_task, tasks_pkey
 -- rows: 1
 WITH attempts AS MATERIALIZED (
@@ -36,5 +36,6 @@ SELECT
     coalesce(
         least(60000, extract(epoch FROM max(u.until_at) - max(u.first_at))::float8 * 1000), 0
     ) AS recent_ms,
-    statement_timestamp() AS read_at
+    statement_timestamp() AS read_at,
+    (SELECT r.results_from FROM pacewheel.retention r) AS results_from
 FROM attempts a, until u

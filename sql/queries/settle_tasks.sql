@@ -1,6 +1,6 @@
 -- purpose: record a batch of outcomes, fenced by (domain, owner, epoch): task rows, results, counters, job ends
 -- params: $1 worker id, $2 domain ids, $3 their epochs, $4 ids of the jobs touched, $5 jobs not to end now (discoveries follow); a row each: $6 domain id, $7 task id, $8 new status, $9 attempts used, $10 retry in ms, $11 error, $12 HTTP status, $13 duration ms, $14 bytes, $15 cache word, $16 detail (JSON text), $17 ms since its departure, $18 ms between that and the one before, $19 gap ms in force, $20 ms of pause it asks for, $21 ids of its link lists (array text)
--- returns: held (domain ids still owned), settled (rows changed)
+-- returns: held (domain ids still owned), settled (rows changed), ended (the sums of each job that this ended, or null)
 -- index: domains_pkey, jobs_pkey, tasks_pkey
 -- rows: 1
 -- Locks domains, then jobs, then tasks, each in id order. What arrives under an old epoch changes
@@ -84,7 +84,9 @@ WITH fence AS MATERIALIZED (
         GROUP BY s.job_id
     ) c
     WHERE j.id = c.job_id
+    RETURNING CASE WHEN j.status = 3 THEN pacewheel.job_sums(to_jsonb(j)) END AS sums
 )
 SELECT
     coalesce((SELECT array_agg(f.id) FROM fence f), '{}') AS held,
-    (SELECT count(*) FROM settled)::integer AS settled
+    (SELECT count(*) FROM settled)::integer AS settled,
+    (SELECT array_agg(c.sums) FROM counted c WHERE c.sums IS NOT NULL) AS ended

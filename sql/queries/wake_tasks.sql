@@ -1,6 +1,6 @@
 -- purpose: make pending the waiting tasks that have become ready
 -- params: $1 domain ids, $2 most tasks a domain
--- returns: one row a domain: domain_id, woken, wake_in_ms (its next waiting task; 0 when $2 cut the batch), scheduled_ms (of those woken that were scheduled, how long each was to wait; null: none)
+-- returns: one row a domain: domain_id, woken, wake_in_ms (its next waiting task; 0 when $2 cut the batch), scheduled_ms (of those woken that were scheduled, how long each was to wait)
 -- index: tasks_wake, jobs_pkey, tasks_pkey
 -- rows: one a domain
 -- A hint asks for this, the row decides; anybody may call it, at any time, twice. The update asks for the row as it was
@@ -70,5 +70,5 @@ SELECT
         FROM pacewheel.tasks t
         WHERE t.domain_id = a.domain_id AND t.status = 1 AND t.ready_at > c.now
     ) END AS wake_in_ms,
-    a.scheduled_ms
+    coalesce(a.scheduled_ms, '{}') AS scheduled_ms
 FROM clock c, answered a

@@ -97,6 +97,7 @@ def test_the_wheel_holds_what_a_user_needs_and_nothing_beside_the_package(built:
     assert {"pacewheel/py.typed", "pacewheel/_core.pyi"} <= names
     parts = ("page.html.j2", "style.css", "tables.js")
     assert {f"pacewheel/report/html/{part}" for part in parts} <= names
+    assert {"pacewheel/dashboards/grafana.json", "pacewheel/dashboards/alerts.yml"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
 
 

@@ -103,7 +103,7 @@ async def test_a_round_publishes_what_it_repaired(
     assert 1 == value("pacewheel_counter_drift_total", counter="failed")
     assert 0 == value("pacewheel_counter_drift_total", counter="pending")
     assert 4 == value("pacewheel_orphans_total", kind="task_of_final_job")
-    (line,) = [record.getMessage() for record in caplog.records if "drifted" in record.msg]
+    (line,) = [record.getMessage() for record in caplog.records if "drifted" in record.getMessage()]
     assert f"{drifted.id}: {{'completed': (6, 1), 'failed': (0, 1)}}" in line
     assert "'task_of_final_job': 4" in line
 

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
-from pacewheel.errors import JobFinal
+from pacewheel.errors import JobFinal, JobPruned
+from pacewheel.retention import DAY_MS, Keep
+from pacewheel.services.pruner import Pruner
+from pacewheel.store.doctor import read_facts
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries, sql_root
 from tests.conftest import execute, fetch, until, with_database
@@ -131,6 +134,8 @@ async def look(engine: Engine, job_id: int) -> None:
     assert 1 == (await read.get_domain("a.example")).id
     assert 2 <= len(await read.list_workers())
     assert [] == await read.list_slow()
+    facts = await read_facts(engine.dsn, engine.config)
+    assert ({}, []) == (facts.errors, facts.schema and facts.schema.missing)
     for row in (await read.list_tasks(job_id)).tasks:
         assert row.attempt == len((await read.get_task(row.id)).attempts)
 
@@ -147,6 +152,33 @@ async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     found = await reconciled(engine)
     assert 2 == len(found.drifts)
     assert {"task_of_final_job": 1, "in_flight_without_owner": 1} == found.orphans
+
+
+async def prune_all(engine: Engine, dsn: str) -> None:
+    """Rehearse and do a run of retention a year later; a job that is gone is known to be."""
+    final = "status >= 3"
+    year = "interval '1 year'"
+    await execute(
+        dsn,
+        f"UPDATE {SCHEMA}.jobs SET created_at = created_at - {year}, finished_at = finished_at - {year}"
+        f" WHERE {final}",
+        f"UPDATE {SCHEMA}.results SET finished_at = finished_at - {year}",
+        f"DELETE FROM {SCHEMA}.schedules",
+        f"UPDATE {SCHEMA}.retention SET next_at = now()",
+    )
+    keep = Keep(DAY_MS, DAY_MS, DAY_MS, DAY_MS)
+    rehearsed = await engine.store.retention.rehearse(keep)
+    pruner = Pruner(
+        store=engine.store.retention,
+        metrics=engine.metrics,
+        worker_id=lambda: 1,
+        keep=keep,
+        interval_s=3600,
+    )
+    removed = await pruner.run_once()
+    assert 0 < removed.rows["tasks"] == rehearsed.rows["tasks"]
+    with pytest.raises(JobPruned):
+        await engine.get_job(1)
 
 
 async def test_an_engine_runs_every_statement_under_another_schema(
@@ -213,9 +245,9 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert {"first", "found", "flaky"} == set(exported)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
         await reconcile_damage(engine, empty_dsn, held.id)
+        await prune_all(engine, empty_dsn)
 
-    assert await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL AS gone") == [
-        (True,)
-    ]
+    gone = await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL")
+    assert [(True,)] == gone
     queries = load_queries(SCHEMA)
     assert [] == sorted(name for name, text in queries.items() if text not in executed)

@@ -24,6 +24,7 @@ from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.reports import PostgresReports
+from pacewheel.store.retention import PostgresRetention
 from pacewheel.store.tasks import PostgresTasks
 
 if TYPE_CHECKING:
@@ -148,6 +149,7 @@ class Explainer:
         self.raises = PostgresRaises(pool, self.queries, hinter)
         self.reports = PostgresReports(pool, self.queries)
         self.counters = PostgresCounters(pool, self.queries)
+        self.retention = PostgresRetention(pool, self.queries)
         self.leases = PostgresLeases("", self.queries, hinter, pooler=False)
         self.leases._connection = self
         self._statements: dict[str, asyncpg.prepared_stmt.PreparedStatement] = {}

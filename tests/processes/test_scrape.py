@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import subprocess
 import sys
 import time
@@ -23,14 +24,17 @@ from tests.requirements import key_metrics
 COMMAND = (sys.executable, "-m", "pacewheel")
 # Names that a linter would choose otherwise, and that are older than it.
 KNOWN_LINT = {"pacewheel_counter_drift_total metric name should not include type 'counter'"}
+WORD = re.compile(r"[a-z][a-z0-9_]*")
 # What has series only when something is wrong, or from its first time on.
 MAY_HAVE_NO_SERIES = {
     "pacewheel_handlers_abandoned_total",
     "pacewheel_hints_lost_total",
+    "pacewheel_hints_received_total",
     "pacewheel_hints_sent_total",
     "pacewheel_hot_job_cache_questions",
     "pacewheel_hot_job_claims",
     "pacewheel_pace_changes_total",
+    "pacewheel_pruned_rows_total",
     "pacewheel_raise_age_seconds_bucket",
     "pacewheel_raise_flushes_total",
     "pacewheel_schedule_occurrences_total",
@@ -76,7 +80,8 @@ def work(dsn: str, ports: list[int]) -> list[Scrape]:
         if all(get(port, "/readyz") for port in ports):
             texts = [get(port, "/metrics") for port in ports]
             scrapes = [Scrape(text) for text in texts if text is not None]
-            if sum(scrape.sum("pacewheel_handler_seconds_count") for scrape in scrapes):
+            tried = sum(scrape.sum("pacewheel_handler_seconds_count") for scrape in scrapes)
+            if tried and all(s.sum("pacewheel_scaling_evaluations_total") for s in scrapes):
                 return scrapes
         time.sleep(0.1)
     pytest.fail("the daemons did not work within a minute")
@@ -181,6 +186,26 @@ def test_series_of_a_process_are_few(scrapes: list[Scrape]) -> None:
     for scrape in scrapes:
         assert sum(map(len, scrape.samples.values())) < 3000
         assert "_created" not in scrape.text
+
+
+def test_labels_are_words_of_the_code_and_never_data(scrapes: list[Scrape]) -> None:
+    """No site, no task, no id: but for bounds, classes of SQLSTATE and the few busiest jobs."""
+    of_data = {
+        f"{name} {label}={value}"
+        for scrape in scrapes
+        for name, found in scrape.samples.items()
+        for labels, _ in found
+        for label, value in labels.items()
+        if label not in {"le", "sqlstate_class", "job"} and not WORD.fullmatch(value)
+    }
+    assert set() == of_data
+    with_jobs = {
+        name
+        for scrape in scrapes
+        for name, found in scrape.samples.items()
+        if any("job" in labels for labels, _ in found)
+    }
+    assert with_jobs <= {"pacewheel_hot_job_claims", "pacewheel_hot_job_cache_questions"}
 
 
 def test_a_scrape_costs_four_statements(scrapes: list[Scrape]) -> None:

@@ -1,14 +1,26 @@
-"""Logging: one line an event, fields kept, passwords gone."""
+"""Logging: one line an event, fields kept, passwords gone, lines bounded, storms summed up."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+from collections.abc import Iterator
 
 import pytest
 
-from pacewheel import logs
+from pacewheel import Task, events, logs
+from pacewheel.redaction import redact
+
+
+@pytest.fixture(autouse=True)
+def restored() -> Iterator[None]:
+    """The `pacewheel` logger as it was."""
+    logger = logging.getLogger("pacewheel")
+    before = (logger.handlers, logger.level, logger.propagate)
+    yield
+    logger.handlers, logger.propagate = before[0], before[2]
+    logger.setLevel(before[1])
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
@@ -59,10 +71,94 @@ def test_passwords_are_redacted_everywhere(formatter: logging.Formatter) -> None
         ("postgres://u@h/d", "postgres://u@h/d"),
         ("postgres://u:s/w@rd@h/d", "postgres://u:***@h/d"),
         ("https://example.com:8080/a@b", "https://example.com:8080/a@b"),
-        ("host=h password='a b' dbname=d", "host=h password=*** dbname=d"),
+        ("host=h password='a b' dbname=d", "host=h password='***' dbname=d"),
         ("?password=x&sslmode=require", "?password=***&sslmode=require"),
     ],
 )
 def test_redact_hides_the_password_alone(text: str, expected: str) -> None:
     """What is no secret stays readable."""
-    assert expected == logs.redact(text)
+    assert expected == redact(text)
+
+
+def test_a_line_is_bounded_and_stays_json() -> None:
+    """Whatever a message, a field or a traceback holds."""
+    made = record("%s", "m" * 100_000, **{f"field_{n}": "v" * 5_000 for n in range(200)})
+    try:
+        raise ValueError("e" * 100_000)
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    line = logs.JsonFormatter().format(made)
+    assert len(line) <= logs.LINE_MAX
+    assert "leaser" in json.loads(line)["logger"]
+    human = logs.HumanFormatter().format(made)
+    assert len(human) <= logs.LINE_MAX + logs.TRACEBACK_MAX + 100
+
+
+def test_a_text_from_outside_makes_no_line_of_its_own() -> None:
+    """Line breaks and the terminal's escapes are shown, not obeyed."""
+    line = logs.HumanFormatter().format(
+        record("%s", "a\n12:00:00 error x: forged\x1b[2J", error="b\r\nc\u2028d")
+    )
+    assert [line] == line.splitlines()
+    assert "\x1b" not in line
+    assert line.endswith("a\\n12:00:00 error x: forged\\x1b[2J  error=b\\r\\nc\\u2028d")
+
+
+def test_an_event_has_its_name_its_words_and_its_fields(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """In JSON all fields; for people those that the words don't name."""
+    logs.configure("info", "json")
+    log = logs.Logger("leaser")
+    log.say(events.DOMAIN_LOST, domain="a.example", worker_id=3)
+    logs.configure("info", "human")
+    log.say(events.DOMAIN_LOST, domain="a.example", worker_id=3)
+    log.say(events.HINT_UNKNOWN, verb="below the level")
+    first, second = capsys.readouterr().err.splitlines()
+    entry = json.loads(first)
+    del entry["at"]
+    words = "the lease of a.example is lost"
+    assert {
+        "level": "warning",
+        "logger": "pacewheel.leaser",
+        "message": words,
+        "event": "domain_lost",
+        "domain": "a.example",
+        "worker_id": 3,
+    } == entry
+    assert second.endswith(f" warning leaser: {words}  worker_id=3")
+
+
+async def test_a_storm_of_one_warning_is_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """A thousand leases lost at once are eleven lines; the ends of jobs are all said."""
+    logs.configure("info", "json")
+    log = logs.Logger("runtime")
+    for number in range(1_000):
+        log.say(events.DOMAIN_LOST, domain=f"{number}.example")
+        log.say(events.JOB_PAUSED, job_id=number)
+    logs.configure("info", "json")
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    lost = [line for line in lines if line["event"] == "domain_lost"]
+    assert (11, 1_000) == (len(lost), len(lines) - len(lost))
+    assert 990 == lost[-1]["repeated"]
+    assert "990 more of this, the last: the lease of 999.example is lost" == lost[-1]["message"]
+
+
+def test_the_context_is_in_events_and_in_lines_of_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The filter gives it to records that were not made by an event; what they say themselves wins."""
+    task = Task(7, 3, 1, "a.example", "fetch", "t", 0.0, 2, None, {})
+    caplog.handler.addFilter(logs.ContextFilter())
+    with logs.as_worker(lambda: 5):
+        token = logs.ATTEMPT.set(task)
+        logging.getLogger("users.own").warning("mine", extra={"domain": "other.example"})
+        logs.Logger("x").say(events.DOMAIN_LOST, domain="b.example")
+        logs.ATTEMPT.reset(token)
+    logging.getLogger("users.own").warning("outside")
+    mine, ours, outside = caplog.records
+    for made, domain in ((mine, "other.example"), (ours, "b.example")):
+        said = {name: vars(made)[name] for name in ("job_id", "task_id", "handler", "attempt")}
+        assert {"job_id": 3, "task_id": 7, "handler": "fetch", "attempt": 2} == said
+        assert (domain, 5) == (vars(made)["domain"], vars(made)["worker_id"])
+    assert "worker_id" not in vars(outside)

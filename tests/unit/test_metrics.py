@@ -54,7 +54,7 @@ def test_hot_jobs_are_those_of_the_last_full_minute() -> None:
     clock = Minutes()
     hot = HotJobs(clock)
     hot.count_claims([7, 7, 8])
-    hot.count_hits([7])
+    hot.count_hits({7: "facts"})
     hot.count_misses([9])
     assert [] == hot.hottest()
     clock.now_s = 61.0

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pacewheel.cli import look_commands, options
+from pacewheel.cli import look_commands, options, upkeep
 from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
 from pacewheel.crawl.options import RECHECKS_MAX, RECHECKS_MOST
@@ -38,6 +38,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     look_commands.add_parsers(subparsers)
     _add_schedule(subparsers)
     _add_reconcile(subparsers)
+    upkeep.add_parsers(subparsers)
     _add_report(subparsers)
     _add_export(subparsers)
     _add_migrate(subparsers)

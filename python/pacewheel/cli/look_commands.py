@@ -37,6 +37,7 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_domains(subparsers)
     _add_workers(subparsers)
     _add_why(subparsers)
+    _add_doctor(subparsers)
 
 
 def _look(parser: ArgumentParser, json_words: str) -> None:
@@ -157,3 +158,18 @@ def _add_why(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("key", metavar="KEY", nargs="?", help="a task of the job, by its key")
     parser.add_argument("--json", action="store_true", help=_LINE)
     options.add_settings(parser, options.LOOK_SETTINGS)
+
+
+def _add_doctor(subparsers: _SubParsersAction[ArgumentParser]) -> None:
+    parser = options.command(
+        subparsers,
+        "doctor",
+        "doctor:run",
+        "examine server, schema and work: what is wrong, what follows, what to do",
+        "Changes nothing. Ends with 0 when all is well, 7 when somebody should look, 1 when "
+        "something must be mended; 3 when the server can't be used, 4 when its schema is missing, "
+        "older or newer.",
+    )
+    parser.add_argument("--json", action="store_true", help=_OBJECT)
+    names = (*options.LOOK_SETTINGS, "direct_dsn", "pool_max", "reserve_connections")
+    options.add_settings(parser, names)

@@ -6,20 +6,22 @@ orderly drain, which is what SIGTERM asks for.
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
 from prometheus_client import disable_created_metrics
 
+from pacewheel import events
 from pacewheel.cli import options
 from pacewheel.cli.engines import run_async, warm_engine
+from pacewheel.config import settings
+from pacewheel.logs import Logger
 
 if TYPE_CHECKING:
     import argparse
 
     from pacewheel.config import Config
 
-log = logging.getLogger("pacewheel.cli.run")
+log = Logger("cli.run")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,6 +34,9 @@ def run(args: argparse.Namespace) -> int:
 
 async def _run_until_signal(config: Config) -> None:
     async with warm_engine(config) as engine:
-        log.info("starting: %r", config)
+        log.say(
+            events.PROCESS_STARTING,
+            settings={name: getattr(config, name) for name in settings()},
+        )
         await engine.run()
-        log.info("stopped: everything is settled or given back")
+        log.say(events.PROCESS_STOPPED)

@@ -23,6 +23,7 @@ from pacewheel.metrics.health import HealthMetrics
 from pacewheel.metrics.pool import PoolMetrics
 from pacewheel.metrics.priorities import PriorityMetrics
 from pacewheel.metrics.process import ProcessMetrics
+from pacewheel.metrics.retention import RetentionMetrics
 from pacewheel.metrics.scaling import ScalingMetrics
 from pacewheel.metrics.tasks import TaskMetrics
 from pacewheel.metrics.transactions import TransactionMetrics
@@ -42,6 +43,7 @@ class Metrics(
     PoolMetrics,
     FigureMetrics,
     HealthMetrics,
+    RetentionMetrics,
     ProcessMetrics,
 ):
     """The metrics of one engine, each an attribute; the themes are its bases."""

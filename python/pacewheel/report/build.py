@@ -188,8 +188,9 @@ def _notes(facts: Facts) -> list[str]:
     elif job.status.name != "COMPLETED":
         reason = f" ({job.error})" if job.error else ""
         notes.append(f"the job was {job.status.name.lower()}{reason}: pages may be missing")
+    notes += _removed(facts)
     if facts.sums.attempts == 0:
-        notes.append("nothing has run yet, or its results were pruned")
+        notes.append("nothing has run yet, or its results were removed")
     if not keeps_links(job):
         notes.append("which page links to which was not kept (links or record_links is off)")
     if not options.get("sitemap", True):
@@ -197,3 +198,14 @@ def _notes(facts: Facts) -> list[str]:
     if facts.sums.pages and not facts.sums.judged:
         notes.append("no answer says whether a cache gave it, so there is no warm share")
     return notes
+
+
+def _removed(facts: Facts) -> list[str]:
+    """Say which results retention has removed, of the job and of the one it is compared with."""
+    jobs = [facts.job] if facts.changes is None else [facts.job, facts.changes.job]
+    return [
+        f"results of job {job.id} before {facts.results_from:%Y-%m-%d} were removed (setting "
+        "results_keep_days): the figures are those of the rest"
+        for job in jobs
+        if facts.results_from is not None and job.created_at < facts.results_from
+    ]

@@ -236,3 +236,5 @@ class Facts:
     flow: Flow = field(default_factory=Flow)
     waiting: Sequence[Waiting] = ()
     changes: Changes | None = None
+    results_from: datetime | None = None
+    """Results that finished before were removed by retention."""

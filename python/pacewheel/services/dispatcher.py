@@ -10,10 +10,10 @@ moment, and no slot is held asleep.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pacewheel import tracing
 from pacewheel.clock import monotonic_ms
 from pacewheel.errors import LoadFailed, StoreUnavailable
 from pacewheel.model import Task, WaitingReason
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from pacewheel.model import JobFacts, Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
-
-log = logging.getLogger("pacewheel.dispatcher")
 
 # A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100
@@ -192,9 +190,11 @@ class Dispatcher(Service):
             # limits.
             domain.recheck = True
         try:
-            claims = await self._store.claim_tasks(
-                self._held.worker_id, self._registry.names(), request
-            )
+            with tracing.claim(len(asked)) as gave:
+                claims = await self._store.claim_tasks(
+                    self._held.worker_id, self._registry.names(), request
+                )
+                gave(task[0] for claim in claims for task in claim.tasks)
             jobs = await self._know_jobs(claims)
         except BaseException:
             self._due = {**{domain.id: None for domain in asked}, **self._due}

@@ -18,15 +18,16 @@ a second, but nothing is refused for it: another process may have created it mea
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from contextvars import ContextVar
 from functools import partial
 from typing import TYPE_CHECKING, NoReturn
 
+from pacewheel import events
 from pacewheel._core import FlightCache
 from pacewheel.clock import monotonic_ms
 from pacewheel.errors import JobFinal, JobUnknown, LoadFailed
+from pacewheel.logs import Logger
 from pacewheel.model import JobFacts
 from pacewheel.ports import InvalidationReason
 
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from pacewheel.metrics import Metrics
 
-log = logging.getLogger("pacewheel.job_cache")
+log = Logger("job_cache")
 
 # More than the tasks that one process may run, so a single claim never asks for more.
 JOBS_MAX = 16_384
@@ -231,7 +232,7 @@ class JobInfoCache:
         self._metrics.job_cache_load_seconds.observe((now_ms - began_ms) / 1000)
         failure = asyncio.CancelledError() if load.cancelled() else load.exception()
         if failure is not None:
-            log.debug("jobs %s could not be loaded", list(flights.values()), exc_info=failure)
+            log.say(events.JOB_LOAD_FAILED, job_ids=list(flights.values()), traceback=failure)
         for flight, job_id in flights.items():
             waiters = [waiter for waiter in self._waiters.pop(flight, ()) if not waiter.done()]
             if failure is not None:

@@ -13,13 +13,14 @@ others have: they take turns.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import StoreError
 from pacewheel.held import HeldDomain
+from pacewheel.logs import Logger
 from pacewheel.metrics.domains import DomainReading
 from pacewheel.service import Service
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pacewheel.ports import Heartbeat, LeasedDomain, LeaseStore, LostTask
     from pacewheel.registry import Registry
 
-log = logging.getLogger("pacewheel.leaser")
+log = Logger("leaser")
 
 HINT_PAUSE_S = 0.01
 # So often a process looks for work in its domains that only others can do.
@@ -124,7 +125,7 @@ class Leaser(Service):
             dead = await self._store.declare_dead()
             if dead:
                 self._metrics.workers_declared_dead.inc(len(dead))
-                log.warning("declared dead, their leases having run out: workers %s", dead)
+                log.say(events.OTHERS_DECLARED_DEAD, workers=dead)
         # Before anything is given back, or what is shed for others would be taken again at once.
         if beat.active:
             await self._lease(self._share)
@@ -158,7 +159,7 @@ class Leaser(Service):
                     self._capacity, lease_ms, self._registry.names()
                 )
                 self._extend(sent_s)
-                log.info("registered as worker %d", self._held.worker_id)
+                log.say(events.WORKER_REGISTERED, worker_id=self._held.worker_id)
             sent_s = lease_clock_s()
             beat = await self._store.heartbeat(self._held.worker_id, lease_ms, self._working())
             if beat is not None:
@@ -170,7 +171,7 @@ class Leaser(Service):
                 self._share_low = min(self._share, max(1, beat.active // beat.alive))
                 self._missing = beat.missing
                 return beat
-            log.warning("worker %d was declared dead: its domains are gone", self._held.worker_id)
+            log.say(events.WORKER_DECLARED_DEAD, worker_id=self._held.worker_id)
             self._held.worker_id = None
             self._others_turn.clear()
             for domain in self._held.drop_all():
@@ -238,9 +239,11 @@ class Leaser(Service):
                 self._on_lost_task(task)
         for domain in leased:
             self._on_leased(domain)
+        if leased:
+            log.say(events.DOMAINS_LEASED, domains=len(leased), held=len(self._held))
         if lost:
             self._metrics.tasks_recovered.inc(len(lost))
-            log.warning("%d tasks were left running by a dead worker", len(lost))
+            log.say(events.TASKS_RECOVERED, tasks=len(lost))
 
     def _shed(self, surplus: int) -> None:
         by_load = sorted(self._held, key=lambda domain: len(domain.unsettled))
@@ -297,6 +300,8 @@ class Leaser(Service):
             [domain.slot_in_ms() for domain in releasing],
         )
         self._unreleased = [domain for domain in self._unreleased if domain not in releasing]
+        if releasing:
+            log.say(events.DOMAINS_RELEASED, domains=len(releasing), held=len(self._held))
 
     async def drain(self) -> None:
         """Lease nothing more, and give each domain back as soon as nothing of it runs."""
@@ -308,7 +313,7 @@ class Leaser(Service):
                 await self._store.drain_worker(self._held.worker_id)
                 await self._give_back()
             except StoreError as error:
-                log.warning("could not give idle domains back before the drain: %s", error)
+                log.say(events.RELEASE_FAILED, error=error)
 
     async def leave(self) -> None:
         """Give everything back and retire; call when nothing runs any more."""
@@ -318,8 +323,5 @@ class Leaser(Service):
             await self._release(list(self._held))
             await self._store.retire_worker(self._held.worker_id)
         except StoreError as error:
-            log.warning(
-                "could not give the domains back; others take them over when the lease runs out: %s",
-                error,
-            )
+            log.say(events.RELEASE_FAILED, error=error)
         self._held.worker_id = None

@@ -9,11 +9,13 @@ and the process works by its sweeps.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING
 
+from pacewheel import events
+from pacewheel.clock import monotonic_ms
 from pacewheel.errors import StoreError
+from pacewheel.logs import Logger
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
     from pacewheel.metrics import Metrics
 
-log = logging.getLogger("pacewheel.notifier")
+log = Logger("notifier")
 
 PAUSE_S = 0.25
 PAUSE_MAX_S = 30.0
@@ -50,6 +52,7 @@ class Notifier(Service):
         self._listen = listen
         self._metrics = metrics
         self._hears = False
+        self._deaf_since_ms: float | None = None
         self._verbs: dict[str, Callable[[list[int]], None]] = {
             "enqueued": on_enqueued,
             "raised": on_raised,
@@ -73,7 +76,7 @@ class Notifier(Service):
         """Pass a hint on, wherever it comes from."""
         handle = self._verbs.get(verb)
         if handle is None:
-            log.debug("a hint of another version: %s", verb)
+            log.say(events.HINT_UNKNOWN, verb=verb)
         else:
             handle(ids)
 
@@ -88,8 +91,9 @@ class Notifier(Service):
             try:
                 await self._listen(self._on_hint)
             except StoreError as error:
-                if self._hears or pause_s == PAUSE_S:
-                    log.warning("no hints arrive, work is found by sweeping: %s", error)
+                if self._deaf_since_ms is None:
+                    self._deaf_since_ms = monotonic_ms()
+                    log.say(events.HINTS_LOST, error=error)
             if self._hears:
                 pause_s = PAUSE_S
             self._set_hears(hears=False)
@@ -104,4 +108,7 @@ class Notifier(Service):
 
     def _set_hears(self, *, hears: bool) -> None:
         self._hears = hears
+        if hears and self._deaf_since_ms is not None:
+            log.say(events.HINTS_BACK, duration_s=(monotonic_ms() - self._deaf_since_ms) / 1000)
+            self._deaf_since_ms = None
         self._metrics.listener_up.set(hears)

@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel._core import BufferFull, DebounceBuffer
 from pacewheel.clock import monotonic_ms
 from pacewheel.errors import StoreUnavailable
+from pacewheel.logs import Logger
 from pacewheel.ports import Raises
 from pacewheel.service import Service
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from pacewheel.metrics import Metrics
     from pacewheel.ports import RaiseStore
 
-log = logging.getLogger("pacewheel.propagator")
+log = Logger("propagator")
 
 HOT_FROM = 0.8
 WARM_FROM = 0.4
@@ -140,10 +141,7 @@ class Propagator(Service):
                 await self._empty.wait()
         left = len(self._buffer) + len(self._overflow)
         if left:
-            log.warning(
-                "%d raises of priorities stay in the outbox for the next owners of their domains",
-                left,
-            )
+            log.say(events.RAISES_LEFT, raises=left)
         return left
 
     async def _loop(self) -> None:
@@ -154,11 +152,7 @@ class Propagator(Service):
                 await self.run_once()
                 pause_s = PAUSE_S
             except StoreUnavailable as error:
-                log.log(
-                    logging.WARNING if pause_s == PAUSE_S else logging.DEBUG,
-                    "raising priorities waits for the database: %s",
-                    error,
-                )
+                log.say(events.SERVICE_WAITING, service=self.name, error=error)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
 

@@ -13,12 +13,13 @@ tasks with the job.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.counters import Drift, OrphanKind, Reconciled
+from pacewheel.logs import Logger
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pacewheel.metrics import Metrics
     from pacewheel.ports import Compared, CountedJob, CounterStore
 
-log = logging.getLogger("pacewheel.reconciler")
+log = Logger("reconciler")
 
 DOMAINS_MAX = 100
 JOBS_MAX = 10_000
@@ -207,9 +208,9 @@ class Reconciler(Service):
             self._metrics.orphans.labels(kind).inc(number)
         if not found.is_clean:
             shown = {drift.job_id: drift.counters for drift in found.drifts[:SHOWN_MAX]}
-            log.warning(
-                "repaired: the counters of %d jobs had drifted (kept, found: %s); left behind: %s",
-                len(found.drifts),
-                shown,
-                {str(kind): number for kind, number in found.orphans.items()},
+            log.say(
+                events.COUNTERS_REPAIRED,
+                jobs=len(found.drifts),
+                counters=shown,
+                orphans={str(kind): number for kind, number in found.orphans.items()},
             )

@@ -10,10 +10,11 @@ goes while it is idle.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.clock import monotonic_ms
+from pacewheel.logs import Logger
 from pacewheel.scaling import Reading, ScaleDecision, Sizing
 from pacewheel.service import Service
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from pacewheel.metrics import Metrics
 
-log = logging.getLogger("pacewheel.scaler")
+log = Logger("scaler")
 
 
 class Scaler(Service):
@@ -74,16 +75,15 @@ class Scaler(Service):
         scaling = self._sizing.evaluate(reading)
         if scaling.decision is not ScaleDecision.NO_CHANGE:
             self._set_capacity(scaling.target)
-            log.info(
-                "scaled %d -> %d: %s (busy %d, short of slots %.0f %% of the time, headroom %.0f %%,"
-                " memory %.0f %%)",
-                before,
-                scaling.target,
-                scaling.reason,
-                reading.busy,
-                reading.shortage * 100,
-                reading.headroom * 100,
-                reading.memory * 100,
+            log.say(
+                events.SCALED,
+                slots_before=before,
+                slots=scaling.target,
+                reason=scaling.reason,
+                busy=reading.busy,
+                short=round(reading.shortage, 3),
+                headroom=round(reading.headroom, 3),
+                memory=round(reading.memory, 3),
             )
         elif self._sizing.obstacle(reading) is None:
             # What that finds out counts in the next reading.

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from typing import TYPE_CHECKING
 
+from pacewheel import events
+from pacewheel.logs import Logger
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from pacewheel.ports import ScheduleStore
     from pacewheel.recurrence import Firing
 
-log = logging.getLogger("pacewheel.scheduler")
+log = Logger("scheduler")
 
 LOOK_S = 60.0
 # Another process is firing what is due. If it dies in the middle, this one has a look so soon.
@@ -61,15 +62,15 @@ class Scheduler(Service):
         """Log what became of an occurrence; return it as a word."""
         next_at = firing.next_at.isoformat(timespec="seconds")
         if firing.fault is not None:
-            log.error("schedule %s is paused: %s", firing.name, firing.fault)
+            log.say(events.SCHEDULE_PAUSED, schedule=firing.name, error=firing.fault)
             return "refused"
         if firing.live_job_id is not None:
-            log.warning(
-                "schedule %s: an occurrence is skipped, for job %d is still live; the next one: %s",
-                firing.name,
-                firing.live_job_id,
-                next_at,
+            log.say(
+                events.SCHEDULE_SKIPPED,
+                schedule=firing.name,
+                live_job_id=firing.live_job_id,
+                next_at=next_at,
             )
             return "skipped_overlap"
-        log.info("schedule %s: job %s; the next one: %s", firing.name, firing.job_id, next_at)
+        log.say(events.SCHEDULE_FIRED, schedule=firing.name, job_id=firing.job_id, next_at=next_at)
         return "fired"

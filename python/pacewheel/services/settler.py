@@ -11,14 +11,15 @@ what made it unacceptable.
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from collections import Counter, deque
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pacewheel import events, tracing
 from pacewheel.errors import DataRefused, StoreUnavailable
+from pacewheel.logs import Logger
 from pacewheel.model import Outcome, TaskState
 from pacewheel.service import Service
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from pacewheel.metrics import Metrics
     from pacewheel.ports import Raises, Settlement, TaskStore
 
-log = logging.getLogger("pacewheel.settler")
+log = Logger("settler")
 
 PAUSE_S = 0.2
 PAUSE_MAX_S = 5.0
@@ -99,9 +100,7 @@ class Settler(Service):
                 await self._empty.wait()
         left = self._held.unsettled()
         if left:
-            log.warning(
-                "%d outcomes could not be settled before the end; their tasks will run again", left
-            )
+            log.say(events.OUTCOMES_LEFT, tasks=left)
         return left
 
     async def _loop(self) -> None:
@@ -136,11 +135,12 @@ class Settler(Service):
         pause_s = PAUSE_S
         while True:
             try:
-                settled = await self._store.settle_tasks(self._held.worker_id, epochs, mine)
+                with tracing.settle(item.task_id for item in mine):
+                    settled = await self._store.settle_tasks(self._held.worker_id, epochs, mine)
                 break
             except StoreUnavailable as error:
                 self._metrics.settle_retries.inc()
-                log.warning("settling waits for the database: %s", error)
+                log.say(events.SERVICE_WAITING, service=self.name, error=error)
                 await asyncio.sleep(pause_s * random.uniform(0.5, 1.5))
                 pause_s = min(2 * pause_s, PAUSE_MAX_S)
             # The last three: what a handler returned can't even be encoded.
@@ -165,7 +165,7 @@ class Settler(Service):
         item = batch[0]
         if item.outcome is UNSETTLEABLE:
             raise error
-        log.error("task %d could not be settled as it was: %s", item.task_id, error)
+        log.say(events.OUTCOME_REFUSED, task_id=item.task_id, job_id=item.job_id, error=error)
         bare = replace(item, status=TaskState.FAILED, retry_in_ms=None, outcome=UNSETTLEABLE)
         return await self._settle([bare])
 

@@ -13,7 +13,6 @@ tick are one statement.
 from __future__ import annotations
 
 import asyncio
-import logging
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from pacewheel.held import Held, HeldDomain
     from pacewheel.metrics import Metrics
     from pacewheel.ports import TaskStore, Woken
-
-log = logging.getLogger("pacewheel.waker")
 
 SLOT = 0
 READY = 1

@@ -15,13 +15,14 @@ else cancels (the event loop at its end, or the handler that runs on it) ends af
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from pacewheel import events, tracing
 from pacewheel.clock import monotonic_ms
 from pacewheel.errors import DomainBlocked, LeaseLost
+from pacewheel.logs import ATTEMPT, Logger
 from pacewheel.model import Outcome, OutcomeKind
 from pacewheel.outcomes import check
 from pacewheel.service import Service
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from pacewheel.model import Task
     from pacewheel.registry import Handler
 
-log = logging.getLogger("pacewheel.worker_pool")
+log = Logger("worker_pool")
 
 WATCH_S = 0.05
 ABANDON_AFTER_MS = 2000.0
@@ -232,11 +233,8 @@ class WorkerPool(Service):
             running.worker.cancel()
 
     def _abandon(self, running: Running) -> None:
-        log.error(
-            "handler %s ignores its cancellation on task %d; it is left behind",
-            running.handler.name,
-            running.task.id,
-        )
+        task = running.task
+        log.say(events.HANDLER_ABANDONED, handler=task.handler, task_id=task.id, job_id=task.job_id)
         if running.worker is not None:
             self._workers.discard(running.worker)
             running.worker = None
@@ -265,7 +263,7 @@ class WorkerPool(Service):
             self._active.add(running)
             if len(self._queue) == self._queue_max():
                 self._on_room()
-            outcome = await self._attempt(running)
+            outcome = await self._observed(running)
             if running.worker is None:
                 self._metrics.handlers_left_running.dec()
                 return
@@ -290,6 +288,15 @@ class WorkerPool(Service):
         finally:
             self._is_waking = False
 
+    async def _observed(self, running: Running) -> Outcome | None:
+        """Run the handler once, its log lines and spans marked as those of this attempt."""
+        token, span = ATTEMPT.set(running.task), tracing.begin_attempt(running.task)
+        outcome = await self._attempt(running)
+        ATTEMPT.reset(token)
+        if span is not None:
+            span.end(outcome)
+        return outcome
+
     async def _attempt(self, running: Running) -> Outcome | None:
         """Run the handler once; None means that it was interrupted and nothing is to be settled."""
         task, handler = running.task, running.handler
@@ -302,8 +309,8 @@ class WorkerPool(Service):
             outcome = ITS_OWN_CANCELLATION
         except (DomainBlocked, LeaseLost):
             outcome = None
-        except Exception as error:
-            log.debug("handler %s raised on task %d", handler.name, task.id, exc_info=True)
+        except Exception as error:  # noqa: BLE001 - it is the task's outcome
+            log.say(events.HANDLER_RAISED, handler=task.handler, task_id=task.id, traceback=error)
             text = f"{type(error).__name__}: {error}"[:DETAIL_CHARS_MAX].replace("\0", "\\0")
             outcome = Outcome.retry("exception", detail={"message": text})
         if running.stop is None:

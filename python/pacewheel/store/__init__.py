@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pacewheel.outage import Outage
 from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
@@ -23,6 +24,7 @@ from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
 from pacewheel.store.reports import PostgresReports
+from pacewheel.store.retention import PostgresRetention
 from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
@@ -39,6 +41,7 @@ class Store:
     """The database as the engine sees it."""
 
     def __init__(self, dsn: str, *, config: Config, metrics: Metrics) -> None:
+        outage = Outage()
         pooler = config.pooler
         transactions = Transactions(metrics, config.slow_transaction_ms)
         queries = load_queries(config.schema)
@@ -51,6 +54,7 @@ class Store:
             pooler=pooler,
             metrics=metrics,
             transactions=transactions,
+            outage=outage,
         )
         self._pool = pool
         self._queries = queries
@@ -64,6 +68,7 @@ class Store:
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)
+        self.retention = PostgresRetention(pool, queries)
         self.schedules = PostgresSchedules(pool, queries, self.tasks, self.hinter)
         share = ConnectionShare(
             pool,
@@ -81,6 +86,7 @@ class Store:
             pooler=deaf,
             transactions=transactions,
             share=share,
+            outage=outage,
         )
         self.listener = PostgresListener(
             single_dsn, config.schema, pool, queries, pooler=deaf, transactions=transactions

@@ -10,9 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from pacewheel import events
 from pacewheel.errors import DomainUnknown, TaskUnknown
+from pacewheel.logs import Logger
 from pacewheel.model import JobState, NewTask
 from pacewheel.states import JOB_TRANSITIONS, JobVerb
+from pacewheel.store.job_log import say_ended
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
@@ -24,6 +27,8 @@ if TYPE_CHECKING:
     from pacewheel.store.jobs import PostgresJobs
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.tasks import PostgresTasks
+
+log = Logger("jobs")
 
 ROWS_MAX = 1000
 
@@ -58,6 +63,9 @@ class PostgresChanges:
         self._hint("changed", job_id)
         self._hint("due", row["domain_id"])
         moved: bool = row["moved"]
+        if moved:
+            is_pause = verb is JobVerb.PAUSE
+            log.say(events.JOB_PAUSED if is_pause else events.JOB_RESUMED, job_id=job_id)
         return moved
 
     async def end_job(self, job_id: int, verb: JobVerb, error: str | None = None) -> int:
@@ -81,6 +89,7 @@ class PostgresChanges:
         row = await self._unless_final(job_id, await self._pool.run(end, name="end_job"))
         self._hint("cancelled", job_id)
         self._hint("due", row["domain_id"])
+        say_ended([row["sums"]])
         cancelled: int = row["cancelled"]
         return cancelled
 
@@ -183,6 +192,13 @@ class PostgresChanges:
         new_id: int
         new_id, inserted = await self._pool.run(create, name="create_retry_job")
         self._tasks.committed(inserted, notified=notify)
+        if inserted.counts.inserted:
+            log.say(
+                events.JOB_RETRIED,
+                job_id=new_id,
+                retries_job_id=job_id,
+                tasks=inserted.counts.inserted,
+            )
         return new_id, inserted.counts.inserted
 
     async def _failed(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from pacewheel.model import JobState
 from pacewheel.ports import Compared
+from pacewheel.store.job_log import say_ended
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -110,6 +111,7 @@ class PostgresCounters:
     async def finish_jobs(self, job_ids: Sequence[int]) -> list[int]:
         """End those of the jobs that have nothing left to do; return which."""
         rows = await self._pool.fetch(self._queries["finish_jobs"], job_ids)
+        say_ended(row["sums"] for row in rows)
         return [row["id"] for row in rows]
 
     async def find_stranded(self, after: int, limit: int) -> list[tuple[int, int]]:

@@ -69,6 +69,11 @@ def is_unavailable(error: BaseException) -> bool:
     return isinstance(error, DRIVER_ERRORS) and (not is_bad_value or is_bad_dsn)
 
 
+def is_away(error: BaseException) -> bool:
+    """True when that is no matter of one statement: not a lock that was not to be had in time."""
+    return is_unavailable(error) and not is_retryable(error) and sqlstate(error) != "55P03"
+
+
 def safe_dsn(dsn: str) -> str:
     """Return where a DSN points to, without its password."""
     parts = urlsplit(dsn)

@@ -12,10 +12,11 @@ same. Nothing here needs to survive.
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.errors import StoreError
+from pacewheel.logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from pacewheel.metrics import Metrics
     from pacewheel.store.pool import WorkPool
 
-log = logging.getLogger("pacewheel.hinter")
+log = Logger("hinter")
 
 WINDOW_S = 0.01
 # A payload may have 8,000 bytes, an id 20 digits.
@@ -96,7 +97,7 @@ class Hinter:
         try:
             await self._pool.fetch(self._queries["notify"], payloads)
         except StoreError as error:
-            log.debug("%d hints are lost: %s", len(payloads), error)
+            log.say(events.HINTS_UNSENT, hints=len(payloads), error=error)
             for verb in noted:
                 self._metrics.hints_lost.labels(verb).inc()
         else:

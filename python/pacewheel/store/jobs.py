@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import orjson
 
-from pacewheel.errors import JobFinal, JobUnknown
+from pacewheel.errors import JobFinal
 from pacewheel.job_summary import JobSummary
 from pacewheel.model import FailedTask, JobFacts, JobInfo, JobState, WaitingReason
+from pacewheel.store.job_log import say_created, say_ended
+from pacewheel.store.pruned import missing_job
 from pacewheel.store.tasks import Inserted
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class PostgresJobs:
         """
         notify = bool(tasks) and self._hinter.leads()
 
-        async def create(connection: asyncpg.Connection) -> tuple[int, Inserted]:
+        async def create(
+            connection: asyncpg.Connection,
+        ) -> tuple[int, Inserted | None, Sequence[asyncpg.Record]]:
             async with connection.transaction():
                 if unless_live:
                     await connection.execute(self._queries["lock_domain"], domain)
@@ -73,10 +77,12 @@ class PostgresJobs:
                         self._queries["find_live_job"], domain, handler
                     )
                     if live is not None:
-                        return live, Inserted()
+                        return live, None, []
                     await connection.execute(self._queries["put_domain"], domain, domain_delay_ms)
-                row = await connection.fetchrow(
-                    self._queries["create_job"],
+                row = await insert_job(
+                    connection,
+                    self._queries,
+                    domain_delay_ms,
                     domain,
                     handler,
                     priority,
@@ -86,15 +92,22 @@ class PostgresJobs:
                 )
                 job_id: int = row["id"]
                 inserted = await self._tasks.insert_tasks(connection, job_id, tasks, notify=notify)
-                if not discovery_open:
-                    await connection.execute(self._queries["finish_discovery"], [job_id])
-                return job_id, inserted
+                ended = (
+                    []
+                    if discovery_open
+                    else await connection.fetch(self._queries["finish_discovery"], [job_id])
+                )
+                return job_id, inserted, ended
 
         delay_ms = None if unless_live else domain_delay_ms
         await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
         job_id: int
-        job_id, inserted = await self._pool.run(create, name="create_job")
-        self._tasks.committed(inserted, notified=notify)
+        inserted: Inserted | None
+        job_id, inserted, ended = await self._pool.run(create, name="create_job")
+        if inserted is not None:
+            self._tasks.committed(inserted, notified=notify)
+            say_created(job_id, domain, handler, inserted.counts.inserted)
+            say_ended(row["sums"] for row in ended)
         return job_id
 
     async def finish_discovery(self, job_id: int) -> None:
@@ -103,8 +116,10 @@ class PostgresJobs:
         Raises:
             JobFinal, JobUnknown: there is nothing to finish.
         """
-        if not await self._pool.fetch(self._queries["finish_discovery"], [job_id]):
+        rows = await self._pool.fetch(self._queries["finish_discovery"], [job_id])
+        if not rows:
             await self.refuse(job_id)
+        say_ended(row["sums"] for row in rows)
 
     async def get_job(self, job_id: int) -> JobInfo:
         """Return one job.
@@ -114,7 +129,8 @@ class PostgresJobs:
         """
         jobs = await self.list_jobs(ids=[job_id], domain=None, live_only=False, limit=1)
         if not jobs:
-            raise JobUnknown.of(job_id)
+            pruned = await self._pool.fetchrow(self._queries["find_pruned"], job_id)
+            raise missing_job(job_id, pruned)
         return jobs[0]
 
     async def refuse(self, job_id: int) -> NoReturn:
@@ -189,3 +205,18 @@ class PostgresJobs:
         for name in ("statuses", "errors", "cache", "uncacheable", "rechecks", "left_out"):
             values[name] = orjson.loads(values[name])
         return JobSummary(**values)
+
+
+async def insert_job(
+    connection: asyncpg.Connection,
+    queries: Mapping[str, str],
+    domain_delay_ms: int | None,
+    *values: Any,
+) -> asyncpg.Record:
+    """Insert the row of a job; `values` are those of `create_job`, the domain's name first."""
+    row = await connection.fetchrow(queries["create_job"], *values)
+    if row is None:
+        # It was put just now, and had been unused for so long that the pruner has removed it.
+        await connection.execute(queries["put_domain"], values[0], domain_delay_ms)
+        row = await connection.fetchrow(queries["create_job"], *values)
+    return row

@@ -7,17 +7,19 @@ The connection is opened again when it breaks.
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import socket
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from pacewheel import events
 from pacewheel.errors import StoreError, StoreUnavailable
+from pacewheel.logs import Logger
 from pacewheel.metrics import Metrics
+from pacewheel.outage import Outage
 from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
-from pacewheel.store.faults import DRIVER_ERRORS, translate
+from pacewheel.store.faults import DRIVER_ERRORS, is_away, translate
 from pacewheel.store.pool import connect
 from pacewheel.store.transactions import Transactions
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     from pacewheel.store.hinter import Hinter
     from pacewheel.store.shares import Ask, ConnectionShare
 
-log = logging.getLogger("pacewheel.connections")
+log = Logger("connections")
 
 HEARTBEAT_TIMEOUT_S = 5.0
 
@@ -46,8 +48,10 @@ class PostgresLeases:
         pooler: bool,
         transactions: Transactions | None = None,
         share: ConnectionShare | None = None,
+        outage: Outage | None = None,
     ) -> None:
         self._dsn = dsn
+        self._outage = outage or Outage()
         self._transactions = transactions or Transactions(Metrics())
         self._queries = queries
         self._hinter = hinter
@@ -65,9 +69,7 @@ class PostgresLeases:
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await connect(
-                    self._dsn, pooler=self._pooler, transactions=self._transactions
-                )
+                self._connection = await self._connect()
                 if self._share is not None:
                     self._share.unsettle()
             try:
@@ -79,8 +81,19 @@ class PostgresLeases:
                 self._transactions.failed(error, name)
                 connection, self._connection = self._connection, None
                 connection.terminate()
-                raise translate(error, self._dsn) from error
+                ours = translate(error, self._dsn)
+                if is_away(error):
+                    self._outage.failed(ours)
+                raise ours from error
+            self._outage.worked()
             return rows
+
+    async def _connect(self) -> asyncpg.Connection:
+        try:
+            return await connect(self._dsn, pooler=self._pooler, transactions=self._transactions)
+        except StoreUnavailable as error:
+            self._outage.failed(error)
+            raise
 
     async def register_worker(self, capacity: int, lease_ms: int, handlers: Sequence[str]) -> int:
         """Enter this process among the workers, with its least of connections; return its id.
@@ -124,7 +137,7 @@ class PostgresLeases:
             except StoreError as error:
                 # The lease is renewed all the same; the next beat looks again.
                 self._share.unsettle()
-                log.warning("the share of connections could not be reviewed: %s", error)
+                log.say(events.SHARE_UNREVIEWED, error=error)
         return Heartbeat(row["alive"], row["expired"], row["active"], row["missing"], row["ahead"])
 
     async def declare_dead(self) -> list[int]:

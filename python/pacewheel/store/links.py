@@ -31,6 +31,11 @@ def lists_of(outcome: Outcome) -> dict[int, tuple[str, Sequence[str]]]:
     return lists
 
 
+def ids_of_lists(outcome: Outcome) -> str:
+    """Return the ids of an outcome's link lists as the text of an array."""
+    return "{" + ",".join(map(str, lists_of(outcome))) + "}"
+
+
 def _id_of(name: str, keys: Sequence[str]) -> int:
     text = "\0".join((name, *keys)).encode("utf-8", "surrogatepass")
     return int.from_bytes(blake2b(text, digest_size=8).digest(), signed=True)

@@ -16,11 +16,12 @@ neither when a proxy stands in between, and would have to be set in the kernel's
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 from typing import TYPE_CHECKING, Any
 
+from pacewheel import events
 from pacewheel.errors import StoreError
+from pacewheel.logs import Logger
 from pacewheel.store.faults import DRIVER_ERRORS, translate
 from pacewheel.store.pool import connect
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.transactions import Transactions
 
-log = logging.getLogger("pacewheel.listener")
+log = Logger("listener")
 
 # An idle process sends four probes a minute, and is deaf for so long and the timeout at most.
 PROBE_AFTER_S = 15.0
@@ -46,7 +47,7 @@ def read_hint(payload: str) -> tuple[str, list[int]] | None:
     try:
         return (verb, [int(word) for word in words]) if verb else None
     except ValueError:
-        log.debug("no hint: %.80r", payload)
+        log.say(events.HINT_UNKNOWN, verb=payload[:80])
         return None
 
 
@@ -82,9 +83,7 @@ class PostgresListener:
             StoreError: the server, or what stands before it, knows no LISTEN.
         """
         if self._pooler:
-            log.info(
-                "no hints through a pooler: new work is found by the sweep; set direct_dsn to hear of it at once"
-            )
+            log.say(events.HINTS_WITHOUT_LISTENER)
             await asyncio.Event().wait()
         connection = await connect(self._dsn, transactions=self._transactions)
         self._connection = connection

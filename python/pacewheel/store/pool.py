@@ -18,9 +18,11 @@ import asyncpg
 import orjson
 
 from pacewheel.metrics import Metrics
+from pacewheel.outage import Outage
 from pacewheel.store.connections import Connections
 from pacewheel.store.faults import (
     DRIVER_ERRORS,
+    is_away,
     is_retryable,
     is_unavailable,
     safe_dsn,
@@ -102,10 +104,12 @@ class WorkPool:
         idle_max: int = 20,
         metrics: Metrics | None = None,
         transactions: Transactions | None = None,
+        outage: Outage | None = None,
     ) -> None:
         metrics = metrics or Metrics()
         self._dsn = dsn
         self._transactions = transactions or Transactions(metrics)
+        self._outage = outage or Outage()
         self._connections = Connections(
             partial(_open, dsn, pooler=pooler),
             where=safe_dsn(dsn),
@@ -166,7 +170,9 @@ class WorkPool:
             try:
                 async with self._connections.lend() as connection:
                     with self._transactions.timed(name):
-                        return await work(connection)
+                        done = await work(connection)
+                self._outage.worked()
+                return done
             except DRIVER_ERRORS as error:
                 self._transactions.failed(error, name)
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
@@ -175,7 +181,10 @@ class WorkPool:
                 # A server without a slot for one more has nothing against those that are open.
                 if is_unavailable(error) and not sqlstate(error).startswith("53"):
                     self._connections.expire()
-                raise translate(error, self._dsn) from error
+                ours = translate(error, self._dsn)
+                if is_away(error):
+                    self._outage.failed(ours)
+                raise ours from error
         raise AssertionError
 
     async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pacewheel.errors import JobUnknown, StoreError
+from pacewheel.errors import StoreError
 from pacewheel.report import facts
 from pacewheel.report.build import keeps_links
 from pacewheel.report.facts import Facts, Listing
 from pacewheel.store.explanations import waiting_of
 from pacewheel.store.jobs import FIRST_ID, PostgresJobs
+from pacewheel.store.pruned import missing_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -70,7 +71,9 @@ class PostgresReports:
                 await connection.execute(self._queries["plan_for_reading"])
                 return await _Reading(connection, self._queries, job_id, 0).read_flow()
 
-        found: tuple[JobInfo, facts.Flow, facts.Pace] = await self._pool.run(read)
+        found: tuple[JobInfo, facts.Flow, facts.Pace] = await self._pool.run(
+            read, name="report_flow"
+        )
         return found
 
     async def find_previous_job(self, job_id: int) -> int | None:
@@ -115,7 +118,7 @@ class PostgresReports:
 async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int) -> JobInfo:
     row = await connection.fetchrow(queries["list_jobs"], [job_id], None, False, 1, None)
     if row is None:
-        raise JobUnknown.of(job_id)
+        raise missing_job(job_id, await connection.fetchrow(queries["find_pruned"], job_id))
     return PostgresJobs.info_of(row)
 
 
@@ -169,8 +172,9 @@ class _Reading:
                 facts.Disallowed(**row) for row in await self._fetch("report_disallowed", cut)
             ],
             pace=facts.Pace(**(await self._fetch("report_pace"))[0]),
-            flow=facts.Flow(**_without(flow, "read_at")),
+            flow=facts.Flow(**_without(flow, "read_at", "results_from")),
             waiting=await self._waiting(),
+            results_from=flow["results_from"],
             changes=None if compared_with is None else await self._changes(compared_with),
         )
 

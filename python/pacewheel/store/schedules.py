@@ -18,6 +18,7 @@ from pacewheel.errors import ConfigInvalid, DataRefused, ScheduleExists, Schedul
 from pacewheel.model import JobState, NewTask
 from pacewheel.recurrence import Firing, ScheduleInfo
 from pacewheel.store.columns import millis, text
+from pacewheel.store.jobs import insert_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -230,8 +231,10 @@ class PostgresSchedules:
         """Make the job, with its tasks; it ends when they do."""
         if puts_domain:
             await connection.execute(self._queries["put_domain"], info.domain, info.domain_delay_ms)
-        made = await connection.fetchrow(
-            self._queries["create_job"],
+        made = await insert_job(
+            connection,
+            self._queries,
+            info.domain_delay_ms,
             info.domain,
             info.handler,
             info.priority,

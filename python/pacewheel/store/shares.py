@@ -12,11 +12,12 @@ Behind a pooler clients don't count against max_connections: there `pool_max` is
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.clock import lease_clock_s
 from pacewheel.errors import StoreUnavailable
+from pacewheel.logs import Logger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     # Asks for connections: wanted, in use at most, reserve, least; see share_connections.sql.
     Ask = Callable[[int, int, int, int], Awaitable[asyncpg.Record]]
 
-log = logging.getLogger("pacewheel.connections")
+log = Logger("connections")
 
 # The connections beside the work pool: one listens, one keeps house.
 SINGLES = 2
@@ -65,11 +66,11 @@ class ConnectionShare:
             StoreUnavailable: the server has no room for one more process.
         """
         if self._pooler:
-            log.info(
-                "up to %d connections for work to the pooler at %s (pool_max), opened as needed: its limits "
-                "hold, max_connections of the server is not looked at",
-                self._wanted - SINGLES,
-                self._where,
+            log.say(
+                events.CONNECTIONS_SHARED,
+                connections=self._wanted - SINGLES,
+                share=f" to the pooler at {self._where} (pool_max), opened as needed: its limits hold, "
+                "max_connections of the server is not looked at",
             )
             return
         await self._pool.resize(WORK_MIN)
@@ -113,11 +114,9 @@ class ConnectionShare:
         if told == self._told:
             return
         self._told = told
-        log.info(
-            "up to %d connections for work and %d for hints and housekeeping, opened as needed: "
-            "an equal share (processes: %d) of %s",
-            min(self._wanted, row["share"]) - SINGLES,
-            SINGLES,
-            row["processes"],
-            self._room(row),
+        log.say(
+            events.CONNECTIONS_SHARED,
+            connections=min(self._wanted, row["share"]) - SINGLES,
+            share=f" and {SINGLES} for hints and housekeeping, opened as needed: an equal share "
+            f"(processes: {row['processes']}) of {self._room(row)}",
         )

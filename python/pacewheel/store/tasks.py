@@ -17,7 +17,8 @@ from pacewheel.clock import monotonic_ms
 from pacewheel.model import Enqueued
 from pacewheel.ports import DomainClaim, Raises, Settled, Woken
 from pacewheel.store.columns import millis, sparse, text
-from pacewheel.store.links import lists_of, put_link_lists
+from pacewheel.store.job_log import say_ended, say_started
+from pacewheel.store.links import ids_of_lists, put_link_lists
 from pacewheel.store.raises import PROBES_MAX, offer, raises_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     import asyncpg
 
-    from pacewheel.model import NewTask, Outcome
+    from pacewheel.model import NewTask
     from pacewheel.pacing import Lesson
     from pacewheel.ports import CallersConnection, ClaimRequest, Settlement
     from pacewheel.store.hinter import Hinter
@@ -55,12 +56,8 @@ def _departures(batch: Sequence[Settlement]) -> tuple[Any, ...]:
         sparse([departure and departure.apart_ms for departure in kept]),
         sparse([departure and departure.gap_ms for departure in kept]),
         sparse([millis(pause_s) for pause_s in pauses_s]),
-        sparse([_lists(item.outcome) if item.outcome.links else None for item in batch]),
+        sparse([ids_of_lists(item.outcome) if item.outcome.links else None for item in batch]),
     )
-
-
-def _lists(outcome: Outcome) -> str:
-    return "{" + ",".join(map(str, lists_of(outcome))) + "}"
 
 
 @dataclass(slots=True)
@@ -104,11 +101,14 @@ class PostgresTasks:
             [request.ahead.get(job_id, 0.0) for job_id in job_ids],
             request.least_gaps_ms,
         )
+        say_started(rows)
         return [self._claim_of(row) for row in rows]
 
     @staticmethod
     def _claim_of(row: asyncpg.Record) -> DomainClaim:
         (
+            _started,
+            _domain,
             domain_id,
             gap_ms,
             blocked_in_ms,
@@ -169,7 +169,9 @@ class PostgresTasks:
                 ),
                 name="settle_tasks",
             )
+            say_ended(row["ended"] or ())
             return self._settled(row, Raises())
+        ended: list[str] = []
 
         async def settle(connection: asyncpg.Connection) -> Settled:
             departures = _departures(batch)
@@ -188,10 +190,12 @@ class PostgresTasks:
                 await self._raise(connection, accepted, inserted.raises)
                 # Of jobs that the settle has locked: any other would be locked out of order.
                 discovered = sorted({job_id for job_id, _ in offers})
-                await connection.execute(self._queries["finish_jobs"], discovered)
+                finished = await connection.fetch(self._queries["finish_jobs"], discovered)
+                ended[:] = (*(row["ended"] or ()), *(each["sums"] for each in finished))
                 return self._settled(row, inserted.raises)
 
         settled: Settled = await self._pool.run(settle, name="settle_tasks")
+        say_ended(ended)
         return settled
 
     async def _pace(
@@ -367,10 +371,7 @@ class PostgresTasks:
     async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
         """Make pending what has become ready in these domains, so many in each at most."""
         rows = await self._pool.fetch(self._queries["wake_tasks"], domain_ids, limit)
-        return [
-            Woken(row["domain_id"], row["woken"], row["wake_in_ms"], row["scheduled_ms"] or ())
-            for row in rows
-        ]
+        return [Woken(*row) for row in rows]
 
     async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
         """Return the ids of those tasks, by domain and id, that are live no more."""

@@ -6,13 +6,13 @@ that the command line prints; passwords of connection strings are replaced on th
 
 from __future__ import annotations
 
-import logging
 import re
 from typing import TYPE_CHECKING, Any
 
 import orjson
 from aiohttp import web
 
+from pacewheel import events
 from pacewheel.errors import (
     ConfigInvalid,
     DataRefused,
@@ -22,20 +22,22 @@ from pacewheel.errors import (
     SchemaMismatch,
     StoreUnavailable,
 )
-from pacewheel.logs import redact
+from pacewheel.logs import Logger
+from pacewheel.redaction import redact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-log = logging.getLogger("pacewheel.web")
+log = Logger("web")
 
 _RETRY_AFTER_S = "2"
 
 
-class Refused(PacewheelError):
-    """A request that is not served: its status, a code for programs, and a line for people."""
+class Refused(Exception):
+    """A request that is not served: its status, a code for programs, and a line for people.
 
-    exit_code = 2
+    An answer more than an error: it never leaves this package.
+    """
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None
@@ -73,7 +75,7 @@ def refused_of(error: Exception) -> Refused:
     if isinstance(error, PacewheelError):
         headers = {"Retry-After": _RETRY_AFTER_S} if isinstance(error, StoreUnavailable) else None
         return Refused(_status_of(error), code_of(error), message, headers)
-    log.error("a request failed", exc_info=error)
+    log.say(events.HTTP_DEFECT, error=error, traceback=error)
     words = f"unexpected {type(error).__name__}: {message}; please report it with the log"
     return Refused(500, "defect", words)
 

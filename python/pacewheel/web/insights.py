@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 KEPT_S = 5.0
 KEPT_SHARE = 10.0
 KEPT_MAX = 200
+# They are read one after another: more would not come in time for anybody.
+READING_MAX = 8
 PATIENCE_S = 1.0
 
 
@@ -57,17 +59,18 @@ class Insights:
         until_s, known = self._kept.get(job.id, (0.0, {}))
         if time.monotonic() >= until_s:
             task = self._reading.get(job.id)
-            if task is None:
+            if task is None and len(self._reading) < READING_MAX:
                 task = asyncio.create_task(self._read(job.id), name="pacewheel insight")
                 self._reading[job.id] = task
                 task.add_done_callback(lambda _: self._reading.pop(job.id, None))
-            await asyncio.wait({task}, timeout=PATIENCE_S)
+            if task is not None:
+                await asyncio.wait({task}, timeout=PATIENCE_S)
             known = self._kept.get(job.id, (0.0, {}))[1]
         return {
             "eta": known.get("eta", self.quick_eta(job)),
             "verdict": known.get("verdict"),
             "summary": known.get("summary"),
-            "computing": job.id in self._reading,
+            "computing": time.monotonic() >= self._kept.get(job.id, (0.0, {}))[0],
         }
 
     async def _read(self, job_id: int) -> None:

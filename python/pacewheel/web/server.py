@@ -8,14 +8,15 @@ one or an error.
 from __future__ import annotations
 
 import errno
-import logging
 import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
 
-from pacewheel.errors import ConfigInvalid
+from pacewheel import events
+from pacewheel.errors import ConfigInvalid, PortTaken
+from pacewheel.logs import Logger
 from pacewheel.web.actions import Actions
 from pacewheel.web.api import Api
 from pacewheel.web.clients import Clients
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from pacewheel.web.ports import Engine
 
-log = logging.getLogger("pacewheel.web")
+log = Logger("web")
 
 FIRST_PORT = 8470
 PORTS = 20
@@ -55,7 +56,7 @@ class WebServer:
         """Where it listens, once started; None: it doesn't."""
         self._host = config.http_host
         self._port = config.http_port
-        database = Database(engine, self.life)
+        database = self._database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
         self.watch = Watch(engine, self.life, Reading(engine, self.life))
         """The look at everything."""
@@ -110,11 +111,8 @@ class WebServer:
             return
         bound = self._bind()
         if bound is None:
-            log.warning(
-                "no HTTP server: ports %d to %d are taken; give --http-port, 0 for none",
-                FIRST_PORT,
-                FIRST_PORT + PORTS - 1,
-            )
+            ports = f"{FIRST_PORT} to {FIRST_PORT + PORTS - 1}"
+            log.say(events.HTTP_PORTS_TAKEN, ports=ports)
             return
         await self._runner.setup()
         assert self._runner.server is not None
@@ -124,7 +122,7 @@ class WebServer:
         host, port = bound.getsockname()[:2]
         self.address = (host, port)
         shown = f"[{host}]" if ":" in host else host
-        log.info("dashboard and metrics at http://%s:%d/", shown, port)
+        log.say(events.HTTP_SERVING, url=f"http://{shown}:{port}/")
 
     async def stop(self) -> None:
         """End all streams, let answers under way go out, and close the port."""
@@ -134,6 +132,7 @@ class WebServer:
         await self._events.stop()
         await self.watch.stop()
         await self._insights.stop()
+        await self._database.stop()
         await self._runner.cleanup()
         self._clients = None
         self.address = None
@@ -168,7 +167,3 @@ class WebServer:
             ) from error
         bound.setblocking(False)
         return bound
-
-
-class PortTaken(ConfigInvalid):
-    """Somebody else listens there."""

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pacewheel import events
 from pacewheel.errors import StoreUnavailable
+from pacewheel.logs import Logger
 from pacewheel.web import overview
 from pacewheel.web.answers import as_json
 from pacewheel.web.growth import Growth
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pacewheel.web.ports import Engine, Life
     from pacewheel.web.reading import Reading
 
-log = logging.getLogger("pacewheel.web")
+log = Logger("web")
 
 WATCHED_S = 1.0
 UNWATCHED_S = 5.0
@@ -107,9 +108,8 @@ class Watch:
             began_s = time.monotonic()
             try:
                 await self._look(is_watched=is_watched)
-            except Exception:
-                # What watches must not end what it watches.
-                log.exception("the overview failed")
+            except Exception as error:  # noqa: BLE001 - what watches must not end what it watches
+                log.say(events.HTTP_DEFECT, error=error, traceback=error)
             passed_s = time.monotonic() - began_s
             if is_watched:
                 # Twice a second at most is looked, however many ask.

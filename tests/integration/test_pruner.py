@@ -1,0 +1,444 @@
+"""Retention: what is old goes, in pieces, and nothing else; a kill leaves nothing half there."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import pytest
+
+from pacewheel import Config, Engine, NewTask, Outcome, Task
+from pacewheel.errors import JobPruned, JobUnknown
+from pacewheel.metrics import Metrics
+from pacewheel.retention import DAY_MS, Keep, Pruned
+from pacewheel.services import pruner as pruner_module
+from pacewheel.services.pruner import Pruner, prune
+from pacewheel.store.jobs import insert_job
+from pacewheel.store.pool import connect
+from pacewheel.store.queries import load_queries
+from tests.conftest import execute, fetch, until
+from tests.integration.counted_jobs import reconciled
+from tests.integration.old_rows import KEEP, counts, make_older, partition, past_engine, ran
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+NOTHING = dict.fromkeys(("jobs", "tasks", "documents", "link_lists", "priority_updates"), 0)
+
+
+async def no_pause(_pause_s: float) -> None:
+    """Don't wait between the pieces of a run."""
+    await asyncio.sleep(0)
+
+
+@pytest.fixture
+async def past(dsn: str) -> AsyncIterator[Engine]:
+    """An engine with its handler, connected."""
+    engine = past_engine(dsn)
+    await engine.connect()
+    yield engine
+    await engine.stop()
+    await engine.close()
+
+
+async def pruned(engine: Engine, keep: Keep = KEEP) -> Pruned:
+    """Prune by the times of the tests."""
+    return await prune(engine.store.retention, keep, sleep=no_pause)
+
+
+async def test_an_old_job_goes_with_all_it_left_and_others_stay(past: Engine, dsn: str) -> None:
+    """The last run of a domain and handler is kept, and what is young; results stay for their own time."""
+    old, last, young = (
+        (await ran(past, "a.example")),
+        (await ran(past, "a.example")),
+        (await ran(past, "b.example")),
+    )
+    await past.run_until_idle()
+    await past.connect()
+    await execute(
+        dsn,
+        "INSERT INTO pacewheel.priority_updates (domain_id, task_id, job_id, priority)"
+        f" SELECT domain_id, id, job_id, 1 FROM pacewheel.tasks WHERE job_id = {old.id} LIMIT 1",
+    )
+    await make_older(dsn, 31, old.id, last.id)
+    before = await counts(dsn, last.id, young.id)
+    rehearsed = await past.store.retention.rehearse(KEEP)
+    assert {"jobs": 1, "tasks": 5} == rehearsed.rows
+    assert 1 == (await counts(dsn, old.id))["jobs"]
+
+    done = await pruned(past)
+    assert {"jobs": 1, "tasks": 5, "documents": 5, "link_lists": 5, "raises": 1} == done.rows
+    assert {**NOTHING, "results": 5, "pruned_jobs": 1} == await counts(dsn, old.id)
+    assert before == await counts(dsn, last.id, young.id)
+    assert (await reconciled(past)).is_clean
+    assert (await pruned(past)).is_nothing
+
+
+async def test_a_pruned_job_is_told_from_one_that_never_was(past: Engine, dsn: str) -> None:
+    """Its report, its export and whatever else asks for it."""
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    handle = await past.get_job(old.id)
+    await make_older(dsn, 31, old.id)
+    await pruned(past)
+    words = f"job {old.id} of a.example, which ended on .*, was removed on .*jobs_keep_days"
+    for ask in (handle.info, handle.report, lambda: handle.export(lambda _rows: None)):
+        with pytest.raises(JobPruned, match=words):
+            await ask()
+    with pytest.raises(JobUnknown, match="there is no job 4711"):
+        await past.get_job(4711)
+
+
+async def test_live_jobs_and_those_of_schedules_stay_however_old(past: Engine, dsn: str) -> None:
+    """A live job is never looked at; the next run of a schedule asks for its last job."""
+    made = await past.schedules.create(
+        "daily", domain="s.example", handler="work", tasks=[NewTask("s")], every_s=86_400
+    )
+    fired = await past.schedules.fire(made.name)
+    await past.run_until_idle()
+    await past.connect()
+    after = await ran(past, "s.example")
+    live = await past.create_job(domain="l.example", handler="work", tasks=[NewTask("x")])
+    await past.run_until_idle()
+    await past.connect()
+    ids = [job["id"] for job in await fetch(dsn, "SELECT id FROM pacewheel.jobs ORDER BY id")]
+    assert {after.id, live.id} < set(ids)
+    assert fired is not None
+    await make_older(dsn, 1000, *ids)
+    await execute(
+        dsn, "UPDATE pacewheel.domains SET created_at = '-infinity', claimed_at = '-infinity'"
+    )
+    assert (await pruned(past, replace(KEEP, results_ms=None))).is_nothing
+    assert ids == [
+        job["id"] for job in await fetch(dsn, "SELECT id FROM pacewheel.jobs ORDER BY id")
+    ]
+
+
+async def test_a_failed_run_is_kept_only_until_a_completed_one_follows(
+    past: Engine, dsn: str
+) -> None:
+    """What the next run is compared with is the last completed one, or the last there is."""
+    jobs = [await ran(past, "a.example", 1) for _ in range(4)]
+    other = await ran(past, "b.example", 1)
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, *(job.id for job in jobs), other.id)
+    await execute(
+        dsn,
+        f"UPDATE pacewheel.jobs SET status = 5 WHERE id IN ({jobs[3].id}, {jobs[0].id}, {other.id})",
+    )
+    await pruned(past)
+    rows = await fetch(dsn, "SELECT id FROM pacewheel.jobs ORDER BY id")
+    assert [jobs[2].id, jobs[3].id, other.id] == [row["id"] for row in rows]
+
+
+async def test_tasks_without_results_go_too(past: Engine, dsn: str) -> None:
+    """Cancelled before they ran: found among the tasks of their domain, whose others stay."""
+    old = await past.create_job(
+        domain="a.example",
+        handler="work",
+        tasks=[NewTask(f"later/{number}", ready_in_s=3600) for number in range(25)],
+    )
+    last = await ran(past, "a.example", 30)
+    await old.cancel()
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+    assert {"jobs": 1, "tasks": 25} == (await pruned(past)).rows
+    assert 30 == (await counts(dsn))["tasks"]
+    assert 30 == (await counts(dsn, last.id))["tasks"]
+
+
+async def test_partitions_of_old_days_are_dropped_and_old_strays_removed(
+    past: Engine, dsn: str
+) -> None:
+    """The day that ended 35 days ago goes, the one before that is still running then stays."""
+    old, older, kept = [await partition(dsn, days) for days in (37, 36, 35)]
+    job = await ran(past, "a.example", 3)
+    await past.run_until_idle()
+    await past.connect()
+    await execute(
+        dsn,
+        "UPDATE pacewheel.results SET finished_at = finished_at - interval '40 days'"
+        f" WHERE job_id = {job.id}",
+    )
+    rehearsed = await past.store.retention.rehearse(KEEP)
+    assert ([old, older], {"results": 3}) == (rehearsed.partitions, rehearsed.rows)
+    done = await pruned(past)
+    assert ([old, older], {"results": 3}) == (done.partitions, done.rows)
+    assert done.is_whole
+    rows = await fetch(dsn, "SELECT to_regclass('pacewheel.' || $1) IS NULL AS gone", kept)
+    assert [(False,)] == rows
+    report = await (await past.get_job(job.id)).report()
+    assert not any("results_keep_days" in note for note in report.notes)
+    await make_older(dsn, 40, job.id)
+    (note,) = [
+        each
+        for each in (await (await past.get_job(job.id)).report()).notes
+        if "results_keep_days" in each
+    ]
+    assert note.startswith(f"results of job {job.id} before ")
+    rows = await fetch(
+        dsn, "SELECT results_from < now() - interval '35 days' FROM pacewheel.retention"
+    )
+    assert [(True,)] == rows
+
+
+async def test_a_partition_in_use_is_left_for_the_next_run(
+    past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A report holds the table: nobody waits behind the pruner for longer than its lock timeout."""
+    monkeypatch.setattr(pruner_module, "LOCK_TRIES", 3)
+    name = await partition(dsn, 40)
+    reader = await asyncpg.connect(dsn)
+    async with reader.transaction():
+        await reader.fetch("SELECT count(*) FROM pacewheel.results")
+        done = await pruned(past)
+        assert ([], False) == (done.partitions, done.is_whole)
+    await reader.close()
+    assert [name] == (await pruned(past)).partitions
+
+
+async def test_unused_domains_and_dead_processes_go_after_their_time(
+    past: Engine, dsn: str
+) -> None:
+    """With their last run; not a domain that was put just now, is scheduled, or has a job."""
+    unused, scheduled, used = [
+        await ran(past, domain, 2)
+        for domain in ("unused.example", "scheduled.example", "used.example")
+    ]
+    await past.schedules.create(
+        "daily", domain="scheduled.example", handler="work", tasks=[NewTask("s")], every_s=86_400
+    )
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 400, unused.id, scheduled.id)
+    await make_older(dsn, 300, used.id)
+    await execute(
+        dsn,
+        "UPDATE pacewheel.domains SET created_at = '-infinity', claimed_at = now() - interval '400 days'",
+        "INSERT INTO pacewheel.domains (name) VALUES ('new.example')",
+        "UPDATE pacewheel.workers SET dead_at = now() - interval '2 days'",
+        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until, dead_at)"
+        " VALUES ('young', 1, '0', 1, now(), now()), ('alive', 1, '0', 1, now() - interval '9 days', NULL)",
+    )
+    keep = replace(KEEP, results_ms=None)
+    done = await pruned(past, keep)
+    assert {"jobs": 1, "tasks": 2, "documents": 2, "link_lists": 2, "domains": 1} == {
+        name: number for name, number in done.rows.items() if name != "workers"
+    }
+    rows = await fetch(dsn, "SELECT name FROM pacewheel.domains ORDER BY 1")
+    assert ["new.example", "scheduled.example", "used.example"] == [row["name"] for row in rows]
+    rows = await fetch(dsn, "SELECT host FROM pacewheel.workers ORDER BY 1")
+    assert ["alive", "young"] == [row["host"] for row in rows]
+    await execute(dsn, "UPDATE pacewheel.pruned_jobs SET cleared_at = now() - interval '2 years'")
+    assert {"pruned_jobs": 1} == (await pruned(past, keep)).rows
+
+
+async def test_nothing_is_removed_when_everything_is_kept_for_ever(past: Engine, dsn: str) -> None:
+    """All times 0 in the settings."""
+    never = dict.fromkeys(
+        ("results_keep_days", "jobs_keep_days", "domains_keep_days", "workers_keep_days"), 0.0
+    )
+    jobs = [await ran(past, "a.example", 1) for _ in range(2)]
+    await past.run_until_idle()
+    await past.connect()
+    await partition(dsn, 4000)
+    await make_older(dsn, 4000, *(job.id for job in jobs))
+    assert Keep() == Keep.of(Config(**never))
+    assert (await pruned(past, Keep.of(Config(**never)))).is_nothing
+
+
+async def test_a_domain_that_is_gone_is_put_again_for_a_job(dsn: str) -> None:
+    """The pruner removed it, unused for a year, between two statements of a create_job."""
+    connection = await connect(dsn)
+    values = ("gone.example", "work", 0.0, 8, None, "{}")
+    row = await insert_job(connection, load_queries(), 700, *values)
+    await connection.close()
+    rows = await fetch(dsn, "SELECT id, name, base_delay_ms FROM pacewheel.domains")
+    assert [(row["domain_id"], "gone.example", 700)] == [tuple(each) for each in rows]
+
+
+async def test_a_job_created_in_this_moment_keeps_its_domain(past: Engine, dsn: str) -> None:
+    """Its transaction is open: the pruner passes over the domain, or is refused."""
+    await execute(
+        dsn,
+        "INSERT INTO pacewheel.domains (name, created_at) VALUES ('old.example', now() - interval '2 years')",
+    )
+    creating = await asyncpg.connect(dsn)
+    async with creating.transaction():
+        await creating.execute(
+            "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency)"
+            " SELECT id, 'work', 1 FROM pacewheel.domains"
+        )
+        assert (await pruned(past)).is_nothing
+    await creating.close()
+    assert (await pruned(past)).is_nothing
+
+
+class Kill(BaseException):
+    """The end of the process, as the pieces of a run see it."""
+
+
+async def test_a_run_that_is_killed_at_any_piece_is_finished_by_the_next(
+    past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After each kill a job is whole or gone; in the end nothing is left of it, and counters agree."""
+    for name in ("TASKS_MAX", "SCATTERED_MAX", "ROWS_MAX", "JOBS_MAX"):
+        monkeypatch.setattr(pruner_module, name, 2)
+    old = [await ran(past, "a.example", 5) for _ in range(3)]
+    cancelled = await past.create_job(
+        domain="a.example",
+        handler="work",
+        tasks=[NewTask(str(number), ready_in_s=3600) for number in range(5)],
+    )
+    await cancelled.cancel()
+    last = await ran(past, "a.example", 5)
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, *(job.id for job in old), cancelled.id)
+    kills = 0
+    while True:
+        pieces = 0
+
+        async def die(_pause_s: float) -> None:
+            nonlocal pieces
+            pieces += 1
+            if pieces > 1:
+                raise Kill
+
+        try:
+            await prune(past.store.retention, KEEP, sleep=die)
+            break
+        except Kill:
+            kills += 1
+        for job in (*old, cancelled):
+            found = await counts(dsn, job.id)
+            assert 1 == found["jobs"] + found["pruned_jobs"]
+            assert (0 == found["jobs"]) or 5 == found["tasks"]
+        assert kills < 100
+    assert kills > 5
+    ids = [job.id for job in (*old, cancelled)]
+    assert {**NOTHING, "results": 15, "pruned_jobs": 4} == await counts(dsn, *ids)
+    assert 5 == (await counts(dsn, last.id))["tasks"]
+    assert (await reconciled(past)).is_clean
+
+
+def service(engine: Engine, worker_id: int = 1, **how: Any) -> tuple[Pruner, Metrics]:
+    """A pruner on the engine's store, and its metrics."""
+    metrics = Metrics()
+    made = Pruner(
+        store=engine.store.retention,
+        metrics=metrics,
+        worker_id=lambda: worker_id,
+        keep=KEEP,
+        **{"interval_s": 3600.0, "sleep": no_pause, **how},
+    )
+    return made, metrics
+
+
+async def test_one_process_at_a_time_prunes_and_once_in_the_interval(
+    past: Engine, dsn: str
+) -> None:
+    """The turn is free after a run and by silence; another run is due after the interval."""
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+    (one, metrics), (two, _) = service(past, 1), service(past, 2)
+    assert await past.store.retention.take_turn(2, 60_000, due=True)
+    assert (await one.run_once()).is_nothing
+    await execute(dsn, "UPDATE pacewheel.retention SET held_until = now()")
+    assert 1 == (await one.run_once()).rows["jobs"]
+    assert 5 == metrics.registry.get_sample_value("pacewheel_pruned_rows_total", {"table": "tasks"})
+    assert metrics.registry.get_sample_value("pacewheel_prune_last_run_timestamp_seconds")
+    assert not await past.store.retention.take_turn(2, 60_000, due=True)
+    await execute(dsn, "UPDATE pacewheel.retention SET next_at = now()")
+    assert await past.store.retention.take_turn(2, 60_000, due=True)
+    assert (await two.run_once()).is_nothing
+
+
+async def test_a_run_stops_when_its_turn_was_taken(
+    past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was suspended in mid-run finds another one at it."""
+    monkeypatch.setattr(pruner_module, "TURN_MS", 0)
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+
+    async def suspended(_pause_s: float) -> None:
+        await past.store.retention.take_turn(2, 60_000, due=False)
+
+    one, _ = service(past, 1, sleep=suspended)
+    assert {"jobs": 1} == (await one.run_once()).rows
+    rows = await fetch(dsn, "SELECT worker_id FROM pacewheel.retention")
+    assert [(2,)] == [tuple(row) for row in rows]
+
+
+async def test_an_engine_prunes_by_itself(dsn: str) -> None:
+    """Soon after its start, and now and then."""
+    engine = past_engine(dsn)
+    await engine.connect()
+    old, _ = await ran(engine, "a.example"), await ran(engine, "a.example")
+    await engine.run_until_idle()
+    await make_older(dsn, 31, old.id)
+    daily = Engine(dsn, config=Config(prune_interval_s=0.1))
+    async with daily:
+
+        async def is_gone() -> bool:
+            return {"jobs": 0, "tasks": 0}.items() <= (await counts(dsn, old.id)).items()
+
+        await until(is_gone)
+
+
+async def test_starts_and_stops_in_any_order_leave_it_in_order(past: Engine) -> None:
+    """Twenty at once, of one service, with runs in between."""
+    one, _ = service(past, interval_s=0.1, sleep=asyncio.sleep)
+
+    async def hammer(number: int) -> None:
+        for _ in range(5):
+            await one.start()
+            await asyncio.sleep(0.001 * (number % 3))
+            await one.stop()
+
+    async with asyncio.timeout(30.0):
+        await asyncio.gather(*(hammer(number) for number in range(20)))
+    assert one._supervisor is None
+
+
+async def test_old_jobs_go_while_an_engine_works_in_their_domain(dsn: str) -> None:
+    """Nothing of what runs is lost, done twice or held up."""
+    engine = past_engine(dsn)
+    seen: list[str] = []
+
+    @engine.handler("busy")
+    async def busy(task: Task) -> Outcome:
+        seen.append(task.target)
+        return Outcome.completed()
+
+    await engine.connect()
+    old = [await ran(engine, "a.example", 200) for _ in range(3)]
+    await ran(engine, "a.example", 1)
+    await engine.run_until_idle()
+    await make_older(dsn, 31, *(job.id for job in old))
+    async with engine:
+        job = await ran(engine, "a.example", 2_000, handler="busy")
+        done = await pruned(engine)
+        assert 600 == done.rows["tasks"]
+
+        async def is_final() -> bool:
+            return (await job.info()).status.is_final
+
+        await until(is_final, timeout_s=30.0)
+    assert (2_000, 2_000) == (len(seen), len(set(seen)))
+
+
+def test_the_times_are_days() -> None:
+    """0 is for ever; parts of a day count."""
+    keep = Keep.of(Config(jobs_keep_days=0.5, results_keep_days=0))
+    assert (DAY_MS // 2, None, 365 * DAY_MS) == (keep.jobs_ms, keep.results_ms, keep.domains_ms)
