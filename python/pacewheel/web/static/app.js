@@ -53,12 +53,12 @@ class App extends Component {
 
   componentDidMount() {
     window.addEventListener("hashchange", this.go);
-    this.live = new Live({ onOverview: this.update, onState: this.connection, onFailure: this.begin });
-    this.live.open();
+    this.live = new Live({ onOverview: this.update, onState: this.connection, onPause: this.begin });
+    this.live.start();
     this.begin();
   }
 
-  /** At the start, and whenever the server was lost: who it is, and what it remembers. */
+  /** At the start, and whenever events were missed: who the server is, and what it remembers. */
   begin = async () => {
     try {
       const session = await getSession({ anew: true });
