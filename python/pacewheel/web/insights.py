@@ -12,7 +12,9 @@ import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from pacewheel import events
 from pacewheel.errors import PacewheelError
+from pacewheel.logs import Logger
 from pacewheel.plain import plain, summary_json
 from pacewheel.report.bottleneck import judge
 from pacewheel.report.eta import estimate
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from pacewheel.model import JobInfo
     from pacewheel.web.database import Database
     from pacewheel.web.ports import Engine
+
+log = Logger("web")
 
 KEPT_S = 5.0
 KEPT_SHARE = 10.0
@@ -84,6 +88,9 @@ class Insights:
             )
         except PacewheelError:
             # The page has said more of it by now.
+            return
+        except Exception as error:  # noqa: BLE001 - the page goes on without it
+            log.say(events.HTTP_DEFECT, error=error, traceback=error)
             return
         now_s = time.monotonic()
         eta = None if job.status.is_final else plain(estimate(job, flow.rate_per_s))
