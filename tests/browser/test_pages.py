@@ -26,6 +26,14 @@ SITES = (
     SiteSpec(name="small", pages=4, seed=1, unavailable=((2, 404),)),
     SiteSpec(name="large", pages=2_000, seed=2),
 )
+FIGURES = (
+    *("Live jobs", "Pending", "Waiting", "Running", "Claimed/min", "Completed/min"),
+    *("Slots now", "Evaluations/min", "No change"),
+    *("Processor", "Memory", "Received", "Sent"),
+    *("Busy connections", "Idle ones", "Waiting for one"),
+    *("Size", "Connections", "Commits", "Sessions at work", "Blocks read", "WAL"),
+    *("Hit rate", "Raises/min"),
+)
 # Of the large job only what runs: axe-core looks at every cell.
 PAGES = (
     "#/",
@@ -100,6 +108,18 @@ async def test_the_figures_are_live_and_the_databases(daemon: Daemon, watcher: W
 
 async def _later(shown: object, first: int) -> bool:
     return bool(await shown() > first)  # type: ignore[operator] # an async function
+
+
+async def test_every_metric_that_is_asked_for_stands_on_the_overview(watcher: Watcher) -> None:
+    """The requirements' list, by the words of the page; each has a value."""
+    await watcher.go("#/")
+    for name in FIGURES:
+        await expect(watcher.figure(name)).to_have_text(re.compile(r"\d"), timeout=2 * PATIENCE_MS)
+    for column in ("p50", "p95", "p99", "Slow", "Errors"):
+        heading = watcher.page.get_by_role("columnheader", name=column, exact=True)
+        await expect(heading.first).to_be_visible()
+    await expect(watcher.page.locator("#transactions + .note")).to_contain_text("slow a minute")
+    await expect(watcher.page.get_by_text("Slots of this process in use")).to_be_visible()
 
 
 async def test_charts_are_drawn_and_told(watcher: Watcher) -> None:
