@@ -18,11 +18,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Self
 
-from pacewheel import embedded
+from pacewheel import embedded, tracing
 from pacewheel.config import Config
 from pacewheel.daemon import FAILED, run_until_asked
 from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreUnavailable
 from pacewheel.job import Job, check_job, enqueue
+from pacewheel.logs import as_worker
 from pacewheel.metrics import Metrics
 from pacewheel.observer import STUCK_S, Observer
 from pacewheel.ports import InvalidationReason
@@ -180,6 +181,7 @@ class Engine:
         """
         if self._runtime is not None:
             return
+        tracing.set_up()
         await self.connect()
         server = self._server
         runtime = Runtime(
@@ -221,11 +223,12 @@ class Engine:
 
     @staticmethod
     async def _drain(runtime: Runtime, grace_s: float) -> None:
-        try:
-            await runtime.drain(grace_s)
-        except BaseException:
-            await runtime.drain(0.0)
-            raise
+        with as_worker(runtime.worker_id):
+            try:
+                await runtime.drain(grace_s)
+            except BaseException:
+                await runtime.drain(0.0)
+                raise
 
     def _on_failure(self, name: str, error: Exception) -> None:
         if isinstance(error, PacewheelError):

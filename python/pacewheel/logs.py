@@ -24,7 +24,7 @@ from pacewheel.redaction import cut, plain, redact, shown
 from pacewheel.storms import Storms
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from pacewheel.events import Event
 
@@ -114,11 +114,12 @@ class Logger:
         )
 
 
-def configure(level: str, log_format: str = "auto") -> None:
+def configure(level: str, log_format: str = "auto", *, also: Sequence[str] = ()) -> None:
     """Send the `pacewheel` logger to standard error.
 
     `level`: debug, info, warning or error. `log_format`: human, json, or auto (human on a
-    terminal). A second call replaces what the first one set.
+    terminal). `also`: other loggers whose warnings go the same way. A second call replaces what the
+    first one set.
     """
     human = log_format == "human" or (log_format == "auto" and sys.stderr.isatty())
     handler = _StandardError()
@@ -127,9 +128,10 @@ def configure(level: str, log_format: str = "auto") -> None:
     logger = logging.getLogger("pacewheel")
     for before in logger.handlers:
         before.close()
-    logger.handlers = [handler]
+    for name in ("pacewheel", *also):
+        logging.getLogger(name).handlers = [handler]
+        logging.getLogger(name).propagate = False
     logger.setLevel(level.upper())
-    logger.propagate = False
 
 
 class HumanFormatter(logging.Formatter):

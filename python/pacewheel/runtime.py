@@ -128,7 +128,7 @@ class Runtime:
     def _keep_true(self, config: Config, store: Store) -> None:
         """Build the services that bring rows up to date: priorities, counters, schedules."""
         self._housekeeping = Housekeeping(
-            config=config, store=store, metrics=self._metrics, worker_id=self._worker_id
+            config=config, store=store, metrics=self._metrics, worker_id=self.worker_id
         )
         self._propagator = Propagator(
             store=store.raises,
@@ -219,12 +219,13 @@ class Runtime:
         Raises:
             StoreError: the database failed meanwhile; nothing runs.
         """
-        with as_worker(self._worker_id):
+        with as_worker(self.worker_id):
             await self._leaser.run_once()
             for service in self._services:
                 await service.start()
 
-    def _worker_id(self) -> int | None:
+    def worker_id(self) -> int | None:
+        """Return the id of this process among the workers, once it has one."""
         return self.held.worker_id
 
     async def drain(self, grace_s: float) -> None:

@@ -42,8 +42,9 @@ WITH live AS MATERIALIZED (
 SELECT
     d.id, d.name, d.owner, d.gap_ms, d.base_delay_ms, d.robots_delay_ms, d.adaptive_delay_ms,
     CASE
-        WHEN d.gap_ms > 0
-            THEN greatest(0, extract(epoch FROM d.next_slot_at - statement_timestamp())::float8 * 1000)
+        -- Not of the difference itself: before PostgreSQL 17 nothing is subtracted from infinity.
+        WHEN d.gap_ms > 0 AND d.next_slot_at > statement_timestamp()
+            THEN extract(epoch FROM d.next_slot_at - statement_timestamp())::float8 * 1000
         ELSE 0
     END AS next_slot_in_ms,
     CASE

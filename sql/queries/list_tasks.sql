@@ -4,7 +4,8 @@
 -- index: jobs_pkey, domains_pkey, tasks_claim, tasks_wake, tasks_failed, tasks_pkey (in order: no sort), results_by_task
 -- rows: 1 to $5
 -- Pending tasks come in the order of their claim, waiting ones by the time they are ready, all others by id. Of states
--- without an index of their own $6 rows are looked at, whatever is found.
+-- without an index of their own $6 rows are looked at, whatever is found; of waiting ones those that are ready first,
+-- so that no version of the server sorts all there are: of more than $6 for one instant some would be left out.
 WITH job AS MATERIALIZED (
     SELECT j.domain_id, d.in_flight, d.claimed_at
     FROM pacewheel.jobs j
@@ -35,14 +36,19 @@ WITH job AS MATERIALIZED (
     )
     UNION ALL
     (
-        SELECT t.id, extract(epoch FROM t.ready_at)::float8
-        FROM pacewheel.tasks t
-        WHERE
-            $2::smallint = 1
-            AND t.domain_id = (SELECT j.domain_id FROM job j) AND t.job_id = $1 AND t.status = 1
-            AND t.ready_at >= to_timestamp($3::float8)
-            AND (t.ready_at > to_timestamp($3::float8) OR t.id > $4::bigint)
-        ORDER BY t.ready_at, t.id
+        SELECT w.id, extract(epoch FROM w.ready_at)::float8
+        FROM (
+            SELECT t.id, t.ready_at
+            FROM pacewheel.tasks t
+            WHERE
+                $2::smallint = 1
+                AND t.domain_id = (SELECT j.domain_id FROM job j) AND t.job_id = $1 AND t.status = 1
+                AND t.ready_at >= to_timestamp($3::float8)
+                AND (t.ready_at > to_timestamp($3::float8) OR t.id > $4::bigint)
+            ORDER BY t.ready_at
+            LIMIT $6::integer
+        ) w
+        ORDER BY w.ready_at, w.id
         LIMIT $5::integer
     )
     UNION ALL

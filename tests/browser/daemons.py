@@ -34,17 +34,21 @@ class Daemon:
         self._log = folder / "daemon.log"
         self._process: subprocess.Popen[bytes] | None = None
 
-    async def start(self) -> None:
-        """Start it, and wait until it serves and works."""
-        self._process = self._spawn()
+    async def start(self, **settings: str) -> None:
+        """Start it, and wait until it serves and works; `settings` are of the environment."""
+        self._process = self._spawn(
+            {f"PACEWHEEL_{n.upper()}": text for n, text in settings.items()}
+        )
         await until(self._is_ready, timeout_s=20)
 
-    def _spawn(self) -> subprocess.Popen[bytes]:
+    def _spawn(self, settings: dict[str, str]) -> subprocess.Popen[bytes]:
         inherited = {n: v for n, v in os.environ.items() if not n.startswith("PACEWHEEL_")}
         command = [sys.executable, "-m", "pacewheel", "run", "--dsn", self.dsn]
         command += ["--http-port", str(self.port), "--allow-network", "127.0.0.0/8"]
         with self._log.open("ab") as log:
-            return subprocess.Popen(command, env=inherited | ENVIRONMENT, stdout=log, stderr=log)
+            return subprocess.Popen(
+                command, env=inherited | ENVIRONMENT | settings, stdout=log, stderr=log
+            )
 
     def kill(self) -> None:
         """End it on the spot."""
@@ -61,14 +65,19 @@ class Daemon:
             self._process = None
         assert "Traceback" not in self._log.read_text()
 
-    async def _is_ready(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, self._log.read_text()
+    async def get(self, path: str) -> int:
+        """Return the status of an answer; 0 when none comes."""
         try:
             async with (
                 ClientSession(timeout=PATIENCE) as client,
-                client.get(f"{self.url}/readyz") as got,
+                client.get(self.url + path) as got,
             ):
-                return got.status == 200
+                await got.read()
+                return got.status
         except OSError:
-            return False
+            return 0
+
+    async def _is_ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._log.read_text()
+        return await self.get("/readyz") == 200

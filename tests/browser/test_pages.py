@@ -24,10 +24,11 @@ SITES = (
     SiteSpec(name="small", pages=4, seed=1, unavailable=((2, 404),)),
     SiteSpec(name="large", pages=2_000, seed=2),
 )
+# Of the large job only what runs: axe-core looks at every cell.
 PAGES = (
     "#/",
     "#/jobs",
-    "#/jobs/2",
+    "#/jobs/2?state=running",
     "#/jobs/2/tasks/{task}",
     "#/domains",
     "#/domains/{domain}",
@@ -201,3 +202,21 @@ async def test_motion_is_reduced_when_asked(open_page: Open) -> None:
     moving = "(each) => parseFloat(getComputedStyle(each).transitionDuration)"
     everything = "[...document.querySelectorAll('*')]"
     assert 0 == await watcher.page.evaluate(f"{everything}.filter({moving}).length")
+
+
+async def test_a_page_that_nobody_sees_holds_no_stream(watcher: Watcher) -> None:
+    """Browsers keep six connections to a server: tabs behind others must not use them up."""
+    streams: list[str] = []
+    watcher.page.on(
+        "request", lambda sent: streams.append(sent.url) if "/events" in sent.url else None
+    )
+    await watcher.go("#/")
+    await expect(watcher.page.locator(".live")).to_have_text("Live")
+    hide = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"
+    turn = hide + " document.dispatchEvent(new Event('visibilitychange')); }"
+    async with watcher.page.expect_event("requestfailed", lambda sent: "/events" in sent.url):
+        await watcher.page.evaluate(turn, True)
+    async with watcher.page.expect_event("request", lambda sent: "/events" in sent.url):
+        await watcher.page.evaluate(turn, False)
+    await expect(watcher.page.locator(".live")).to_have_text("Live")
+    assert 2 == len(streams)

@@ -26,6 +26,8 @@ ARGUMENTS = ["--no-sandbox"]
 PATIENCE_MS = 10_000
 # What it says when a server is gone, which one test is about.
 UNREACHABLE = re.compile(r"Failed to load resource: net::ERR_")
+# Who has no session, or none any more.
+UNKNOWN = re.compile(r"Failed to load resource: the server responded with a status of 401")
 # Of answers that are errors on purpose.
 REFUSED = re.compile(
     r"Failed to load resource: the server responded with a status of (404|409|400|503)"

@@ -50,7 +50,13 @@ LOOKS = [
     ("list_tasks", tasks_in(TaskState.COMPLETED), PKEY, LOOKED_AT + 2 * PAGE_ROWS, 700),
     ("list_tasks", tasks_in(TaskState.PENDING), PKEY | {"tasks_claim"}, 4 * PAGE_ROWS, 500),
     ("list_tasks", tasks_in(TaskState.RUNNING), PKEY, 4 * PAGE_ROWS, 500),
-    ("list_tasks", tasks_in(TaskState.WAITING), PKEY | {"tasks_wake"}, 4 * PAGE_ROWS, 500),
+    (
+        "list_tasks",
+        tasks_in(TaskState.WAITING),
+        PKEY | {"tasks_wake"},
+        LOOKED_AT + 2 * PAGE_ROWS,
+        700,
+    ),
     ("list_tasks", tasks_in(TaskState.FAILED), PKEY | {"tasks_failed"}, 4 * PAGE_ROWS, 500),
     ("find_task", find_one, PKEY, DOMAINS, 4 * DOMAINS + 20),
 ]

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 DOMAINS_MAX = 100_000
 JOBS_MAX = 100
 COLUMNS = (
-    *("domain", "gap", "set by", "next slot", "running", "pending", "waiting", "jobs"),
-    *("blocked", "worker"),
+    *("domain", "gap", "set by", "next slot", "running", "pending", "waiting"),
+    *("blocked", "jobs", "worker"),
 )
 NUMBERS = ("gap", "next slot", "running", "pending", "waiting", "jobs", "worker")
 
@@ -52,16 +52,16 @@ def list_domains(args: argparse.Namespace) -> int:
         args,
         look.Look(
             read,
-            lines=lambda infos: table(infos) if infos else [none],
+            lines=lambda infos, columns: table(infos, columns) if infos else [none],
             objects=lambda infos: [domain_json(info) for info in infos],
             name="domains",
         ),
     )
 
 
-def table(infos: Sequence[DomainInfo]) -> list[str]:
+def table(infos: Sequence[DomainInfo], columns: int | None = None) -> list[str]:
     """Return domains as aligned lines under a header."""
-    return aligned([COLUMNS, *(cells(info) for info in infos)], numbers=NUMBERS)
+    return aligned([COLUMNS, *(cells(info) for info in infos)], numbers=NUMBERS, columns=columns)
 
 
 def cells(info: DomainInfo) -> tuple[str, ...]:
@@ -74,8 +74,8 @@ def cells(info: DomainInfo) -> tuple[str, ...]:
         some(info.running),
         some(info.pending),
         some(info.waiting),
-        some(info.live_jobs),
         blocked(info),
+        some(info.live_jobs),
         NOTHING if info.owner is None else str(info.owner),
     )
 
@@ -114,10 +114,10 @@ def show_domain(args: argparse.Namespace) -> int:
         found = await engine.list_jobs(domain=args.name, live_only=True, limit=JOBS_MAX)
         return Domain(info, found, await engine.explain(domain=args.name))
 
-    def lines(domain: Domain) -> list[str]:
+    def lines(domain: Domain, columns: int | None) -> list[str]:
         shown = facts(about(domain.info))
         if domain.jobs:
-            shown += ["", *jobs.lines(domain.jobs)]
+            shown += ["", *jobs.lines(domain.jobs, columns)]
         if domain.waiting:
             shown += ["", *waiting_lines(domain.waiting)]
         return shown

@@ -41,7 +41,7 @@ class JobTable:
         """Start with no rates."""
         self._history = progress.History()
 
-    def lines(self, infos: Sequence[JobInfo]) -> list[str]:
+    def lines(self, infos: Sequence[JobInfo], columns: int | None = None) -> list[str]:
         """Return the jobs as aligned lines under a header."""
         self._history.note(monotonic_ms() / 1000, infos)
         rows: list[tuple[str, ...]] = [COLUMNS]
@@ -59,7 +59,7 @@ class JobTable:
                     row.waiting,
                 )
             )
-        return aligned(rows, numbers=NUMBERS)
+        return aligned(rows, numbers=NUMBERS, columns=columns)
 
 
 def list_jobs(args: argparse.Namespace) -> int:
@@ -75,7 +75,7 @@ def list_jobs(args: argparse.Namespace) -> int:
         args,
         look.Look(
             read,
-            lines=lambda infos: table.lines(infos) if infos else [none],
+            lines=lambda infos, columns: table.lines(infos, columns) if infos else [none],
             objects=lambda infos: [job_json(info) for info in infos],
             name="jobs",
         ),
@@ -94,7 +94,7 @@ def show_job(args: argparse.Namespace) -> int:
         info, summary = found
         return {**job_json(info), "results": summary_json(summary)}
 
-    def lines(found: tuple[JobInfo, JobSummary]) -> list[str]:
+    def lines(found: tuple[JobInfo, JobSummary], _columns: int | None) -> list[str]:
         shown = values(found)
         results = shown.pop("results")
         return facts([(name, _shown(value)) for name, value in (*shown.items(), *results.items())])

@@ -42,13 +42,14 @@ Value = TypeVar("Value")
 
 @dataclass(frozen=True, slots=True)
 class Look(Generic[Value]):
-    """How a value is read and shown; `name` is what its objects are called in a watch's object.
+    """How a value is read and shown.
 
-    Without a name it is one object.
+    `lines` gets the width to keep to, or None. `name` is what the objects are called in a watch's
+    object; without a name it is one object.
     """
 
     read: Callable[[Engine], Awaitable[Value]]
-    lines: Callable[[Value], Sequence[str]]
+    lines: Callable[[Value, int | None], Sequence[str]]
     objects: Callable[[Value], Sequence[dict[str, Any]]]
     name: str | None = None
 
@@ -71,7 +72,7 @@ def run(args: argparse.Namespace, look: Look[Value]) -> int:
         for each in look.objects(value):
             print(json.dumps(each))
     else:
-        print("\n".join(look.lines(value)))
+        print("\n".join(look.lines(value, None)))
     return 0
 
 
@@ -104,7 +105,7 @@ async def print_all(engine: Engine, look: Look[Value], *, as_json: bool) -> None
         elif as_json:
             print(json.dumps(_object(look, value)), flush=True)
         else:
-            print("\n".join(look.lines(value)), end="\n\n", flush=True)
+            print("\n".join(look.lines(value, None)), end="\n\n", flush=True)
         was_away = trouble is not None
         await asyncio.sleep(values.rest_s())
 
@@ -121,7 +122,7 @@ async def _draw(engine: Engine, look: Look[Value]) -> None:
     with Screen() as screen, values.kept(screen):
         while True:
             value, trouble = values.latest
-            screen.draw(_page(look.lines(value), screen.lines, trouble))
+            screen.draw(_page(look.lines(value, screen.columns), screen.lines, trouble))
             if await screen.event() == "q":
                 return
 

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 NOTHING = "-"
 GUTTER = 2
 _CUT = "…"
-_FIRST_COLUMNS_MIN = 8
+_FIRST_MIN = 16
+_OTHERS_MIN = 8
 _NOW_MS = 1.0
 _SECOND_MS = 1000
 
@@ -25,8 +26,8 @@ def aligned(
 ) -> list[str]:
     """Return rows of words, the first one their names, as lines whose cells stand below one another.
 
-    Those called in `numbers` are set to the right. Within `columns`, the longest of the cells that
-    are set to the left gives way first, then the last ones are left out.
+    Those called in `numbers` are set to the right. Within `columns`, the longest words give way
+    first, then the last columns are left out.
     """
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     right = [name in numbers for name in rows[0]]
@@ -51,19 +52,17 @@ def _cell(text: str, width: int, is_right: bool) -> str:  # noqa: FBT001 - zippe
 
 def _fitted(widths: Sequence[int], right: Sequence[bool], columns: int) -> list[int]:
     kept = list(widths)
+    # What is to be told apart stands in the first column of words, so it keeps more.
+    words = [place for place, is_right in enumerate(right) if not is_right]
+    least = {place: _FIRST_MIN if place == words[0] else _OTHERS_MIN for place in words}
     while len(kept) > 1:
         too_much = sum(kept) + GUTTER * (len(kept) - 1) - columns
+        spare = {place: kept[place] - least[place] for place in words if place < len(kept)}
+        place = max(spare, key=lambda each: spare[each], default=0)
         if too_much <= 0:
             break
-        longest = max(
-            (place for place in range(len(kept)) if not right[place]),
-            key=lambda place: kept[place],
-            default=0,
-        )
-        if kept[longest] - too_much >= _FIRST_COLUMNS_MIN:
-            kept[longest] -= too_much
-        elif kept[longest] > _FIRST_COLUMNS_MIN:
-            kept[longest] = _FIRST_COLUMNS_MIN
+        if spare.get(place, 0) > 0:
+            kept[place] -= min(too_much, spare[place])
         else:
             kept.pop()
     return kept

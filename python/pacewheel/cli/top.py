@@ -91,7 +91,11 @@ def run(args: argparse.Namespace) -> int:
         return run_async(_once(config, as_json=args.json))
     watcher = Watcher()
     if args.json:
-        shown = look.Look(watcher.read, lines=top_view.plain, objects=lambda seen: [_object(seen)])
+        shown = look.Look(
+            watcher.read,
+            lines=lambda seen, _columns: top_view.plain(seen),
+            objects=lambda seen: [_object(seen)],
+        )
         return run_async(
             look.watch(config, lambda engine: look.print_all(engine, shown, as_json=True))
         )

@@ -38,16 +38,16 @@ def list_workers(args: argparse.Namespace) -> int:
         args,
         look.Look(
             read,
-            lines=lambda infos: table(infos) if infos else [none],
+            lines=lambda infos, columns: table(infos, columns) if infos else [none],
             objects=lambda infos: [worker_json(info) for info in infos],
             name="workers",
         ),
     )
 
 
-def table(infos: Sequence[WorkerInfo]) -> list[str]:
+def table(infos: Sequence[WorkerInfo], columns: int | None = None) -> list[str]:
     """Return processes as aligned lines under a header."""
-    return aligned([COLUMNS, *(cells(info) for info in infos)], numbers=NUMBERS)
+    return aligned([COLUMNS, *(cells(info) for info in infos)], numbers=NUMBERS, columns=columns)
 
 
 def cells(info: WorkerInfo) -> tuple[str, ...]:

@@ -36,6 +36,7 @@ import aiohttp
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
+from pacewheel import tracing
 from pacewheel.crawl.decoding import ACCEPT_ENCODING, decoder_of
 from pacewheel.crawl.guard import AddressGuard, GuardedResolver, Lookup, SocketRefused
 from pacewheel.crawl.transport import (
@@ -203,6 +204,23 @@ class GuardedClient:
             "Accept-Encoding": ACCEPT_ENCODING,
             "User-Agent": user_agent,
         }
+        with tracing.request(url.href, url.host, url.port) as answered:
+            response = await self._get(
+                url, sent, depart, max_bytes=max_bytes, want_body=want_body, feed=feed
+            )
+            answered(response.status)
+            return response
+
+    async def _get(
+        self,
+        url: Url,
+        sent: Mapping[str, str],
+        depart: Depart,
+        *,
+        max_bytes: int,
+        want_body: WantBody | None,
+        feed: Feed | None,
+    ) -> Response:
         target = self._checked(url)
         loop = asyncio.get_running_loop()
         flight: Flight | None = None

@@ -126,7 +126,7 @@ def check_holders(holders: Sequence[Holder]) -> Iterator[Finding]:
         yield ok("vacuum", "nothing has held it back for long")
     for holder in found:
         of = failing if _is_bad(holder) else warning
-        age = "" if holder.xmin_age is None else f", {holder.xmin_age:,} transactions old"
+        age = "" if holder.xmin_age is None else f", {plural(holder.xmin_age, 'transaction')} old"
         kept = ""
         if holder.retained_bytes is not None and holder.retained_bytes > RETAINED_BYTES:
             kept = f", keeps {size(holder.retained_bytes)} of WAL"

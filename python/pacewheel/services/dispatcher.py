@@ -13,6 +13,7 @@ import asyncio
 from functools import partial
 from typing import TYPE_CHECKING
 
+from pacewheel import tracing
 from pacewheel.clock import monotonic_ms
 from pacewheel.errors import LoadFailed, StoreUnavailable
 from pacewheel.model import Task, WaitingReason
@@ -189,9 +190,11 @@ class Dispatcher(Service):
             # limits.
             domain.recheck = True
         try:
-            claims = await self._store.claim_tasks(
-                self._held.worker_id, self._registry.names(), request
-            )
+            with tracing.claim(len(asked)) as gave:
+                claims = await self._store.claim_tasks(
+                    self._held.worker_id, self._registry.names(), request
+                )
+                gave(task[0] for claim in claims for task in claim.tasks)
             jobs = await self._know_jobs(claims)
         except BaseException:
             self._due = {**{domain.id: None for domain in asked}, **self._due}

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pacewheel import events
+from pacewheel import events, tracing
 from pacewheel.errors import DataRefused, StoreUnavailable
 from pacewheel.logs import Logger
 from pacewheel.model import Outcome, TaskState
@@ -135,7 +135,8 @@ class Settler(Service):
         pause_s = PAUSE_S
         while True:
             try:
-                settled = await self._store.settle_tasks(self._held.worker_id, epochs, mine)
+                with tracing.settle(item.task_id for item in mine):
+                    settled = await self._store.settle_tasks(self._held.worker_id, epochs, mine)
                 break
             except StoreUnavailable as error:
                 self._metrics.settle_retries.inc()

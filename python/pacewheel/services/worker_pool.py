@@ -19,7 +19,7 @@ from collections import deque
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pacewheel import events
+from pacewheel import events, tracing
 from pacewheel.clock import monotonic_ms
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.logs import ATTEMPT, Logger
@@ -263,9 +263,7 @@ class WorkerPool(Service):
             self._active.add(running)
             if len(self._queue) == self._queue_max():
                 self._on_room()
-            token = ATTEMPT.set(running.task)
-            outcome = await self._attempt(running)
-            ATTEMPT.reset(token)
+            outcome = await self._observed(running)
             if running.worker is None:
                 self._metrics.handlers_left_running.dec()
                 return
@@ -289,6 +287,15 @@ class WorkerPool(Service):
             raise
         finally:
             self._is_waking = False
+
+    async def _observed(self, running: Running) -> Outcome | None:
+        """Run the handler once, its log lines and spans marked as those of this attempt."""
+        token, span = ATTEMPT.set(running.task), tracing.begin_attempt(running.task)
+        outcome = await self._attempt(running)
+        ATTEMPT.reset(token)
+        if span is not None:
+            span.end(outcome)
+        return outcome
 
     async def _attempt(self, running: Running) -> Outcome | None:
         """Run the handler once; None means that it was interrupted and nothing is to be settled."""

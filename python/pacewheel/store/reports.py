@@ -141,7 +141,7 @@ class _Reading:
         job = await _job(self._connection, self._queries, self._job_id)
         flow = (await self._fetch("report_flow"))[0]
         pace = facts.Pace(**(await self._fetch("report_pace"))[0])
-        return job, facts.Flow(**_without(flow, "read_at")), pace
+        return job, facts.Flow(**_without(flow, "read_at", "results_from")), pace
 
     async def read(self, compared_with: int | None) -> Facts:
         job = await _job(self._connection, self._queries, self._job_id)

@@ -33,10 +33,11 @@ log = Logger("web")
 _RETRY_AFTER_S = "2"
 
 
-class Refused(PacewheelError):
-    """A request that is not served: its status, a code for programs, and a line for people."""
+class Refused(Exception):
+    """A request that is not served: its status, a code for programs, and a line for people.
 
-    exit_code = 2
+    An answer more than an error: it never leaves this package.
+    """
 
     def __init__(
         self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None

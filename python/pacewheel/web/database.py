@@ -6,7 +6,7 @@ They share the engine's connections with it: so many at once at most, each withi
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pacewheel.errors import PacewheelError, StoreUnavailable
 from pacewheel.web.ports import Phase
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 AT_ONCE_MAX = 4
 PATIENCE_S = 10.0
 LONG_PATIENCE_S = 120.0
+CHANGES_AT_ONCE_MAX = 2
+CHANGE_PATIENCE_S = 30.0
 
 Value = TypeVar("Value")
 
@@ -31,6 +33,8 @@ class Database:
         self._life = life
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
         self._long_turns = asyncio.Semaphore(1)
+        self._changes = asyncio.Semaphore(CHANGES_AT_ONCE_MAX)
+        self._asking: set[asyncio.Task[Any]] = set()
 
     def check_there(self) -> None:
         """Refuse while the engine has no database.
@@ -62,18 +66,20 @@ class Database:
         return await self._ask(question, self._long_turns, LONG_PATIENCE_S)
 
     async def change(self, change: Callable[[Store], Awaitable[Value]]) -> Value:
-        """Make a change, which is not given up halfway.
+        """Make a change; one that takes too long goes on, though nobody waits for it any more.
 
         Raises:
             StoreUnavailable, StoreError: as `ask`.
         """
-        return await self._ask(change, self._turns, LONG_PATIENCE_S)
+        return await self._ask(change, self._changes, CHANGE_PATIENCE_S, is_change=True)
 
     async def _ask(
         self,
         question: Callable[[Store], Awaitable[Value]],
         turns: asyncio.Semaphore,
         patience_s: float,
+        *,
+        is_change: bool = False,
     ) -> Value:
         self.check_there()
         try:
@@ -87,21 +93,32 @@ class Database:
                 return await question(store)
 
         asking = asyncio.create_task(in_turn(), name="pacewheel question")
-        try:
-            done, _ = await asyncio.wait({asking}, timeout=patience_s)
-        finally:
-            # Not waited for: a connection that hangs takes its time to be given up.
-            asking.cancel()
-            asking.add_done_callback(_forget)
-        if not done:
+        self._asking.add(asking)
+        asking.add_done_callback(self._forget)
+        done, _ = await asyncio.wait({asking}, timeout=patience_s)
+        if done:
+            return asking.result()
+        if is_change:
             raise StoreUnavailable(
-                f"the database has not answered within {patience_s:g} s: try again, or see what "
-                "it is busy with"
+                f"the change was not confirmed within {patience_s:g} s: it may still be made, so "
+                "look before you try again"
             )
-        return asking.result()
+        # Not waited for: a connection that hangs takes its time to be given up.
+        asking.cancel()
+        raise StoreUnavailable(
+            f"the database has not answered within {patience_s:g} s: try again, or see what it is "
+            "busy with"
+        )
 
+    async def stop(self) -> None:
+        """Ask no more."""
+        asking = list(self._asking)
+        for task in asking:
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
 
-def _forget(asked: asyncio.Task[object]) -> None:
-    """Take note of how it ended, or asyncio would complain that nobody did."""
-    if not asked.cancelled():
-        asked.exception()
+    def _forget(self, asked: asyncio.Task[Any]) -> None:
+        """Take note of how it ended, or asyncio would complain that nobody did."""
+        self._asking.discard(asked)
+        if not asked.cancelled():
+            asked.exception()

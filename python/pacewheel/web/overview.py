@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import socket
-from dataclasses import asdict
 from importlib.metadata import version
 from math import isnan
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from pacewheel.web.reading import Reading
     from pacewheel.web.samples import Samples
 
-MB = 2**20
 CACHE = "pacewheel_job_cache_"
 DATABASE = "pacewheel_database_"
 SCALING = "pacewheel_scaling_evaluations_total"
@@ -74,7 +72,7 @@ def build(
     )
     pool = _pool(samples)
     scaling = _scaling(samples, engine.metrics)
-    process = _process(engine, samples, growth)
+    process = _process(samples, growth)
     transactions = list(map(_transactions, engine.metrics.transaction_times()))
     facts = Facts(
         worker, reading.trouble, reading.stuck, pool, process, transactions, by_defect(samples)
@@ -109,8 +107,8 @@ def build(
 def overview_json(overview: Overview) -> dict[str, Any]:
     """Return the overview as plain values."""
     totals = None if overview.totals is None else totals_json(overview.totals)
-    values: dict[str, Any] = plain({**asdict(overview), "totals": totals})
-    return values
+    values: dict[str, Any] = plain(overview)
+    return {**values, "totals": totals}
 
 
 def _worker(engine: Engine, life: Life, samples: Samples, uptime_s: float) -> figures.ThisWorker:
@@ -192,12 +190,12 @@ def _raises(samples: Samples, growth: Growth) -> figures.Raises:
     )
 
 
-def _process(engine: Engine, samples: Samples, growth: Growth) -> figures.Process:
+def _process(samples: Samples, growth: Growth) -> figures.Process:
     open_files = samples.sum("process_open_fds")
     return figures.Process(
         growth.per_s("cpu"),
         memory.used_bytes(),
-        engine.config.memory_max_mb * MB or memory.limit_bytes(),
+        int(samples.sum("pacewheel_process_memory_limit_bytes")) or memory.limit_bytes(),
         growth.per_s("received"),
         growth.per_s("sent"),
         int(open_files) or None,

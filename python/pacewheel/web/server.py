@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from aiohttp import web
 
 from pacewheel import events
-from pacewheel.errors import ConfigInvalid
+from pacewheel.errors import ConfigInvalid, PortTaken
 from pacewheel.logs import Logger
 from pacewheel.web.actions import Actions
 from pacewheel.web.api import Api
@@ -56,7 +56,7 @@ class WebServer:
         """Where it listens, once started; None: it doesn't."""
         self._host = config.http_host
         self._port = config.http_port
-        database = Database(engine, self.life)
+        database = self._database = Database(engine, self.life)
         sessions = Sessions(config.http_token)
         self.watch = Watch(engine, self.life, Reading(engine, self.life))
         """The look at everything."""
@@ -132,6 +132,7 @@ class WebServer:
         await self._events.stop()
         await self.watch.stop()
         await self._insights.stop()
+        await self._database.stop()
         await self._runner.cleanup()
         self._clients = None
         self.address = None
@@ -166,7 +167,3 @@ class WebServer:
             ) from error
         bound.setblocking(False)
         return bound
-
-
-class PortTaken(ConfigInvalid):
-    """Somebody else listens there."""

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import asyncpg
+
 from pacewheel import JobState, NewTask, TaskState
 from tests.conftest import fetch, until
 
 if TYPE_CHECKING:
+    import pytest
+
     from pacewheel import Engine
     from pacewheel.job import Job
     from tests.integration.web.conftest import Client
@@ -150,3 +154,24 @@ async def test_what_robots_or_answers_ask_for_stays_in_force(
     answer = await client.post("/api/v1/domains/robots.example/delay", {"delay_ms": 5})
     assert 9000 == answer["gap_ms"]
     assert "9000 ms stay in force" in answer["words"]
+
+
+async def test_a_change_that_takes_long_goes_on_and_says_so(
+    client: Client, job: Job, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for it for ever; once the row is free it is made."""
+    monkeypatch.setattr("pacewheel.web.database.CHANGE_PATIENCE_S", 0.2)
+    other = await asyncpg.connect(dsn)
+    transaction = other.transaction()
+    await transaction.start()
+    await other.execute("SELECT 1 FROM pacewheel.jobs FOR UPDATE")
+    error = (await client.post(f"/api/v1/jobs/{job.id}/pause", {}, 503))["error"]
+    assert "was not confirmed within 0.2 s: it may still be made" in error["message"]
+    assert JobState.PAUSED is not (await job.info()).status
+    await transaction.rollback()
+    await other.close()
+
+    async def paused() -> bool:
+        return (await job.info()).status is JobState.PAUSED
+
+    await until(paused)

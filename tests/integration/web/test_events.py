@@ -71,17 +71,20 @@ async def test_overviews_come_about_once_a_second(client: Client) -> None:
 
 
 async def test_many_watchers_are_one_look_and_nobody_is_none(
-    client: Client, engine: Engine
+    client: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten streams and as many who poll ask the database no more often than one."""
-    before = looks(engine)
+    monkeypatch.setattr("pacewheel.web.watch.WATCHED_S", 0.3)
+    monkeypatch.setattr("pacewheel.web.watch.FRESH_S", 0.5)
+    before, number = looks(engine), client.web.watch.number
     streams = [await watch(client) for _ in range(10)]
     began_s = asyncio.get_running_loop().time()
     for _ in range(2):
         await asyncio.gather(*(stream.next() for stream in streams))
         await asyncio.gather(*(client.get("/api/v1/overview") for _ in range(10)))
     passed_s = asyncio.get_running_loop().time() - began_s
-    assert looks(engine) - before <= passed_s + 2
+    assert looks(engine) - before <= passed_s / 0.9 + 2
+    assert client.web.watch.number - number <= passed_s / 0.15 + 2
     for stream in streams:
         stream.response.close()
     watched = client.web.watch
@@ -89,13 +92,14 @@ async def test_many_watchers_are_one_look_and_nobody_is_none(
     # Who polled is taken for a watcher for a while.
     watched._asked_s = float("-inf")
     number, before = watched.number, looks(engine)
-    await asyncio.sleep(2.2)
+    await asyncio.sleep(1.0)
     assert before == looks(engine)
     assert watched.number <= number + 1
     # The next one who looks is not made to wait for the next quiet look.
     began_s = asyncio.get_running_loop().time()
     await client.get("/api/v1/overview")
     assert asyncio.get_running_loop().time() - began_s < 2
+    assert watched.number > number
 
 
 async def test_more_watchers_than_may_are_told_so(

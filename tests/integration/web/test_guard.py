@@ -258,7 +258,7 @@ async def test_every_answer_carries_the_headers(idle: Client) -> None:
         assert "unsafe" not in policy
         assert "nosniff" == headers["X-Content-Type-Options"]
         assert "DENY" == headers["X-Frame-Options"]
-        assert "no-referrer" == headers["Referrer-Policy"]
+        assert "same-origin" == headers["Referrer-Policy"]
         assert "same-origin" == headers["Cross-Origin-Resource-Policy"]
         assert "no-store" == headers["Cache-Control"]
         assert "pacewheel" == headers["Server"]

@@ -95,8 +95,9 @@ async def test_the_page_and_its_files_are_served() -> None:
             assert b"import" not in (body if isinstance(body, bytes) else b"")
 
 
-async def test_an_open_stream_does_not_hold_up_the_end() -> None:
+async def test_an_open_stream_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does a request that is never finished."""
+    monkeypatch.setattr(server, "SHUTDOWN_S", 0.3)
     async with served(Engine(config=web_config())) as client:
         stream = await client.session.get(client.base + "/api/v1/events")
         reader, writer = await asyncio.open_connection("127.0.0.1", client.port)

@@ -53,22 +53,22 @@ class App extends Component {
 
   componentDidMount() {
     window.addEventListener("hashchange", this.go);
-    this.live = new Live({ onOverview: this.update, onState: this.connection });
-    this.live.open();
+    this.live = new Live({ onOverview: this.update, onState: this.connection, onPause: this.begin });
+    this.live.start();
     this.begin();
   }
 
-  /** After every start of the server: who it is, and what it remembers. */
-  async begin() {
+  /** At the start, and whenever events were missed: who the server is, and what it remembers. */
+  begin = async () => {
     try {
       const session = await getSession({ anew: true });
       await this.history.load();
       this.setState({ session });
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      if (error.status === 401) location.assign("login");
+      if (error.status === 401) location.assign("login"); // it wants its token (again)
     }
-  }
+  };
 
   go = () => {
     const route = routeOf(location.hash);

@@ -19,7 +19,8 @@ export class Dialog extends Component {
   }
 
   componentWillUnmount() {
-    if (this.origin?.isConnected) this.origin.focus();
+    const back = this.origin?.isConnected ? this.origin : document.getElementById("main");
+    back.focus();
   }
 
   close = () => this.box.current.close();

@@ -6,6 +6,7 @@ import { get } from "./api.js";
 const SAMPLES_MAX = 900;
 // The server reads these figures every few seconds: a rate wants several readings.
 const DATABASE_SAMPLES = 40;
+const RATE_MIN_S = 15;
 const GAP_S = 12;
 
 const FROM_OVERVIEW = {
@@ -52,7 +53,8 @@ export class History {
     if (known.length < 2) return null;
     const [first, last] = [known[0], known.at(-1)];
     const grown = last.database[name] - first.database[name];
-    return grown < 0 ? null : grown / (asSeconds(last.at) - asSeconds(first.at));
+    const passedS = asSeconds(last.at) - asSeconds(first.at);
+    return grown < 0 || passedS < RATE_MIN_S ? null : grown / passedS;
   }
 
   push(at, valueOf, reasons) {

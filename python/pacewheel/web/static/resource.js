@@ -12,7 +12,7 @@ export const CHANGED = "pacewheel-changed";
 const EVERY_MS = 2_000;
 
 export class Resource extends Component {
-  // props: path, beat (changes about once a second), children: data => shown; everyMs between two
+  // props: path, beat (changes about once a second), children: data => shown; everyMs(data) between two
   // readings at least; keep what was shown while another path is read; quiet: nothing to be read is
   // no event, as in a table's cell
   state = { data: null, error: null };
@@ -35,8 +35,8 @@ export class Resource extends Component {
   }
 
   isDue() {
-    const { everyMs = EVERY_MS } = this.props;
-    return !this.isReading && performance.now() - this.readAt >= everyMs;
+    const { everyMs = () => EVERY_MS } = this.props;
+    return !this.isReading && performance.now() - this.readAt >= everyMs(this.state.data);
   }
 
   read = async () => {
@@ -46,21 +46,22 @@ export class Resource extends Component {
     this.readAt = performance.now();
     let next;
     try {
-      next = { data: await get(path), error: null, path };
+      next = { data: await get(path), dataPath: path, error: null };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      next = { error, path };
+      next = { error, errorPath: path };
     }
     if (number !== this.reading) return;
     this.isReading = false;
     this.setState(next);
   };
 
-  render({ path, children, keep, quiet }, { data, error, path: shown }) {
-    const known = data !== null && (shown === path || keep);
-    if (known && error?.status !== 404) return children(data, { reload: this.read });
+  render({ path, children, keep, quiet }, { data, dataPath, error, errorPath }) {
+    const failed = error !== null && errorPath === path;
+    const known = dataPath === path ? !(failed && error.status === 404) : keep && data !== null && !failed;
+    if (known) return children(data);
     if (quiet) return UNKNOWN;
-    if (error && shown === path) return html`<${Failed} error=${error} retry=${this.read} />`;
+    if (failed) return html`<${Failed} error=${error} retry=${this.read} />`;
     return html`<div class="loading" role="status"><span>Loading…</span></div>`;
   }
 }

@@ -1,6 +1,6 @@
 // The one place that renders tables. On a narrow screen a row becomes a card (in CSS) unless the table
-// is dense, so every cell carries its column's title, and the roles are spelled out: a changed display
-// would lose them.
+// is dense (that one scrolls, by keyboard too). So every cell carries its column's title, and the roles
+// are spelled out: a changed display would lose them.
 //
 // A column: { title, value: row => shown, sort (the API's name of the order), rising (its direction) },
 // and how it looks: number (to the right), grow (takes the room left), whole (never broken), wide (left
@@ -10,7 +10,7 @@ import { html } from "./html.js";
 
 export function Table({ caption, hideCaption, columns, rows, keyOf, sort, onSort, empty, dense }) {
   if (rows.length === 0 && empty) return empty;
-  return html`<div class="scroll" role="group" aria-label=${caption} tabindex="0">
+  return html`<div class="scroll" role="group" aria-label=${caption} tabindex=${dense ? "0" : null}>
     <table role="table" class=${dense ? "dense" : "cards"}>
       <caption class=${hideCaption ? "hidden" : ""}>${caption}</caption>
       <thead role="rowgroup">

@@ -1,7 +1,7 @@
 // What happened over the last minutes: small charts of the same shape, side by side.
 
 import { html } from "../html.js";
-import { count, decimal, millis, share } from "../format.js";
+import { count, decimal, millis, seconds, share } from "../format.js";
 import { Chart } from "../chart.js";
 import { reason } from "../words.js";
 
@@ -12,7 +12,10 @@ export function Charts({ history }) {
     .filter((name) => reasons[name].some((tasks) => tasks > 0))
     .map((name) => ({ label: reason(name), token: name, values: reasons[name] }));
   return html`<section class="panel" aria-labelledby="over-time">
-    <div class="panel-head"><h2 id="over-time">The last quarter of an hour</h2></div>
+    <div class="panel-head">
+      <h2 id="over-time">Over time</h2>
+      <p class="note">${at.length > 1 ? `the last ${seconds(at.at(-1) - at[0])}` : ""}</p>
+    </div>
     <div class="charts">
       <${Chart} title="Tasks by state" at=${at} format=${count} series=${[
         line("pending", "pending", "pending"),

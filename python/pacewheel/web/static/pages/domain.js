@@ -22,7 +22,7 @@ export const Domain = ({ route, beat, act }) =>
     <${Head} domain=${found.domain} act=${act} />
     <${Delay} domain=${found.domain} />
     <${Panel} id="jobs" title="Its jobs" note=${html`<${AllJobs} domain=${found.domain} />`}>
-      <${JobTable} jobs=${found.jobs} act=${act} caption="Its jobs" empty=${html`<${NoJobs} />`} />
+      <${JobTable} jobs=${found.jobs} act=${act} hide="Site" caption="Its jobs" empty=${html`<${NoJobs} />`} />
     <//>
     <${Panel} id="waiting" title="Why its tasks wait"><${WaitingTable} waiting=${found.waiting} withJob /><//>
   <//>`}<//>`;

@@ -1,10 +1,11 @@
 // What the process does for it: transactions, scaling, cache, database and the process itself.
 
-import { html } from "../html.js";
+import { Component, html } from "../html.js";
 import { bytes, clock, count, decimal, millis, perSecond, seconds, sentence, share } from "../format.js";
 import { Bar, Empty, Facts, Panel, to } from "../parts.js";
 import { Table } from "../table.js";
 
+const STATEMENTS_SHOWN = 8;
 const STATEMENTS = [
   { title: "Statement", value: (row) => html`<code>${row.statement}</code>`, grow: true },
   { title: "Count", value: (row) => count(row.count), number: true },
@@ -17,18 +18,35 @@ const STATEMENTS = [
 
 const marked = (value, kind) => (value ? html`<span class=${`mark ${kind}`}>${count(value)}</span>` : "0");
 
-export function Transactions({ transactions = [] }) {
-  return html`<${Panel} id="transactions" title="Transactions" note="of this process, the last five minutes">
-    <${Table}
-      caption="Transactions of this process by statement, the last five minutes"
-      hideCaption
-      dense
-      columns=${STATEMENTS}
-      rows=${transactions}
-      keyOf=${(row) => row.statement}
-      empty=${html`<${Empty} title="None yet"><p>The first follows with the first job.</p><//>`}
-    />
-  <//>`;
+/** What needs a look comes first: slow or failed ones, then the slowest. */
+const byNeed = (one, other) =>
+  other.slow - one.slow || other.errors - one.errors || (other.p99_ms ?? 0) - (one.p99_ms ?? 0);
+
+export class Transactions extends Component {
+  state = { all: false };
+
+  render({ transactions }, { all }) {
+    const rows = [...transactions].sort(byNeed);
+    return html`<${Panel} id="transactions" title="Transactions" note="of this process, the last five minutes">
+      <${Table}
+        caption="Transactions of this process by statement, the last five minutes"
+        hideCaption
+        dense
+        columns=${STATEMENTS}
+        rows=${all ? rows : rows.slice(0, STATEMENTS_SHOWN)}
+        keyOf=${(row) => row.statement}
+        empty=${html`<${Empty} title="None yet"><p>The first follows with the first job.</p><//>`}
+      />
+      ${
+        rows.length > STATEMENTS_SHOWN &&
+        html`<p class="pager">
+          <button type="button" aria-expanded=${all} onClick=${() => this.setState({ all: !all })}>
+            ${all ? "Show the slowest" : `Show all ${rows.length} statements`}
+          </button>
+        </p>`
+      }
+    <//>`;
+  }
 }
 
 const DECISIONS = [

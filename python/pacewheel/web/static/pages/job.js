@@ -20,15 +20,15 @@ export const Job = ({ route, beat, act }) =>
     <${Head} ...${found} act=${act} />
     <div class="columns">
       <div class="stack">
-        <${Bound} job=${found.job} verdict=${found.verdict} />
-        <${Results} summary=${found.summary} />
+        <${Bound} verdict=${found.verdict} />
+        ${
+          !isFinal(found.job) &&
+          html`<${Panel} id="waiting" title="Why its tasks wait"><${WaitingTable} waiting=${found.waiting} /><//>`
+        }
       </div>
       <${Settings} job=${found.job} />
     </div>
-    ${
-      !isFinal(found.job) &&
-      html`<${Panel} id="waiting" title="Why its tasks wait"><${WaitingTable} waiting=${found.waiting} /><//>`
-    }
+    <${Results} summary=${found.summary} />
     <${Tasks} route=${route} beat=${beat} />
   <//>`}<//>`;
 
@@ -70,14 +70,13 @@ function Results({ summary }) {
     <${Facts} facts=${[
       ["Requests", count(summary.requests)],
       ["Pages fetched", count(summary.ok)],
-      ["Answer, median", millis(summary.p50_ms)],
-      ["Answer, 95th percentile", millis(summary.p95_ms)],
       ["Received", bytes(summary.bytes)],
+      ["Answer, p50", millis(summary.p50_ms)],
+      ["Answer, p95", millis(summary.p95_ms)],
+      ...words(summary.statuses).map(([status, times]) => [`Answers ${status}`, times]),
+      ...words(summary.errors).map(([error, times]) => [`Errors ${error}`, times]),
+      ...words(summary.cache).map(([word, times]) => [`Cache: ${word.toLowerCase()}`, times]),
     ]} />
-    <h3>Answers by status</h3>
-    <${Facts} facts=${words(summary.statuses)} />
-    <h3>What caches said</h3>
-    <${Facts} facts=${words(summary.cache)} />
   <//>`;
 }
 

@@ -12,7 +12,8 @@ import { setQuery } from "../router.js";
 import { NoJobs } from "./empty.js";
 
 const LIMIT = 50;
-const VERDICT_MS = 10_000;
+// A verdict is kept by the server for seconds; the first one takes a while.
+const verdictMs = (found) => (found?.verdict ? 10_000 : 2_000);
 
 const columns = (act, verdicts, beat) =>
   [
@@ -49,15 +50,14 @@ export function etaWords(job, eta = job.eta) {
 
 /** What bound a job so far: read of its results, so seldom, and by the overview alone. */
 const Verdict = ({ job, beat }) =>
-  html`<${Resource} path=${`jobs/${job.id}`} beat=${beat} everyMs=${VERDICT_MS} quiet>${({
-    verdict: found,
-  }) => html`<span title=${found?.basis}>${verdictWords(found?.verdict) || "–"}</span>`}<//>`;
+  html`<${Resource} path=${`jobs/${job.id}`} beat=${beat} everyMs=${verdictMs} quiet>${({ verdict: found }) =>
+    html`<span title=${found?.basis}>${verdictWords(found?.verdict) || "–"}</span>`}<//>`;
 
-export const JobTable = ({ jobs, act, caption, empty, verdicts, beat }) =>
+export const JobTable = ({ jobs, act, caption, empty, verdicts, beat, hide }) =>
   html`<${Table}
     caption=${caption}
     hideCaption
-    columns=${columns(act, verdicts, beat)}
+    columns=${columns(act, verdicts, beat).filter(({ title }) => title !== hide)}
     rows=${jobs}
     keyOf=${(job) => job.id}
     empty=${empty}

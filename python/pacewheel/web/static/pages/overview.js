@@ -109,6 +109,7 @@ function Doing({ overview: { totals, rates, slots } }) {
         ["Failed", count(totals?.failed), totals?.failed ? "bad" : ""],
       ]}
     />
+    <p class="soft aside">Tasks are those of live jobs.</p>
     <${Meter} label="Slots of this process in use" value=${slots.busy} max=${slots.size} />
   <//>`;
 }
@@ -129,7 +130,7 @@ function Waits({ totals }) {
 function Binds({ overview: { binds, pool, process } }) {
   return html`<${Answer} id="binds" question="What binds?" headline=${sentence(binds.words)}>
     <p class="soft">${sentence(binds.basis.replaceAll("_", " "))}.</p>
-    <${Meter} label="Database connections in use" value=${pool.busy} max=${pool.limit} warnAt=${0.9} />
+    <${Meter} label="Connections in use" value=${pool.busy} max=${pool.limit} warnAt=${0.9} />
     <${Meter}
       label="Processor, of one core"
       value=${process.cpu_ratio}
