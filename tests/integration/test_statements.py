@@ -22,6 +22,8 @@ from tests.integration.counted_jobs import reconciled
 if TYPE_CHECKING:
     import asyncpg
 
+    from pacewheel import Job
+
 SCHEMA = "pw_other"
 pool_module = importlib.import_module("pacewheel.store.pool")
 
@@ -140,6 +142,15 @@ async def look(engine: Engine, job_id: int) -> None:
         assert row.attempt == len((await read.get_task(row.id)).attempts)
 
 
+async def hand_out(job: Job, other_id: int) -> set[str]:
+    """Report and export a job; return the targets."""
+    assert (await job.report(compared_with=other_id)).facts.changes is not None
+    assert (await job.report(compared_with="previous")).facts.changes is None
+    exported: set[str] = set()
+    await job.export(lambda rows: exported.update(row["url"] for row in rows))
+    return exported
+
+
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     """Have a live task in a cancelled job, a wrong counter and a stranded task, and reconcile them."""
     await execute(
@@ -238,11 +249,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
-        assert (await job.report(compared_with=held.id)).facts.changes is not None
-        assert (await job.report(compared_with="previous")).facts.changes is None
-        exported: list[str] = []
-        await job.export(lambda rows: exported.extend(row["url"] for row in rows))
-        assert {"first", "found", "flaky"} == set(exported)
+        assert {"first", "found", "flaky"} == await hand_out(job, held.id)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
         await reconcile_damage(engine, empty_dsn, held.id)
         await prune_all(engine, empty_dsn)

@@ -39,7 +39,8 @@ _STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.FAILING: "bold red"
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
+    # That the database is away is shown, and need not be logged too.
+    config = options.load_config(args, log_level="error")
     facts = run_async(_facts(config))
     findings = examine(facts)
     if args.json:

@@ -86,7 +86,8 @@ class Watcher:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
+    # That the database is away is shown, and need not be logged too.
+    config = options.load_config(args, log_level="error")
     if args.once or not (args.json or is_terminal()):
         return run_async(_once(config, as_json=args.json))
     watcher = Watcher()

@@ -71,6 +71,7 @@ def _storage(facts: Facts) -> Iterator[Finding]:
         yield from storage.check_holders(facts.holders)
     if facts.partitions is not None:
         yield from storage.check_partitions(facts.partitions)
+        yield from storage.check_retention(facts.partitions, facts.results_keep_days)
 
 
 def _work(facts: Facts) -> Iterator[Finding]:

@@ -106,6 +106,7 @@ class Partitions:
     has_tomorrow: bool
     in_default: bool
     oldest: date | None
+    today: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,7 @@ class Facts:
     reserve: int
     pool_max: int
     least_each: int
+    results_keep_days: float
     server: Server | None = None
     rights: Rights | None = None
     schema: Schema | None = None

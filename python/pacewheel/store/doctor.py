@@ -67,6 +67,7 @@ async def read_facts(dsn: str, config: Config) -> Facts:
         reserve=config.reserve_connections,
         pool_max=config.pool_max,
         least_each=LEAST,
+        results_keep_days=config.results_keep_days,
     )
     pool = WorkPool(dsn, size_max=1, pooler=config.pooler)
     try:
