@@ -121,7 +121,7 @@ async def test_top_outlives_its_database(work: str) -> None:
                 loop.call_soon_threadsafe(proxy.go_away)
                 terminal.until_line("old, for now: database 127.0.0.1", "can't be reached")
                 terminal.until_line("waiting for: worker_capacity")
-                loop.call_soon_threadsafe(proxy.come_back)
+                proxy.come_back()
                 terminal.until_line("q ends")
                 terminal.press(b"q")
                 assert 0 == terminal.end()

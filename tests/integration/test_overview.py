@@ -221,7 +221,7 @@ async def fill_states(dsn: str, engine: Engine) -> int:
     return job.id
 
 
-@pytest.mark.parametrize("limit", [1, 2, 5, 100])
+@pytest.mark.parametrize("limit", [1, 2, 100])
 async def test_tasks_of_each_state_are_read_page_by_page(
     dsn: str, engine: Engine, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:

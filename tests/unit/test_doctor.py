@@ -65,11 +65,19 @@ WORKER = WorkerInfo(
     ended_at=None,
 )
 WORK = Work([WORKER], [], [], [], [], [], [], 3)
-INDEX = Index("tasks_claim", "tasks", is_valid=True, bytes=10**6, entries=1000.0, entry_bytes=50.0)
-TABLE = Table("tasks", 10**6, 1000, 100, 60.0)
+INDEX = Index(
+    "s.tasks_claim", "tasks", is_valid=True, bytes=10**6, entries=1000.0, entry_bytes=50.0
+)
+TABLE = Table("s.tasks", 10**6, 1000, 100, 60.0)
 SESSION = Holder("session", "psql", "ann", 4711, "idle in transaction", 600.0, 12, None)
 PARTITIONS = Partitions(
-    4, 10**6, has_today=True, has_tomorrow=True, in_default=False, oldest=date(2026, 1, 1)
+    4,
+    10**6,
+    has_today=True,
+    has_tomorrow=True,
+    in_default=False,
+    oldest=date(2026, 1, 1),
+    today=date(2026, 1, 30),
 )
 
 
@@ -86,7 +94,16 @@ def facts(**values: object) -> Facts:
         "hints": Hints(1.5),
         "work": WORK,
     }
-    return Facts("db", pooler=False, reserve=20, pool_max=70, least_each=4, **(good | values))  # type: ignore[arg-type]
+    return Facts(
+        "db",
+        "s",
+        pooler=False,
+        reserve=20,
+        pool_max=70,
+        least_each=4,
+        results_keep_days=35,
+        **(good | values),
+    )  # type: ignore[arg-type]
 
 
 def wrong(**values: object) -> list[Finding]:
@@ -108,7 +125,7 @@ def test_an_installation_in_order_has_nothing_to_mend() -> None:
     """Every check says what it saw."""
     found = examine(facts())
     assert [] == [each for each in found if each.level is not Level.OK]
-    assert 14 == len({each.check for each in found})
+    assert 15 == len({each.check for each in found})
     assert Level.OK is worst(found)
 
 
@@ -139,14 +156,14 @@ CASES = [
         {"rights": Rights(may_use=False, may_create=True, owns=True, refused=[])},
         "failing",
         "rights",
-        "GRANT USAGE",
+        "GRANT USAGE ON SCHEMA s TO me",
     ),
     (
         "a table refused",
         {"rights": Rights(may_use=True, may_create=True, owns=True, refused=["tasks"])},
         "failing",
         "rights",
-        "GRANT SELECT",
+        "ON ALL TABLES IN SCHEMA s TO me",
     ),
     (
         "another owner",
@@ -194,16 +211,22 @@ CASES = [
         {"indexes": [replace(INDEX, is_valid=False)]},
         "failing",
         "indexes",
-        "REINDEX INDEX CONCURRENTLY tasks_claim",
+        "REINDEX INDEX CONCURRENTLY s.tasks_claim",
     ),
     (
         "a bloated index",
         {"indexes": [replace(INDEX, bytes=10**9)]},
         "warning",
         "indexes",
-        "REINDEX INDEX CONCURRENTLY tasks_claim",
+        "REINDEX INDEX CONCURRENTLY s.tasks_claim",
     ),
-    ("dead rows", {"tables": [replace(TABLE, dead=10**6)]}, "warning", "dead rows", "VACUUM tasks"),
+    (
+        "dead rows",
+        {"tables": [replace(TABLE, dead=10**6)]},
+        "warning",
+        "dead rows",
+        "VACUUM s.tasks",
+    ),
     ("a session", {"holders": [SESSION]}, "warning", "vacuum", "pg_terminate_backend(4711)"),
     (
         "a session for hours",
@@ -252,7 +275,14 @@ CASES = [
         {"partitions": replace(PARTITIONS, in_default=True)},
         "warning",
         "partitions",
-        "DELETE FROM results_default",
+        "s.results_default",
+    ),
+    (
+        "old results",
+        {"partitions": replace(PARTITIONS, oldest=date(2025, 12, 1))},
+        "warning",
+        "retention",
+        "pacewheel prune --yes",
     ),
     (
         "two versions",
@@ -332,6 +362,14 @@ def test_dead_rows_name_who_keeps_them() -> None:
     assert {"dead rows", "vacuum"} == {each.check for each in found}
     words = "session psql (pid 4711, role ann, idle in transaction, for 10 min)"
     assert f"end what holds it back: {words}" == found[0].next_step
+
+
+def test_results_may_be_kept_for_ever() -> None:
+    """Who asks for that is not warned."""
+    given = replace(
+        facts(partitions=replace(PARTITIONS, oldest=date(2001, 1, 1))), results_keep_days=0
+    )
+    assert Level.OK is worst(examine(given))
 
 
 def test_behind_a_pooler_the_servers_connections_are_not_counted() -> None:

@@ -60,7 +60,8 @@ def run(args: argparse.Namespace, look: Look[Value]) -> int:
     Raises:
         As `look.read`, and StoreUnavailable: the database is away at the start.
     """
-    config = options.load_config(args, log_level="warning")
+    # That the database is away is shown, and need not be logged too.
+    config = options.load_config(args, log_level="error")
     if args.watch:
         if args.json or not is_terminal():
             return run_async(

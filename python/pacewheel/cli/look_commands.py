@@ -171,5 +171,5 @@ def _add_doctor(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "older or newer.",
     )
     parser.add_argument("--json", action="store_true", help=_OBJECT)
-    names = (*options.LOOK_SETTINGS, "direct_dsn", "pool_max", "reserve_connections")
-    options.add_settings(parser, names)
+    names = ("direct_dsn", "pool_max", "reserve_connections", "results_keep_days")
+    options.add_settings(parser, (*options.LOOK_SETTINGS, *names))

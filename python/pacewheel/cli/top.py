@@ -86,7 +86,8 @@ class Watcher:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
+    # That the database is away is shown, and need not be logged too.
+    config = options.load_config(args, log_level="error")
     if args.once or not (args.json or is_terminal()):
         return run_async(_once(config, as_json=args.json))
     watcher = Watcher()
@@ -165,8 +166,9 @@ class View:
         table = top_view.table_of(self.focus, seen, columns)
         if not table:
             return [f"no {self.focus}"]
-        self.passed_over = min(self.passed_over, max(0, len(table) - room))
-        return top_view.cut(table, room, self.passed_over)
+        unread = top_view.unread(self.focus, seen)
+        self.passed_over = min(self.passed_over, max(0, len(table) - room + bool(unread)))
+        return top_view.cut(table, room, self.passed_over, unread)
 
 
 async def _draw(engine: Engine, watcher: Watcher) -> None:

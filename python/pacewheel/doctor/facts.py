@@ -106,6 +106,7 @@ class Partitions:
     has_tomorrow: bool
     in_default: bool
     oldest: date | None
+    today: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +137,12 @@ class Facts:
     """All parts, and the errors of those that could not be read, by the part's name."""
 
     where: str
+    schema_name: str
     pooler: bool
     reserve: int
     pool_max: int
     least_each: int
+    results_keep_days: float
     server: Server | None = None
     rights: Rights | None = None
     schema: Schema | None = None

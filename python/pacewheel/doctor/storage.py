@@ -21,6 +21,8 @@ DEAD_MIN = 200_000
 DEAD_SHARE = 0.5
 HELD_WARNING_S = 300.0
 HELD_FAILING_S = 3600.0
+# Partitions go as a whole, and once an hour or so.
+LATE_DAYS = 2
 XMIN_WARNING = 1_000_000
 XMIN_FAILING = 50_000_000
 RETAINED_BYTES = 10_000_000_000
@@ -181,7 +183,7 @@ def _ended(holder: Holder) -> str:
     return "look for long queries on the standby, or switch hot_standby_feedback off there"
 
 
-def check_partitions(partitions: Partitions) -> Iterator[Finding]:
+def check_partitions(partitions: Partitions, schema: str) -> Iterator[Finding]:
     """Check that results have a partition, today and tomorrow, and that none is in the wrong one."""
     since = "" if partitions.oldest is None else f", from {partitions.oldest} on"
     if not partitions.has_today:
@@ -206,5 +208,22 @@ def check_partitions(partitions: Partitions) -> Iterator[Finding]:
             "partitions",
             "the default partition has rows",
             "the days they are of can get no partition of their own, and are not dropped by age",
-            "once these results are not needed any more: DELETE FROM results_default",
+            f"once these results are not needed any more, empty {schema}.results_default",
         )
+
+
+def check_retention(partitions: Partitions, keep_days: float) -> Iterator[Finding]:
+    """Check that old results are removed, by the setting of whoever asks."""
+    if not keep_days:
+        yield ok("retention", "results are kept for ever (results_keep_days)")
+        return
+    age_days = 0 if partitions.oldest is None else (partitions.today - partitions.oldest).days
+    if age_days > keep_days + LATE_DAYS:
+        yield warning(
+            "retention",
+            f"there are results of {age_days} days ago, kept for {keep_days:g} (results_keep_days)",
+            "nobody removes what is old, and the database grows",
+            "let 'pacewheel run' do it as the owner of the tables, or run 'pacewheel prune --yes'",
+        )
+    else:
+        yield ok("retention", f"results are kept for {keep_days:g} days (results_keep_days)")

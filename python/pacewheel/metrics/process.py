@@ -15,6 +15,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from pacewheel.processor import limit_cores
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -88,7 +90,8 @@ class ProcessMetrics:
         )
         self.cpu_limit = Gauge(
             "pacewheel_process_cpu_limit_cores",
-            "Processors this process can use: one, as its event loop has one thread",
+            "Processors this process can use: one, as its event loop has one thread, or less if its"
+            " control groups allow less",
             registry=registry,
         )
-        self.cpu_limit.set(1)
+        self.cpu_limit.set(min(1.0, limit_cores()))

@@ -63,10 +63,12 @@ async def read_facts(dsn: str, config: Config) -> Facts:
     """Return what there is to be judged; never raises what can be said as a finding."""
     facts = Facts(
         where=safe_dsn(dsn),
+        schema_name=config.schema,
         pooler=config.pooler,
         reserve=config.reserve_connections,
         pool_max=config.pool_max,
         least_each=LEAST,
+        results_keep_days=config.results_keep_days,
     )
     pool = WorkPool(dsn, size_max=1, pooler=config.pooler)
     try:
