@@ -27,7 +27,7 @@ SITES = (
     SiteSpec(name="large", pages=2_000, seed=2),
 )
 FIGURES = (
-    *("Live jobs", "Pending", "Waiting", "Running", "Claimed/min", "Completed/min"),
+    *("Live jobs", "Pending", "Waiting", "Running", "Claimed/min", "Done/min"),
     *("Slots now", "Evaluations/min", "No change"),
     *("Processor", "Memory", "Received", "Sent"),
     *("Busy connections", "Idle ones", "Waiting for one"),

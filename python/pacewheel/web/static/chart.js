@@ -53,7 +53,8 @@ export class Chart extends Component {
   draw = () => {
     this.plot?.destroy();
     const place = this.place.current;
-    const ink = colourOf(place);
+    const probe = place.appendChild(document.createElement("span"));
+    const ink = colourOf(probe);
     this.plot = new uPlot(
       {
         width: place.clientWidth || 320,
@@ -68,6 +69,7 @@ export class Chart extends Component {
       this.data(),
       place,
     );
+    probe.remove();
   };
 
   /** The topmost of a stack is drawn first, and those below it over it. */
@@ -86,8 +88,9 @@ export class Chart extends Component {
   }
 
   render({ title, at, series, format = count }, { index }) {
-    const place = index ?? at.length - 1;
-    const when = index === null ? "" : TIME_S.format(new Date(at[index] * 1000));
+    const pointed = index !== null && index < at.length; // a server that came back remembers less
+    const place = pointed ? index : at.length - 1;
+    const when = pointed ? TIME_S.format(new Date(at[index] * 1000)) : "";
     return html`<figure class="chart">
       <figcaption>
         <h3>${title}</h3>
@@ -125,8 +128,7 @@ const sums = (columns) =>
   }, []);
 
 /** A function that reads the theme's colours: a token resolved by the browser itself. */
-function colourOf(place) {
-  const probe = place.appendChild(document.createElement("span"));
+function colourOf(probe) {
   return (token, { part = 100, of = "transparent" } = {}) => {
     probe.style.color = `color-mix(in srgb, var(--${token}) ${part}%, ${of})`;
     return getComputedStyle(probe).color;

@@ -43,7 +43,7 @@ export class History {
     const at = asSeconds(overview.at);
     const last = this.at.at(-1);
     if (last !== undefined && at <= last) return;
-    if (last !== undefined && at - last > GAP_S) this.push(last + 1, () => null, {});
+    if (last !== undefined && at - last > GAP_S) this.push(last + 1, () => null, null);
     this.push(at, (name) => FROM_OVERVIEW[name](overview), overview.totals?.waiting_by_reason ?? {});
   }
 
@@ -67,8 +67,8 @@ export class History {
     for (const name of Object.keys(FROM_OVERVIEW)) {
       this.series[name] = extended(this.series[name], before, valueOf(name) ?? null);
     }
-    for (const name of new Set([...Object.keys(this.reasons), ...Object.keys(reasons)])) {
-      this.reasons[name] = extended(this.reasons[name], before, reasons[name] ?? 0);
+    for (const name of new Set([...Object.keys(this.reasons), ...Object.keys(reasons ?? {})])) {
+      this.reasons[name] = extended(this.reasons[name], before, reasons && (reasons[name] ?? 0));
     }
   }
 }

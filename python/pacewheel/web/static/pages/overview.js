@@ -108,11 +108,11 @@ function Doing({ overview: { totals, rates, slots } }) {
         ["Completed", count(totals?.completed)],
         ["Failed", count(totals?.failed), totals?.failed ? "bad" : ""],
         ["Claimed/min", perMinute(rates.claimed_per_s)],
-        ["Completed/min", perMinute(rates.completed_per_s)],
+        ["Done/min", perMinute(rates.completed_per_s)],
         ["Failed/min", perMinute(rates.failed_per_s)],
       ]}
     />
-    <p class="soft aside">Tasks are those of live jobs, rates those of this process.</p>
+    <p class="soft aside">Of live jobs; rates of this process.</p>
     <${Meter} label="Slots of this process in use" value=${slots.busy} max=${slots.size} />
   <//>`;
 }
