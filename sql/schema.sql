@@ -323,7 +323,6 @@ CREATE TABLE pacewheel.pruned_jobs (
     tasks_left bigint NOT NULL,
     results_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
     tasks_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
-    created_at timestamp with time zone NOT NULL,
     finished_at timestamp with time zone NOT NULL,
     pruned_at timestamp with time zone DEFAULT now() NOT NULL,
     cleared_at timestamp with time zone,

@@ -380,6 +380,12 @@ PRUNED = Event(
     "removed what is old: rows {rows}, partitions {partitions}",
     "one run of retention that found something",
 )
+PRUNE_FAILED = Event(
+    "prune_failed",
+    ERROR,
+    "what is old is not removed: {error}",
+    "retention was refused something; the work goes on, and the next run tries again",
+)
 SCHEDULE_FIRED = Event(
     "schedule_fired",
     INFO,

@@ -108,7 +108,7 @@ class NewSchedule:
     domain: str
     handler: str
     tasks: Sequence[NewTask]
-    options: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     concurrency: int = 8
     priority: float = 0.0
     max_tasks: int | None = None
@@ -141,7 +141,7 @@ class ScheduleInfo:
     max_tasks: int | None
     domain_delay_ms: int | None
     expiring_first: bool
-    options: dict[str, Any]
+    options: dict[str, Any] = field(repr=False)
     tasks: list[NewTask]
     created_at: datetime
 

@@ -33,8 +33,9 @@ _LONG = ("authorization", "cookie", "cookies")
 # A password with a slash or an @ that nobody escaped must not survive either: up to the last @ of
 # the word.
 _DSN = re.compile(r"(postgres(?:ql)?://[^\s:/@]{0,200}:)(\S*)", re.IGNORECASE)
-_URL_PASSWORD = re.compile(r"(://[^\s:/?#@]{0,200}:)[^\s/?#@]{0,1000}@")
-_URL_TOKEN = re.compile(r"(https?://)[^\s:/?#@]{1,1000}@", re.IGNORECASE)
+# With whatever slashes: parsers of URLs take one, and backslashes.
+_URL_PASSWORD = re.compile(r"([/\\]{1,4}[^\s:/\\?#@]{0,200}:)[^\s/\\?#@]{0,1000}@")
+_URL_TOKEN = re.compile(r"(https?:[/\\]{1,4})[^\s:/\\?#@]{1,1000}@", re.IGNORECASE)
 _SCHEME = re.compile(r"\b(Bearer|Basic)(\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
 _NAME = re.compile(
     r"(?<![A-Za-z0-9_.-])([A-Za-z_][\w.-]{0,60})(?:['\"]\s{0,8}[:=,]|\s{0,8}[:=])\s{0,8}(?!\s)"

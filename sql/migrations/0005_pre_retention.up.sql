@@ -19,7 +19,6 @@ CREATE TABLE pacewheel.pruned_jobs (
     tasks_left bigint NOT NULL,
     results_to bigint NOT NULL DEFAULT -9223372036854775808,
     tasks_to bigint NOT NULL DEFAULT -9223372036854775808,
-    created_at timestamptz NOT NULL,
     finished_at timestamptz NOT NULL,
     pruned_at timestamptz NOT NULL DEFAULT now(),
     cleared_at timestamptz,

@@ -3,18 +3,16 @@
 -- returns: seen (tasks that the results name), cleared, tasks_left
 -- index: pruned_jobs_pkey, results_by_task, tasks_pkey
 -- rows: 0 or 1
--- No index finds the tasks of a job, for it would cost every settle; every task that was run has a result. Of
--- a job's partitions only those of its life are read.
+-- No index finds the tasks of a job, for it would cost every settle; every task that was run has a result. Not
+-- by their time too: a probe of each partition is cheap, and an index by time would be taken for the one by task.
 WITH job AS MATERIALIZED (
-    SELECT p.domain_id, p.created_at, p.finished_at, p.results_to
+    SELECT p.domain_id, p.results_to
     FROM pacewheel.pruned_jobs p
     WHERE p.job_id = $1
 ), seen AS MATERIALIZED (
     SELECT DISTINCT r.task_id
     FROM pacewheel.results r
-    WHERE
-        r.job_id = $1 AND r.task_id > (SELECT j.results_to FROM job j)
-        AND r.finished_at >= (SELECT j.created_at FROM job j) AND r.finished_at <= (SELECT j.finished_at FROM job j)
+    WHERE r.job_id = $1 AND r.task_id > (SELECT j.results_to FROM job j)
     ORDER BY r.task_id
     LIMIT $2
 ), cleared AS (

@@ -1,11 +1,12 @@
 -- purpose: read the state of every index of the schema, for the doctor
 -- params: none
--- returns: name, on_table, is_valid, bytes, entries (as of the last vacuum or analyze; -1: never), entry_bytes (an estimate)
+-- returns: name (with its schema), on_table, is_valid, bytes, entries (as of the last vacuum or analyze; -1: never), entry_bytes (an estimate)
 -- index: none
 -- rows: one an index
 -- An entry is its columns, an item pointer of 4 bytes and a header of 8, and pages are filled to nine tenths.
 SELECT
-    c.relname::text AS name, t.relname::text AS on_table, i.indisvalid AND i.indisready AS is_valid,
+    format('%I.%I', n.nspname, c.relname) AS name, t.relname::text AS on_table,
+    i.indisvalid AND i.indisready AS is_valid,
     pg_relation_size(c.oid) AS bytes, c.reltuples::float8 AS entries,
     (12 + (
         SELECT coalesce(sum(coalesce(s.avg_width, 8)), 8)

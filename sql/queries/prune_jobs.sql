@@ -60,10 +60,10 @@ WITH seen AS MATERIALIZED (
 ), pruned AS (
     DELETE FROM pacewheel.jobs j
     WHERE j.id = ANY (ARRAY(SELECT o.id FROM old o))
-    RETURNING j.id, j.domain_id, j.total, j.created_at, j.finished_at
+    RETURNING j.id, j.domain_id, j.total, j.finished_at
 ), noted AS (
-    INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, created_at, finished_at, domain)
-    SELECT p.id, p.domain_id, p.total, p.created_at, p.finished_at, d.name
+    INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, finished_at, domain)
+    SELECT p.id, p.domain_id, p.total, p.finished_at, d.name
     FROM pruned p
     JOIN pacewheel.domains d ON d.id = p.domain_id
     RETURNING tasks_left

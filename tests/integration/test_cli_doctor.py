@@ -71,7 +71,7 @@ async def test_damage_is_found_and_named(
     finally:
         await other.close()
     assert {"indexes", "schema", "vacuum", "partitions", "left behind", "workers"} == {*found}
-    assert "tasks_failed on tasks is invalid" == found["indexes"][0]["words"]
+    assert "pacewheel.tasks_failed on tasks is invalid" == found["indexes"][0]["words"]
     lacks = "lacks relation jobs_unreconciled, column documents.body"
     assert lacks == found["schema"][0]["words"]
     (held,) = found["vacuum"]

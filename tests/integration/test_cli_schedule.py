@@ -9,7 +9,7 @@ import pytest
 
 from pacewheel.cli.schedule import seconds
 from pacewheel.errors import ConfigInvalid
-from tests.conftest import fetch
+from tests.conftest import execute, fetch
 from tests.integration.test_cli_errors import pacewheel, refused
 
 LOOPBACK = ("--allow-network", "127.0.0.0/8")
@@ -66,12 +66,16 @@ async def test_a_schedule_is_added_listed_fired_paused_and_removed(dsn: str) -> 
     assert [(1,)] == list(map(tuple, await fetch(dsn, "SELECT id FROM pacewheel.jobs")))
 
 
-def test_an_interval_is_said_in_its_largest_unit(dsn: str) -> None:
+def test_an_interval_is_said_in_its_largest_unit_and_no_secret_at_all(dsn: str) -> None:
     """As it was given, or as short."""
     assert "127.0.0.1:8080 every 6h, first at" in said(dsn, *ADD, "--every", "360m")
-    (added,) = objects_of(dsn, "schedule", "add", "b", URL, *LOOPBACK, "--every", "90s")
+    add_b = ("schedule", "add", "b", URL, *LOOPBACK, "--every", "90s")
+    (added,) = objects_of(dsn, *add_b, "--header", "Authorization: Bearer s3cret")
     assert ("b", True) == (added["schedule"], added["next_at"].endswith("+00:00"))
     assert "every 90s" in said(dsn, "schedule", "list")
+    # The values of headers may be secrets.
+    shown = [listed["options"]["headers"] for listed in objects_of(dsn, "schedule", "list")]
+    assert [{"Authorization": "***"}, {}] == sorted(shown, key=len, reverse=True)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +104,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ((*ADD, "--cron", "0 3 * * *", "--zone", "Berlin"), "time zone 'Berlin' is unknown"),
         ((*ADD, "--every", "soon"), "--every 'soon'"),
         ((*ADD, "--every", "0s"), "an interval of 0 s"),
+        ((*ADD, "--every", ""), "--every ''"),
         (
             ("schedule", "add", "n", URL, "http://127.0.0.1:8081/", *LOOPBACK, "--every", "6h"),
             "a schedule warms one site, not 127.0.0.1:8080, 127.0.0.1:8081",
@@ -133,3 +138,10 @@ async def test_what_the_database_knows_better_is_refused(dsn: str) -> None:
         assert words in refused(2, *arguments, "--dsn", dsn)
     rows = await fetch(dsn, "SELECT name, interval_ms FROM pacewheel.schedules")
     assert [("nightly", 21_600_000)] == list(map(tuple, rows))
+
+
+async def test_a_list_bears_a_zone_that_is_unknown_here(dsn: str) -> None:
+    """The instant is then in UTC."""
+    said(dsn, *ADD, "--every", "6h")
+    await execute(dsn, "UPDATE pacewheel.schedules SET zone = 'Mars/Olympus'")
+    assert "+00:00" in said(dsn, "schedule", "list")

@@ -97,11 +97,12 @@ async def test_the_checked_address_is_the_one_connected_to() -> None:
     assert second.timings.dns_ms is None
 
 
-async def test_a_name_that_does_not_resolve_says_so() -> None:
-    """`.invalid` never resolves (RFC 6761)."""
+@pytest.mark.parametrize("host", ["no-such-host.invalid", f"{'a' * 64}.invalid", "a..invalid"])
+async def test_a_name_that_does_not_resolve_says_so(host: str) -> None:
+    """`.invalid` never resolves (RFC 6761); what can't be a name at all is a URL's host too."""
     async with GuardedClient(limits=PhaseLimits(connect_s=20)) as client:
         with pytest.raises(FetchFailed) as failed:
-            await fetch(client, "http://no-such-host.invalid/")
+            await fetch(client, f"http://{host}/")
     assert failed.value.error_class == "dns"
 
 

@@ -28,6 +28,16 @@ async def test_fetch_returns_status_headers_body_and_timings() -> None:
     assert b"ookie" not in head
 
 
+async def test_what_is_requested_is_the_url_to_the_letter() -> None:
+    """With an empty query too, whose path robots.txt may disallow on its own (`Disallow: /a$`)."""
+    targets = ["/a?", "/a??", "/a/?#frag", "/a//b?x=/../y&;@:|", "/a%2f%7e"]
+    async with serving(hello) as server, client_of() as client:
+        for target in targets:
+            await fetch(client, server.url + target[1:])
+    asked = [head.split(b" ")[1].decode() for head in server.requests]
+    assert [target.partition("#")[0] for target in targets] == asked
+
+
 async def test_a_kept_alive_connection_that_is_reset_sees_exactly_one_request() -> None:
     """Lesson 56: the library's silent repetition is off."""
 
@@ -114,6 +124,27 @@ async def test_a_gate_that_refuses_sends_nothing_and_closes_the_connection() -> 
             await fetch(client, f"http://127.0.0.1:{port}/", depart=refuse)
         await asyncio.wait_for(closed.wait(), 2)
     listener.close()
+
+
+async def test_a_connection_that_is_closed_before_the_gate_opens_is_named_so() -> None:
+    """The slot is used up, so nothing is sent on another one."""
+    closed = asyncio.Event()
+
+    async def close_soon(server: Server, exchange: Exchange) -> None:
+        await hello(server, exchange)
+        await closed.wait()
+        exchange.writer.close()
+
+    async def depart() -> None:
+        closed.set()
+        await asyncio.sleep(0.2)  # longer than the news of it takes
+
+    async with serving(close_soon) as server, client_of() as client:
+        await fetch(client, server.url)
+        with pytest.raises(FetchFailed, match="closed the connection before the request") as failed:
+            await fetch(client, server.url, depart=depart)
+        assert (1, 1) == (len(server.requests), server.connections)
+    assert ("connect", True) == (failed.value.error_class, failed.value.is_transient)
 
 
 async def test_redirects_are_not_followed() -> None:
@@ -222,6 +253,35 @@ async def test_a_flood_of_what_is_no_body_is_cut_long_before_the_deadline(what: 
             await asyncio.wait_for(fetch(client, server.url, max_bytes=100_000), 30)
     assert not failed.value.is_transient
     assert failed.value.error_class in ("too_large", "protocol")
+
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nold"
+
+
+@pytest.mark.parametrize("when", ["at once", "later"])
+async def test_answers_that_nobody_asked_for_end_the_connection(when: str) -> None:
+    """Aiohttp keeps them all, and takes the first for the next request's."""
+    cut = asyncio.Event()
+
+    async def flood(server: Server, exchange: Exchange) -> None:
+        if len(server.requests) > 1:
+            await hello(server, exchange)
+            return
+        await exchange.send(ANSWER * (2 if when == "at once" else 1))
+        if when == "later":
+            await asyncio.sleep(0.1)  # the connection is kept open by then
+        try:
+            while True:
+                await exchange.send(ANSWER * 1000)
+        except ConnectionError:
+            cut.set()
+            raise
+
+    async with serving(flood) as server, client_of() as client:
+        assert b"old" == (await fetch(client, server.url)).body
+        await asyncio.wait_for(cut.wait(), 5)
+        assert b"<p>hello</p>" == (await fetch(client, server.url)).body
+        assert 2 == server.connections
 
 
 async def test_some_interim_answers_and_a_head_in_two_parts_are_no_flood() -> None:

@@ -396,6 +396,26 @@ async def test_an_engine_prunes_by_itself(dsn: str) -> None:
         await until(is_gone)
 
 
+async def test_what_can_not_be_removed_is_said_and_ends_nothing(
+    past: Engine, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A right or a function is missing: the engine works, and what else is old goes."""
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+    await execute(dsn, "DROP FUNCTION pacewheel.drop_results")
+    one, _ = service(past, interval_s=0.01, sleep=asyncio.sleep)
+    await one.start()
+
+    def failed_twice() -> bool:
+        return 2 <= sum(vars(each).get("event") == "prune_failed" for each in caplog.records)
+
+    await until(failed_twice)
+    await one.stop()
+    assert 0 == (await counts(dsn, old.id))["tasks"]
+
+
 async def test_starts_and_stops_in_any_order_leave_it_in_order(past: Engine) -> None:
     """Twenty at once, of one service, with runs in between."""
     one, _ = service(past, interval_s=0.1, sleep=asyncio.sleep)

@@ -142,9 +142,9 @@ async def look(engine: Engine, job_id: int) -> None:
         assert row.attempt == len((await read.get_task(row.id)).attempts)
 
 
-async def hand_out(job: Job, other_id: int) -> set[str]:
+async def hand_out(job: Job) -> set[str]:
     """Report and export a job; return the targets."""
-    assert (await job.report(compared_with=other_id)).facts.changes is not None
+    assert (await job.report(compared_with=job.id)).facts.changes is not None
     assert (await job.report(compared_with="previous")).facts.changes is None
     exported: set[str] = set()
     await job.export(lambda rows: exported.update(row["url"] for row in rows))
@@ -152,7 +152,7 @@ async def hand_out(job: Job, other_id: int) -> set[str]:
 
 
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
-    """Have a live task in a cancelled job, a wrong counter and a stranded task, and reconcile them."""
+    """Have a live task in a cancelled job, a wrong counter and a stranded task; reconcile, then prune."""
     await execute(
         dsn,
         f"UPDATE {SCHEMA}.tasks SET status = 0 WHERE job_id = {cancelled}",
@@ -163,6 +163,7 @@ async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
     found = await reconciled(engine)
     assert 2 == len(found.drifts)
     assert {"task_of_final_job": 1, "in_flight_without_owner": 1} == found.orphans
+    await prune_all(engine, dsn)
 
 
 async def prune_all(engine: Engine, dsn: str) -> None:
@@ -249,10 +250,9 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
-        assert {"first", "found", "flaky"} == await hand_out(job, held.id)
+        assert {"first", "found", "flaky"} == await hand_out(job)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
         await reconcile_damage(engine, empty_dsn, held.id)
-        await prune_all(engine, empty_dsn)
 
     gone = await fetch(empty_dsn, "SELECT to_regnamespace('pacewheel') IS NULL")
     assert [(True,)] == gone

@@ -1,6 +1,6 @@
 """Retention reads what it removes, by index, however many jobs, tasks and results there are.
 
-Explained under plans that were cached while the tables were empty, at two sizes, and with
+Explained under plans that were cached while the tables were empty, at two sizes, then with
 statistics.
 """
 
@@ -32,8 +32,8 @@ PAST = (
         " FROM pacewheel.tasks t CROSS JOIN generate_series(0, 1) AS n WHERE t.status > 2"
     ),
     (
-        "INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, created_at, finished_at, domain)"
-        " VALUES (1, 1, 1000000, '-infinity', now(), 'd1')"
+        "INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, finished_at, domain)"
+        " VALUES (1, 1, 1000000, now(), 'd1')"
     ),
     (
         "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, status, created_at, finished_at)"
@@ -88,7 +88,7 @@ CASES = [
     Case(
         "clear_scattered", clear_scattered, "tasks", frozenset({"tasks_pkey"}), 2 * BATCH_ROWS + 1
     ),
-    # Each is looked at, locked, removed; and the next one of its domain and handler looked for.
+    # Each is looked at, locked and removed; of its domain and handler the next one is looked for.
     Case(
         "prune_jobs",
         prune_jobs,

@@ -65,8 +65,10 @@ WORKER = WorkerInfo(
     ended_at=None,
 )
 WORK = Work([WORKER], [], [], [], [], [], [], 3)
-INDEX = Index("tasks_claim", "tasks", is_valid=True, bytes=10**6, entries=1000.0, entry_bytes=50.0)
-TABLE = Table("tasks", 10**6, 1000, 100, 60.0)
+INDEX = Index(
+    "s.tasks_claim", "tasks", is_valid=True, bytes=10**6, entries=1000.0, entry_bytes=50.0
+)
+TABLE = Table("s.tasks", 10**6, 1000, 100, 60.0)
 SESSION = Holder("session", "psql", "ann", 4711, "idle in transaction", 600.0, 12, None)
 PARTITIONS = Partitions(
     4,
@@ -94,6 +96,7 @@ def facts(**values: object) -> Facts:
     }
     return Facts(
         "db",
+        "s",
         pooler=False,
         reserve=20,
         pool_max=70,
@@ -153,14 +156,14 @@ CASES = [
         {"rights": Rights(may_use=False, may_create=True, owns=True, refused=[])},
         "failing",
         "rights",
-        "GRANT USAGE",
+        "GRANT USAGE ON SCHEMA s TO me",
     ),
     (
         "a table refused",
         {"rights": Rights(may_use=True, may_create=True, owns=True, refused=["tasks"])},
         "failing",
         "rights",
-        "GRANT SELECT",
+        "ON ALL TABLES IN SCHEMA s TO me",
     ),
     (
         "another owner",
@@ -208,16 +211,22 @@ CASES = [
         {"indexes": [replace(INDEX, is_valid=False)]},
         "failing",
         "indexes",
-        "REINDEX INDEX CONCURRENTLY tasks_claim",
+        "REINDEX INDEX CONCURRENTLY s.tasks_claim",
     ),
     (
         "a bloated index",
         {"indexes": [replace(INDEX, bytes=10**9)]},
         "warning",
         "indexes",
-        "REINDEX INDEX CONCURRENTLY tasks_claim",
+        "REINDEX INDEX CONCURRENTLY s.tasks_claim",
     ),
-    ("dead rows", {"tables": [replace(TABLE, dead=10**6)]}, "warning", "dead rows", "VACUUM tasks"),
+    (
+        "dead rows",
+        {"tables": [replace(TABLE, dead=10**6)]},
+        "warning",
+        "dead rows",
+        "VACUUM s.tasks",
+    ),
     ("a session", {"holders": [SESSION]}, "warning", "vacuum", "pg_terminate_backend(4711)"),
     (
         "a session for hours",
@@ -266,7 +275,7 @@ CASES = [
         {"partitions": replace(PARTITIONS, in_default=True)},
         "warning",
         "partitions",
-        "DELETE FROM results_default",
+        "s.results_default",
     ),
     (
         "old results",

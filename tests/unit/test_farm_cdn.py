@@ -9,7 +9,6 @@ from multidict import CIMultiDict
 
 from pacewheel.crawl.cache_verdict import classify
 from pacewheel.crawl.uncacheable import uncacheable
-from pacewheel.loadtest.farm_answers import Answer
 from pacewheel.loadtest.farm_cdn import NS_PER_S, CdnCache
 from pacewheel.loadtest.farm_sites import Cdn, CdnVendor
 
@@ -21,9 +20,7 @@ PLAIN = {"fastly", "cloudfront", "varnish"}
 
 def asked(cache: CdnCache, at_s: float, page: int = 0) -> CIMultiDict[str]:
     """The headers of one page at so many seconds."""
-    answer = Answer(200, latency_ms=40)
-    cache.answer_for(answer, f"/{page}", page, round(at_s * NS_PER_S))
-    return CIMultiDict(answer.headers)
+    return CIMultiDict(cache.look_up(f"/{page}", page, round(at_s * NS_PER_S))[0])
 
 
 def verdicts(cache: CdnCache, *instants_s: float) -> list[str]:

@@ -38,6 +38,8 @@ def test_credentials_of_urls_do_not_come_out(secret: str, words: str) -> None:
     for url in (
         f"postgresql://me:{secret}@h:5432/db",
         f"https://me:{secret}@h/",
+        f"http:/me:{secret}@h",
+        f"http:\\\\me:{secret}@h",
         f"https://{secret}@h",
     ):
         text = redact(f"{words} {url} {words}")
@@ -142,10 +144,10 @@ def test_hostile_texts_cost_no_more_than_their_length(text: str) -> None:
 
     def took_s(length: int) -> float:
         whole = text * (length // len(text))
-        began_s = time.perf_counter()
+        began_s = time.process_time()
         redact(whole)
-        return time.perf_counter() - began_s
+        return time.process_time() - began_s
 
-    assert min(took_s(60_000) for _ in range(3)) < 60 * max(
-        1e-4, min(took_s(6_000) for _ in range(3))
+    assert min(took_s(60_000) for _ in range(5)) < 60 * max(
+        1e-4, min(took_s(6_000) for _ in range(5))
     )

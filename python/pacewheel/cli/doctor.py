@@ -21,6 +21,7 @@ from pacewheel.cli.engines import run_async
 from pacewheel.cli.migrate import database
 from pacewheel.doctor import Level, examine, worst
 from pacewheel.errors import SchemaMismatch, StoreUnavailable
+from pacewheel.report.words import printable
 from pacewheel.store.doctor import read_facts
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ def _print(facts: Facts, findings: list[Finding]) -> None:
 
 
 def _print_line(console: Console, head: Text, words: str, indent: int) -> None:
+    words = printable(words)
     if console.soft_wrap:
         console.print(head + Text(words))
         return

@@ -93,7 +93,9 @@ def blocked(info: DomainInfo) -> str:
     """Return why nothing of a domain may start, and for how long."""
     if info.blocked_in_ms is None:
         return NOTHING
-    return f"{info.block_reason}, {wait(info.blocked_in_ms)}"
+    # Once an open circuit's time is over, the next request is a trial.
+    until = f", {wait(info.blocked_in_ms)}" if info.blocked_in_ms else ""
+    return f"{info.block_reason}{until}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,11 @@ a line to the members of its answer. Its module stands in this package, and it r
 `PacewheelError` for what it refuses; the helpers below read its members with their types.
 
 Promises one line for each line, whatever comes in: what can't be answered becomes
-`{"error": "..."}`, with the condition and the next step. A line is bounded in bytes (the rest of a
-longer one is skipped, not held) and in time. Answers are written before more input is waited for,
-so a program may talk to a filter line by line. The end of input, a reader who has left and an
-interrupt end it quietly.
+`{"error": "..."}`, with the condition and the next step. Half a surrogate pair, which JSON can
+write and no text can hold, is read as U+FFFD, as browsers read it. A line is bounded in bytes (the
+rest of a longer one is skipped, not held) and in time. Answers are written before more input is
+waited for, so a program may talk to a filter line by line. The end of input, a reader who has left
+and an interrupt end it quietly.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -40,6 +42,13 @@ MAX_CPU_S = 30.0
 """What one line may take: a net, since filters are linear in the length of their line."""
 
 _READ_BYTES = 64 * 1024
+# An escape of a surrogate that has no partner; those that have one are passed over.
+_SURROGATE = re.compile(
+    rb"(?<!\\)((?:\\\\)*+)\\u(?:(d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2})|d[89a-f][0-9a-f]{2})",
+    re.IGNORECASE,
+)
+# What some readers take for the end of a line. Outside of texts, JSON is ASCII.
+_LINE_ENDS = tuple((char.encode(), b"\\u%04x" % ord(char)) for char in "\x85\u2028\u2029")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +122,8 @@ def run(args: argparse.Namespace) -> int:
     chosen: Filter = args.filter
     module, _, name = chosen.target.partition(":")
     answer: Answer = getattr(import_module(f"pacewheel.cli.{module}"), name)
+    if sys.stdout is None:
+        raise _unwritable("it is closed")
     output = sys.stdout.buffer
 
     def read() -> bytes:
@@ -124,8 +135,17 @@ def run(args: argparse.Namespace) -> int:
                 f"standard input can't be read ({error.strerror}): give one JSON object a line"
             ) from None
 
-    serve(answer, read, output, chosen.max_line_bytes)
+    try:
+        serve(answer, read, output, chosen.max_line_bytes)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise _unwritable(error.strerror) from None
     return 0
+
+
+def _unwritable(why: str | None) -> ConfigInvalid:
+    return ConfigInvalid(f"standard output can't be written ({why}): give the answers a place")
 
 
 def serve(answer: Answer, read: Callable[[], bytes], output: BinaryIO, max_bytes: int) -> None:
@@ -189,7 +209,7 @@ def _answered(answer: Answer, line: bytearray | None, max_bytes: int) -> bytes:
                 raise LineRefused(
                     f"the line is longer than {max_bytes} bytes: give less in one line"
                 )
-            return orjson.dumps(answer(_row(line)))
+            return _written(answer(_row(line)))
     except PacewheelError as error:
         return _error(str(error))
     except _OutOfTime:
@@ -198,11 +218,22 @@ def _answered(answer: Answer, line: bytearray | None, max_bytes: int) -> bytes:
         return _error(f"unexpected {type(error).__name__}: {error}; please report it")
 
 
-def _row(line: bytearray) -> Mapping[str, Any]:
+def _written(answer: Mapping[str, Any]) -> bytes:
+    text = orjson.dumps(answer)
+    if not text.isascii():
+        for char, escape in _LINE_ENDS:
+            text = text.replace(char, escape)
+    return text
+
+
+def _row(line: bytes | bytearray) -> Mapping[str, Any]:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        # Also for bytes that are no UTF-8 and escapes that are half of a surrogate pair.
+        whole = _SURROGATE.sub(lambda match: match[0] if match[2] else match[1] + rb"\ufffd", line)
+        if whole != line:
+            return _row(whole)
+        # Also for bytes that are no UTF-8.
         raise LineRefused(f"the line is no JSON ({error}): give one object a line") from None
     if not isinstance(row, dict):
         raise LineRefused(f"the line is {_kind(row)}: give one JSON object a line")
@@ -234,9 +265,9 @@ def _lines(read: Callable[[], bytes], max_bytes: int) -> Iterator[bytearray | No
         *ends, rest = piece.split(b"\n")
         for end in ends:
             yield _joined(held, end, max_bytes)
-            held, is_begun = bytearray(), False
+            held = bytearray()
         held = _joined(held, rest, max_bytes)
-        is_begun = is_begun or bool(rest)
+        is_begun = bool(rest)
     if is_begun:
         yield held
 

@@ -12,13 +12,14 @@ from pacewheel.crawl import links, urls
 def extract(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return every link of the page `html` at `url` in document order, repetitions too.
 
-    `cut` is there only if something was left out, and says why.
+    With credentials too and of any length: nothing is requested here. `cut` is there only if
+    something was left out, and says why.
 
     Raises:
         LineRefused: a member is missing or wrong.
-        TargetRefused: `url` can't be requested.
+        TargetRefused: `url` is no http(s) URL.
     """
-    page = links.extract_all(filters.text(row, "html"), urls.parse(filters.text(row, "url")))
+    page = links.extract_all(filters.text(row, "html"), urls.resolve(filters.text(row, "url")))
     return {
         "links": [
             {"href": link.url.href, "position": link.position, "rel": link.rel}

@@ -17,9 +17,9 @@ def check(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         LineRefused: a member is missing or wrong, or the file is given in none or both ways.
-        TargetRefused: `url` can't be requested.
+        TargetRefused: `url` is no http(s) URL.
     """
-    target = urls.parse(filters.text(row, "url")).target
+    target = urls.resolve(filters.text(row, "url")).target
     token = filters.text(row, "user_agent").partition("/")[0].strip()
     body = _body(row)
     cut = body[: robots.MAX_ROBOTS_BYTES]

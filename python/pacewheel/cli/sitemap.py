@@ -7,6 +7,7 @@ from typing import Any
 
 from pacewheel.cli import filters
 from pacewheel.crawl import sitemap, urls
+from pacewheel.crawl.sitemap_found import MAX_SITEMAP_URLS
 from pacewheel.errors import LineRefused, TargetRefused
 
 
@@ -17,12 +18,12 @@ def parse(row: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises:
         LineRefused: a member is missing or wrong, or the file is no sitemap at all.
-        TargetRefused: `url` can't be requested.
+        TargetRefused: `url` is no http(s) URL.
     """
-    base = urls.parse(filters.text(row, "url")).href
+    base = urls.resolve(filters.text(row, "url")).href
     max_urls = filters.whole_or_none(row, "max_urls")
     body = filters.octets(row, "body_base64")
-    found = sitemap.parse(body, sitemap.MAX_SITEMAP_URLS if max_urls is None else max_urls)
+    found = sitemap.parse(body, MAX_SITEMAP_URLS if max_urls is None else max_urls)
     if found.kind == "unknown":
         raise LineRefused(f"the file is no sitemap: {'; '.join(found.warnings)}")
     refused: list[str] = []
@@ -33,7 +34,7 @@ def parse(row: Mapping[str, Any]) -> dict[str, Any]:
             entries.append({"loc": loc, "lastmod": entry.lastmod, "priority": entry.priority})
     files = [_absolute(loc, base, refused) for loc in found.sitemaps]
     if refused:
-        found.warnings.append(f"left out: {len(refused)} locations; {refused[0]}")
+        found.warnings.append(f"left out: {len(refused)} of the locations; first: {refused[0]}")
     return {
         "kind": found.kind,
         "urls": entries,
@@ -44,7 +45,7 @@ def parse(row: Mapping[str, Any]) -> dict[str, Any]:
 
 def _absolute(loc: str, base: str, refused: list[str]) -> str | None:
     try:
-        resolved = urls.parse(loc, base).href
+        resolved = urls.resolve(loc, base).href
     except TargetRefused as error:
         refused.append(str(error))
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pacewheel.report.words import duration, millis
+from pacewheel.report.words import duration, millis, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -26,9 +26,12 @@ def aligned(
 ) -> list[str]:
     """Return rows of words, the first one their names, as lines whose cells stand below one another.
 
+    What a terminal would obey is shown instead: targets and messages come from others.
+
     Those called in `numbers` are set to the right. Within `columns`, the longest words give way
     first, then the last columns are left out.
     """
+    rows = [[printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     right = [name in numbers for name in rows[0]]
     if columns is not None:
@@ -71,7 +74,7 @@ def _fitted(widths: Sequence[int], right: Sequence[bool], columns: int) -> list[
 def facts(pairs: Sequence[tuple[str, str]]) -> list[str]:
     """Return names with their values, one a line."""
     width = max(len(name) for name, _ in pairs)
-    return [f"{name:<{width}}  {value}" for name, value in pairs]
+    return [f"{name:<{width}}  {printable(value)}" for name, value in pairs]
 
 
 def wait(value_ms: float | None) -> str:

@@ -166,8 +166,9 @@ class View:
         table = top_view.table_of(self.focus, seen, columns)
         if not table:
             return [f"no {self.focus}"]
-        self.passed_over = min(self.passed_over, max(0, len(table) - room))
-        return top_view.cut(table, room, self.passed_over)
+        unread = top_view.unread(self.focus, seen)
+        self.passed_over = min(self.passed_over, max(0, len(table) - room + bool(unread)))
+        return top_view.cut(table, room, self.passed_over, unread)
 
 
 async def _draw(engine: Engine, watcher: Watcher) -> None:

@@ -164,25 +164,37 @@ def fitted(needs: Sequence[int], room: int) -> list[int]:
     return given
 
 
-def cut(lines: Sequence[str], room: int, passed_over: int = 0) -> list[str]:
-    """Return a list's header and as many of its rows as there is room for, and how many there are more."""
+def cut(lines: Sequence[str], room: int, passed_over: int = 0, unread: int = 0) -> list[str]:
+    """Return a list's header and as many of its rows as there is room for, and how many there are more.
+
+    `unread` are those of which nothing was read.
+    """
     header, rows = lines[0], lines[1:]
-    last = max(0, len(rows) - max(1, room - 1))
+    last = max(0, len(rows) - max(1, room - 1 - bool(unread)))
     rows = rows[min(passed_over, last) :]
-    if len(rows) <= room - 1:
+    if len(rows) <= room - 1 and not unread:
         return [header, *rows]
-    shown = max(0, room - _ROWS_MIN)
-    return [header, *rows[:shown], f"... and {len(rows) - shown} more"]
+    shown = rows[: max(0, room - _ROWS_MIN)]
+    return [header, *shown, f"... and {len(rows) - len(shown) + unread} more"]
+
+
+def unread(name: str, seen: Seen) -> int:
+    """Return how many there are of a list besides those that were read."""
+    totals = seen.totals
+    there = {"jobs": totals.jobs_active, "domains": totals.domains_active}
+    read = {"jobs": len(seen.jobs), "domains": len(seen.domains)}
+    return max(0, there[name] - read[name]) if name in there else 0
 
 
 def everything(seen: Seen, columns: int, room: int) -> list[str]:
     """Return all lists, each as far as there is room."""
-    tables = [table for name in LISTS if (table := table_of(name, seen, columns))]
+    tables = {name: table for name in LISTS if (table := table_of(name, seen, columns))}
     lines: list[str] = []
-    given = fitted([len(table) for table in tables], room - max(0, len(tables) - 1))
-    for table, height in zip(tables, given, strict=True):
+    needs = [len(table) + bool(unread(name, seen)) for name, table in tables.items()]
+    given = fitted(needs, room - max(0, len(tables) - 1))
+    for (name, table), height in zip(tables.items(), given, strict=True):
         if height >= _ROWS_MIN:
-            lines += [*([""] if lines else []), *cut(table, height)]
+            lines += [*([""] if lines else []), *cut(table, height, unread=unread(name, seen))]
     return lines
 
 
@@ -192,5 +204,6 @@ def plain(seen: Seen) -> list[str]:
     for name in LISTS:
         table = table_of(name, seen)
         if table:
-            lines += ["", *table]
+            more = unread(name, seen)
+            lines += ["", *table, *([f"... and {more} more"] if more else [])]
     return lines

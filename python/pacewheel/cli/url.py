@@ -16,8 +16,8 @@ def normalize(row: Mapping[str, Any]) -> dict[str, Any]:
         LineRefused: a member is missing or wrong.
         TargetRefused: the URL is malformed, or not http(s).
     """
-    href, key = urls.normalize(filters.text(row, "url"), filters.text_or_none(row, "base"))
+    url = urls.resolve(filters.text(row, "url"), filters.text_or_none(row, "base"))
     drop_tracking = filters.flag(row, "drop_tracking")
     sort_query = filters.flag(row, "sort_query")
-    key = urls.folded(key, drop_tracking=drop_tracking, sort_query=sort_query)
-    return {"href": href, "key": key}
+    key = urls.folded(url.key, drop_tracking=drop_tracking, sort_query=sort_query)
+    return {"href": url.href, "key": key}

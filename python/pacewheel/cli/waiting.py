@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pacewheel.cli.tables import wait
+from pacewheel.report.words import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +22,7 @@ def waiting_line(each: Waiting) -> str:
     """Return how many tasks of a job wait, for which reason, who holds them, and until when."""
     verb = "task waits" if each.tasks == 1 else "tasks wait"
     return (
-        f"job {each.job_id}: {each.tasks} {verb}, {each.reason.value}: {each.holder}"
+        f"job {each.job_id}: {each.tasks} {verb}, {each.reason.value}: {printable(each.holder)}"
         f"{first_start(each.expected_in_ms)}"
     )
 

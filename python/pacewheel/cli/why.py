@@ -29,7 +29,7 @@ from pacewheel.crawl.urls import parse
 from pacewheel.errors import ConfigInvalid, DomainUnknown, TaskUnknown
 from pacewheel.model import TaskState
 from pacewheel.plain import detail_json, waiting_json
-from pacewheel.report.words import plural
+from pacewheel.report.words import plural, printable
 
 if TYPE_CHECKING:
     import argparse
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         for each in answer.objects:
             print(json.dumps(each))
     else:
-        print("\n".join(answer.lines))
+        print("\n".join(map(printable, answer.lines)))
     return 0
 
 

@@ -72,7 +72,7 @@ _WORDS = {
 }
 _NAME_MAX_CHARS = 200
 _WORD = re.compile(r"[A-Za-z_/]+")
-_SERVER_TIMING = re.compile(r'cdn-cache(?:-(\w+)|\s*;\s*desc\s*=\s*"?(\w+))')
+_SERVER_TIMING = re.compile(r'cdn-cache(?:-(\w+)|[^"]*?;\s*desc\s*=\s*"?(\w+))')
 _SERVER_TIMING_WORDS = {"refresh": "revalidated", "revalidate": "revalidated"}
 
 # A word from each cache of a kind. Nearest first: content delivery networks, hosts' proxies, applications.

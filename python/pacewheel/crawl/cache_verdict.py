@@ -103,9 +103,11 @@ def _layer(name: str, parameters: Mapping[str, Any]) -> Layer:
 
 
 def _member_status(parameters: Mapping[str, Any], ttl_s: int | None) -> str:
-    if parameters.get("hit") is True:
-        return "stale" if ttl_s is not None and ttl_s < 0 else "hit"
     reason = parameters.get("fwd")
+    if parameters.get("hit") is True:
+        # RFC 9211 has no `fwd` beside `hit`: Netlify says so that it fetches another copy.
+        is_stale = reason == "stale" or (ttl_s is not None and ttl_s < 0)
+        return "stale" if is_stale else "hit"
     if not isinstance(reason, Token):
         return "unknown"
     if reason == "stale" and parameters.get("fwd-status") == 304:

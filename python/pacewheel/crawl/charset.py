@@ -66,9 +66,19 @@ def _declared(head: str) -> Encoding | None:
         encoding = _named(tag)
         if encoding is not None:
             return _ascii_compatible(encoding)
+    return declared_by_xml(head)[1]
+
+
+def declared_by_xml(head: str) -> tuple[str, Encoding | None]:
+    """Return the label in the XML declaration at the beginning of `head`, and what it stands for.
+
+    One without ASCII in it can't be meant. `""` without a label; None if it stands for nothing.
+    """
     xml = _XML.match(head)
-    encoding = _lookup(xml[2]) if xml is not None else None
-    return None if encoding is None else _ascii_compatible(encoding)
+    if xml is None:
+        return "", None
+    encoding = _lookup(xml[2])
+    return xml[2], None if encoding is None else _ascii_compatible(encoding)
 
 
 def _ascii_compatible(encoding: Encoding) -> Encoding | None:

@@ -63,6 +63,7 @@ _MAX_HEADERS = 200
 _MAX_HEADER_BYTES = 16 * 1024
 _FRAMING_BYTES = 1024 * 1024
 _PROXY_REFUSES = 407
+_CLOSED = "the site closed the connection before the request was sent"
 # A proxy's own address is its operator's choice, as a rule a private one.
 _ANYWHERE = AddressGuard([ip_network("0.0.0.0/0"), ip_network("::/0")])
 
@@ -256,7 +257,8 @@ class GuardedClient:
 
     def _checked(self, url: Url) -> URL:
         """Return `url` as aiohttp takes it, checked as far as that needs no address."""
-        target = URL(url.href, encoded=True)
+        # Not parsed from `href`: yarl leaves the `?` of an empty query away.
+        target = URL.build(scheme=url.scheme, authority=url.hostport, path=url.target, encoded=True)
         if (target.raw_host, target.port) != (url.host.strip("[]"), url.port):
             # Two parsers that disagree on the host are how address checks get bypassed.
             raise FetchFailed(
@@ -275,7 +277,8 @@ class GuardedClient:
 def failure_of(error: BaseException) -> FetchFailed:
     """Return `error`, raised by aiohttp or by the guard, as the FetchFailed of its class."""
     os_error = getattr(error, "os_error", None)
-    text = " ".join(str(error).split())[:200] or type(error).__name__
+    is_closed = isinstance(error, aiohttp.ClientConnectionResetError)
+    text = _CLOSED if is_closed else " ".join(str(error).split())[:200] or type(error).__name__
     error_class, is_transient = "connect", True
     if isinstance(error, TargetRefused):
         error_class, is_transient = "refused", False

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from pacewheel.crawl.options import WarmOptions
     from pacewheel.crawl.query_counts import QueryCounts
     from pacewheel.crawl.robots import RobotsRules
-    from pacewheel.crawl.sitemap import SitemapEntry
+    from pacewheel.crawl.sitemap_found import SitemapEntry
     from pacewheel.crawl.urls import Url
 
 ROBOTS_PRIORITY = 2.0

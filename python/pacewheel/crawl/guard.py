@@ -217,7 +217,11 @@ class GuardedResolver(AbstractResolver):
 
 
 def _getaddrinfo(host: str, port: int) -> list[Any]:
-    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        # A label that is empty or longer than 63 octets: a URL may hold it, no name can.
+        raise socket.gaierror(socket.EAI_NONAME, "the name can't exist") from None
 
 
 def _refuse_port(host: str, port: int) -> None:

@@ -4,13 +4,15 @@ Owns a cheap estimate of what building the tree would cost, and the cut where it
 The HTML standard's tree construction is super-linear for hostile input: deep nesting (32,000
 nested `<div>`: 2.5 s; 16,000 `<ul><li>`: 2 s), formatting elements left open that every later
 block re-creates (500 `<font>` and 1,000 `<p>`: 1 million nodes, 190 ms, 190 MB), thousands of
-attributes on one tag (40,000: 3.6 s) or options in one select (20,000: 0.9 s); all measured with
-lexbor in selectolax 1.0.2. Links found before the cut are kept.
+attributes on one tag (40,000: 3.6 s), also when many `<body>` tags bring them, for the tree has but
+one body (700 KB: 33 s), or options in one select (20,000: 0.9 s); all measured with lexbor in
+selectolax 1.0.2. Links found before the cut are kept.
 """
 
 from __future__ import annotations
 
 import re
+from itertools import islice
 
 MAX_HTML_CHARS = 2 * 1024 * 1024
 """How much of a page is looked at for links."""
@@ -22,6 +24,10 @@ _MAX_ATTRIBUTES = 1_000
 # Shorter tags hold 2,000 attributes at most (9 ms each, and 2 s for a page full of them).
 _LONG_TAG_CHARS = 8 * 1024
 _RESCANS = 4
+# A page has one `html` and one `body`, and some more in conditional comments and scripts.
+_MAX_ROOT_TAGS = 20
+# So few, each looked at by itself, do no harm: and an ordinary page is spared an eighth of the guard's time.
+_FEW_ROOTS = 2
 
 # So many tags, however nested, take 0.25 s at most.
 _FEW_TAGS = 6_000
@@ -40,18 +46,20 @@ _WHOLE_TAG = re.compile(
     r"""<[a-zA-Z][^\s/>]*+(?: [a-zA-Z-]++="[^"]*+"|[\s/]++|[^\s/>=]++|=\s*+(?:"[^"]*+"?+|'[^']*+'?+|[^\s>]*+))*+"""
 )
 _ATTRIBUTE = re.compile(r"""[^\s/>="']++(?:\s*+=\s*+(?:"[^"]*+"?+|'[^']*+'?+|[^\s>]*+))?+""")
+_ROOT_TAG = re.compile(r"<(?:html|body)[\s/]", re.IGNORECASE)
 _FORMATTING = frozenset(
     {
         "a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt",
         "u",
     }
 )  # fmt: skip
-# These have no content, or end by themselves when the next one begins.
+# These have no content, or end by themselves when the next one begins, wherever they stand: `rt`
+# does in a `ruby` only and `optgroup` in a `select`, and 2 MB of them elsewhere took minutes.
 _FLAT = frozenset(
     {
         "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source",
-        "track", "wbr", "p", "li", "td", "th", "tr", "dd", "dt", "option", "optgroup", "thead",
-        "tbody", "tfoot", "colgroup", "rp", "rt", "html", "head", "body",
+        "track", "wbr", "p", "li", "td", "th", "tr", "dd", "dt", "option", "thead",
+        "tbody", "tfoot", "colgroup", "html", "head", "body",
     }
 )  # fmt: skip
 # Written `<path/>`, which closes them inside an svg only; there, they cost the tree nothing
@@ -69,9 +77,10 @@ def bounded(html: str) -> tuple[str, str | None]:
     reason = None
     if len(html) > MAX_HTML_CHARS:
         html, reason = html[:MAX_HTML_CHARS], "too_long"
-    crowded_at = _crowded_tag(html)
-    if crowded_at >= 0:
-        html, reason = html[:crowded_at], "too_many_attributes"
+    for find_crowded in (_crowded_tag, _crowded_root):
+        crowded_at = find_crowded(html)
+        if crowded_at >= 0:
+            html, reason = html[:crowded_at], "too_many_attributes"
     tags = html.count("<")
     open_at_most = _DISTINCT_FORMATTING + len(_FORMATTING_WITH_ATTRIBUTES.findall(html.lower()))
     if tags <= _FEW_TAGS and tags * open_at_most <= _MAX_NODES:
@@ -103,6 +112,9 @@ def _first_excess(tags: list[str]) -> tuple[int, str | None]:
                 is_open[name] -= 1
                 depth -= 1
                 formatting -= name in _FORMATTING
+        elif tag == "a" and is_open.get("a"):
+            # It ends the one before it.
+            continue
         elif tag not in _SVG_LEAVES or not is_open.get("svg"):
             is_open[tag] = is_open.get(tag, 0) + 1
             depth += 1
@@ -136,4 +148,20 @@ def _crowded_tag(html: str, rescans_left: int = _RESCANS) -> int:
                 inner = _crowded_tag(attribute[0], rescans_left - 1)
                 if inner >= 0:
                     return attribute.start() + inner
+    return -1
+
+
+def _crowded_root(html: str) -> int:
+    """Return where the `html` or `body` tag begins that brings too many attributes in all, or -1."""
+    lower = html.lower()
+    if lower.count("<html") + lower.count("<body") <= _FEW_ROOTS:
+        return -1
+    attributes = 0
+    for number, tag in enumerate(_ROOT_TAG.finditer(html)):
+        whole = _WHOLE_TAG.match(html, tag.start())
+        if whole is not None:
+            found = _ATTRIBUTE.finditer(html, tag.end(), whole.end())
+            attributes += sum(1 for _ in islice(found, _MAX_ATTRIBUTES))
+        if attributes > _MAX_ATTRIBUTES or number >= _MAX_ROOT_TAGS:
+            return tag.start()
     return -1

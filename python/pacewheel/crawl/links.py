@@ -23,9 +23,11 @@ from pacewheel.crawl.landmarks import Places
 from pacewheel.errors import TargetRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from pacewheel.crawl.urls import Url
+
+    Resolve = Callable[[str, str], Url]
 
 MAX_LINKS = 5_000
 MAX_LINKS_WITH_REPETITIONS = 20_000
@@ -104,7 +106,10 @@ def extract(
 
 
 def extract_all(html: str, page_url: Url) -> PageLinks:
-    """Return every link of `html`, repetitions and those within the page too, at most 20,000."""
+    """Return every link of `html`, at most 20,000.
+
+    Repetitions, those within the page and those that can't be requested (`urls.resolve`) too.
+    """
     page, found = _opened(html, page_url, None, whole=True)
     for link in found:
         if len(page.links) >= MAX_LINKS_WITH_REPETITIONS:
@@ -121,33 +126,37 @@ def _opened(
     text, cut = bounded(html)
     tree = LexborHTMLParser(text)
     page = PageLinks(cut=cut, directives=Directives(agent))
+    resolve = urls.resolve if whole else urls.parse
     base = _base_of(tree, page_url.href)
-    _read_head(tree, base, page)
-    return page, _found(tree, base, page, whole=whole)
+    _read_head(tree, base, page, resolve)
+    return page, _found(tree, base, page, resolve)
 
 
-def _found(tree: LexborHTMLParser, base: str, page: PageLinks, *, whole: bool) -> Iterator[Link]:
+def _found(tree: LexborHTMLParser, base: str, page: PageLinks, resolve: Resolve) -> Iterator[Link]:
     places = Places(tree)
     parsed: dict[str, Url | None] = {}
     for node in tree.css("a[href],area[href]"):
         attributes = node.attributes
-        href = attributes.get("href") or ""
+        # What has none of its own has an `xlink:href`: SVG's link, which browsers follow, too.
+        href = attributes.get("href", attributes.get("xlink:href")) or ""
         if href in parsed:
             # Most repetitions are literal ones: parsing them once is enough.
             url = parsed[href]
         else:
-            url = parsed[href] = _url_of(href, base, page, whole=whole)
+            url = parsed[href] = _url_of(href, base, page, resolve)
         if url is not None:
             place = places.of(node)
-            yield Link(url, place.position, place.region, attributes.get("rel"))
+            rel = attributes["rel"] or "" if "rel" in attributes else None
+            yield Link(url, place.position, place.region, rel)
 
 
-def _url_of(href: str, base: str, page: PageLinks, *, whole: bool) -> Url | None:
+def _url_of(href: str, base: str, page: PageLinks, resolve: Resolve) -> Url | None:
     start = href.lstrip(_STRIPPED)[:16].lower()
-    if start.startswith(_SCHEMES_SKIPPED) or (start.startswith("#") and not whole):
+    # A page that leads to itself leads to nothing that is to be requested.
+    if start.startswith(_SCHEMES_SKIPPED) or (start.startswith("#") and resolve is urls.parse):
         return None
     try:
-        return urls.parse(href, base)
+        return resolve(href, base)
     except TargetRefused:
         page.refused += 1
         return None
@@ -166,25 +175,26 @@ def _base_of(tree: LexborHTMLParser, page_href: str) -> str:
         base = ada_url.join_url(page_href, href)
     except ValueError:
         return page_href
-    return base if base.startswith(("http://", "https://")) else page_href
+    # HTML standard, "set the frozen base URL". Against any other scheme no reference is a link.
+    return page_href if base.startswith(("data:", "javascript:")) else base
 
 
-def _read_head(tree: LexborHTMLParser, base: str, page: PageLinks) -> None:
+def _read_head(tree: LexborHTMLParser, base: str, page: PageLinks, resolve: Resolve) -> None:
     for node in tree.css("link[rel][href],meta[content]"):
         attributes = node.attributes
         if node.tag == "link":
             is_canonical = "canonical" in (attributes.get("rel") or "").lower().split()
             if is_canonical and page.canonical is None:
-                page.canonical = _optional(attributes.get("href"), base)
+                page.canonical = _optional(attributes.get("href"), base, resolve)
             continue
         content = attributes.get("content") or ""
         page.directives.read_meta(attributes.get("name") or "", content)
         if (attributes.get("http-equiv") or "").lower() == "refresh" and page.refresh is None:
-            page.refresh = _optional(refresh_target(content), base)
+            page.refresh = _optional(refresh_target(content), base, resolve)
 
 
-def _optional(href: str | None, base: str) -> Url | None:
+def _optional(href: str | None, base: str, resolve: Resolve) -> Url | None:
     try:
-        return urls.parse(href, base) if href else None
+        return resolve(href, base) if href else None
     except TargetRefused:
         return None

@@ -18,8 +18,8 @@ Owns their names, defaults and meaning. All are optional and JSON, since they li
 - `max_queries` (int or null, 1,000): different queries of one path that links may lead to, about;
   what sitemaps list is not counted.
 - `start` (list of str): the URLs the job begins with, all of one site.
-- `headers` (texts by name): sent along with every request to the hosts of the start URLs; when
-  all of these are https, not over http. See `headers`.
+- `headers` (texts by name): sent along with every request to the hosts of the start URLs, at their
+  ports; when all of these are https, not over http. See `headers`.
 - `conditional_on` (int or null): an earlier job of the site; pages whose links are not followed are
   asked for only if they have changed since its results. See `conditional`.
 - `latency_factor` (0 to 100, 0 = off): the site's next request comes no sooner than so many times
@@ -58,7 +58,9 @@ _MAX_PATTERNS = 100
 _MAX_PATTERN_CHARS = 500
 _MAX_USER_AGENT_CHARS = 256
 _MAX_START_URLS = 1_000
-_MAX_JOB_ID = 2**63 - 1
+# As a job's row takes them.
+_NUMBER_MOST = 2**63 - 1
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_LATENCY_FACTOR = 100
 _MAX_QUERIES_MOST = 10_000
 _KNOWN = (
@@ -88,6 +90,9 @@ class WarmOptions:
     max_queries: int | None = MAX_QUERIES
     subdomains: bool = False
     www: bool = False
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    latency_factor: float = 0.0
+    conditional_on: int | None = None
 
     @property
     def has_hosts(self) -> bool:
@@ -104,14 +109,11 @@ class WarmOptions:
             return url_key
         return urls.folded(url_key, drop_tracking=self.drop_tracking, sort_query=self.sort_query)
 
-    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    latency_factor: float = 0.0
-    conditional_on: int | None = None
-
     def headers_for(self, url: Url) -> Mapping[str, str]:
-        """Return the headers that may go along with a request for `url`: by its host and scheme."""
-        hosts, is_plain = _origins(self.start)
-        return self.headers if url.host in hosts and (is_plain or url.scheme == "https") else {}
+        """Return the headers that may go along with a request for `url`: by authority and scheme."""
+        starts, is_plain = _origins(self.start)
+        is_safe = is_plain or url.scheme == "https"
+        return self.headers if is_safe and url.authority in starts else {}
 
     def selects(self, url: Url) -> bool:
         """True when `include` and `exclude` let a discovered `url` in."""
@@ -142,10 +144,10 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "include": _patterns(options, "include"),
         "exclude": _patterns(options, "exclude"),
         "start": start,
-        "max_pages": _number_or_none(options, "max_pages", None, 0, None),
-        "rechecks": _number_or_none(options, "rechecks", 1, 0, RECHECKS_MOST) or 0,
-        "rechecks_max": _number_or_none(options, "rechecks_max", RECHECKS_MAX, 0, None) or 0,
-        "max_depth": _number_or_none(options, "max_depth", None, 0, None),
+        "max_pages": _number_or_none(options, "max_pages", None, 0),
+        "rechecks": _number(options.get("rechecks", 1), "rechecks", 0, RECHECKS_MOST),
+        "rechecks_max": _number(options.get("rechecks_max", RECHECKS_MAX), "rechecks_max", 0),
+        "max_depth": _number_or_none(options, "max_depth", None, 0),
         "drop_tracking": _flag(options, "drop_tracking", default=False),
         "sort_query": _flag(options, "sort_query", default=False),
         "max_queries": _number_or_none(options, "max_queries", MAX_QUERIES, 1, _MAX_QUERIES_MOST),
@@ -153,7 +155,7 @@ def validate_options(options: Mapping[str, Any]) -> dict[str, Any]:
         "www": _flag(options, "www", default=False),
         "headers": checked_headers(options.get("headers", {})),
         "latency_factor": _factor(options.get("latency_factor", 0.0)),
-        "conditional_on": _number_or_none(options, "conditional_on", None, 1, _MAX_JOB_ID),
+        "conditional_on": _number_or_none(options, "conditional_on", None, 1),
     }
 
 
@@ -183,9 +185,9 @@ def read(options: Mapping[str, Any]) -> WarmOptions:
 
 @lru_cache(maxsize=64)
 def _origins(start: tuple[str, ...]) -> tuple[frozenset[str], bool]:
-    """Return the hosts of the start URLs, and whether one of them is http."""
+    """Return the authorities of the start URLs, and whether one of them is http."""
     parsed = [urls.parse(url) for url in start]
-    return frozenset(url.host for url in parsed), any(url.scheme == "http" for url in parsed)
+    return frozenset(url.authority for url in parsed), any(url.scheme == "http" for url in parsed)
 
 
 def _matches(patterns: tuple[str, ...], target: str) -> bool:
@@ -217,7 +219,7 @@ def _patterns(options: Mapping[str, Any], name: str) -> list[str]:
             )
         try:
             _compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ConfigInvalid(
                 f"pattern {pattern!r} of {name} is no regular expression ({error}): correct it"
             ) from None
@@ -230,6 +232,9 @@ def _texts(options: Mapping[str, Any], name: str, most: int) -> list[str]:
         raise ConfigInvalid(f"option {name} is {value!r}: give a list of texts")
     if len(value) > most:
         raise ConfigInvalid(f"option {name} has {len(value)} entries: at most {most} are taken")
+    for item in value:
+        if _UNSTORABLE.search(item):
+            raise ConfigInvalid(f"option {name} has {item!r}: give text without NUL, in UTF-8")
     return list(value)
 
 
@@ -250,16 +255,22 @@ def _factor(value: Any) -> float:
 
 
 def _number_or_none(
-    options: Mapping[str, Any], name: str, default: int | None, least: int, most: int | None
+    options: Mapping[str, Any],
+    name: str,
+    default: int | None,
+    least: int,
+    most: int = _NUMBER_MOST,
 ) -> int | None:
     value = options.get(name, default)
-    if value is None:
-        return None
+    return None if value is None else _number(value, name, least, most, ", or null")
+
+
+def _number(value: Any, name: str, least: int, most: int = _NUMBER_MOST, others: str = "") -> int:
     is_whole = isinstance(value, int) and not isinstance(value, bool)
-    if not is_whole or value < least or (most is not None and value > most):
-        to = "" if most is None else f" to {most}"
+    if not is_whole or not least <= value <= most:
+        to = "" if most == _NUMBER_MOST else f" to {most}"
         raise ConfigInvalid(
-            f"option {name} is {value!r}: give a whole number from {least}{to}, or null"
+            f"option {name} is {value!r}: give a whole number from {least}{to}{others}"
         )
     return int(value)
 

@@ -237,6 +237,8 @@ def _record(line: str) -> tuple[str, str]:
 
 
 def _delay_s(value: str) -> float | None:
+    if "_" in value or not value.isascii():  # numbers for Python alone
+        return None
     try:
         delay_s = float(value)
     except ValueError:

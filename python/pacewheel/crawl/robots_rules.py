@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 _Key = TypeVar("_Key")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
-# What does not stand for itself: an escape, or an octet that is to be one.
-_UNEVEN = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]")
+# What does not stand for itself: an escape, or a run of what is to be escaped.
+_UNEVEN = re.compile(r"%[0-9A-Fa-f]{2}|[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,8 +121,8 @@ def _even(path: str) -> str:
 
 def _evened(match: re.Match[str]) -> str:
     text = match[0]
-    if len(text) == 1:
-        return "".join(f"%{octet:02X}" for octet in text.encode("utf-8", "replace"))
+    if text[0] != "%":
+        return "%" + text.encode("utf-8", "replace").hex("%").upper()
     char = chr(int(text[1:], 16))
     return char if char in _UNRESERVED else text.upper()
 

@@ -12,10 +12,11 @@ import asyncio
 import time
 from typing import TYPE_CHECKING
 
-from pacewheel.crawl.sitemap import MAX_INDEX_DEPTH, Sitemap, SitemapParser
+from pacewheel.crawl.sitemap import MAX_INDEX_DEPTH, SitemapParser
 
 if TYPE_CHECKING:
     from pacewheel.crawl.discovery import Discovery
+    from pacewheel.crawl.sitemap_found import Sitemap
     from pacewheel.model import Task
 
 BATCH_TASKS = 500

@@ -32,7 +32,11 @@ _MALFORMED_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _UNRESERVED = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _HOST_AND_PORT = re.compile(r"[^/]+:\d+(?:/|$)")
-_CREDENTIALS = re.compile(r"//[^/?#]*@")
+_NESTED_CREDENTIALS = re.compile(r"//[^/?#]*@")
+# A parser of URLs takes backslashes for slashes, and a scheme without any.
+_CREDENTIALS = re.compile(
+    r"\A(\s*+(?:[A-Za-z][A-Za-z0-9+.\s-]*+:[\s/\\]*+|[/\\][\s/\\]++))[^/\\?#]*@"
+)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Path, query and fragment of characters that the URL standard leaves as they are, from the root.
 _PLAIN = re.compile(
@@ -50,7 +54,7 @@ _TRACKING = re.compile(
 
 @dataclass(slots=True)
 class Url:
-    """A parsed http(s) URL without credentials. Not to be changed (frozen would cost 1 us a link).
+    """A parsed http(s) URL. Not to be changed (frozen would cost 1 us a link).
 
     Attributes:
         href: the URL standard's serialisation, fragment included.
@@ -109,28 +113,28 @@ def parse(url: str, base: str | None = None) -> Url:
         raise TargetRefused(f"URL {shown(url)} is longer than {MAX_URL_BYTES} bytes: shorten it")
     if base is not None and (plain := _plain(url, base)) is not None:
         return plain
-    href = _resolved(url, base)
-    scheme, _, rest = href.partition("://")
-    # The serialisation of an http(s) URL always has a path, and an `@` before it only with
-    # credentials.
-    hostport, slash, target = rest.partition("/")
-    if "@" in hostport:
+    found = resolve(url, base)
+    # An `@` before the path stands behind credentials only.
+    if "@" in found.hostport:
         raise TargetRefused(f"URL {shown(url)} carries credentials: remove the part before '@'")
-    if len(href) > MAX_URL_BYTES:
+    if len(found.href) > MAX_URL_BYTES:
         raise TargetRefused(f"URL {shown(url)} is longer than {MAX_URL_BYTES} bytes: shorten it")
-    return Url(href, scheme, hostport, slash + target.partition("#")[0])
+    return found
 
 
-def normalize(url: str, base: str | None = None) -> tuple[str, str]:
-    """Return the URL standard's serialisation of `url` and its canonical key.
+def resolve(url: str, base: str | None = None) -> Url:
+    """Parse `url` where nothing is to be requested: as `parse`, but any length and credentials.
 
-    Unlike `parse` it takes credentials and any length, since nothing is requested here.
+    Credentials stand in its `hostport`.
 
     Raises:
         TargetRefused: malformed, or not http(s).
     """
     href = _resolved(url, base)
-    return href, _key_of(href)
+    # The serialisation of an http(s) URL always has a path.
+    scheme, _, rest = href.partition("://")
+    hostport, slash, target = rest.partition("/")
+    return Url(href, scheme, hostport, slash + target.partition("#")[0])
 
 
 def key(url: str) -> str:
@@ -196,7 +200,7 @@ def same_site(
 
 def shown(url: str) -> str:
     """Return `url` for a message: one line, shortened, credentials hidden."""
-    text = _CREDENTIALS.sub("//***@", url)
+    text = _NESTED_CREDENTIALS.sub("//***@", _CREDENTIALS.sub(r"\1***@", url))
     if len(text) > _SHOWN_CHARS:
         text = text[:_SHOWN_CHARS] + "..."
     return repr(text)
@@ -235,7 +239,8 @@ def _resolved(url: str, base: str | None) -> str:
         scalar = _SURROGATE.sub("\ufffd", url)
         return _resolved(scalar, None if base is None else _SURROGATE.sub("\ufffd", base))
     except ValueError:
-        raise TargetRefused(_why_malformed(url)) from None
+        wrong = url if base is None or ada_url.check_url(base) else base
+        raise TargetRefused(_why_malformed(wrong)) from None
     if not href.startswith(("http://", "https://")):
         raise TargetRefused(_why_unsupported(url, href.partition(":")[0]))
     return href

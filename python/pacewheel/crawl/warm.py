@@ -67,8 +67,14 @@ __all__ = ["BREAKER", "WarmHandler", "initial_tasks", "validate_options"]
 
 MAX_REDIRECTS = 5
 
-BREAKER = Breaker(frozenset({"timeout", "dns", "connect", "tls", "http_5xx", "blocked"}))
-"""What, many times in a row, says that the site is down or refuses us; a 4xx is its page's own."""
+BREAKER = Breaker(
+    frozenset({"timeout", "dns", "connect", "tls", "http_5xx", "blocked"}), pause_max_s=120
+)
+"""What, many times in a row, says that the site is down or refuses us; a 4xx is its page's own.
+
+One request in two minutes is little enough for a site that is down, and ends a job whose last pages
+are dead in hours, not in half a day.
+"""
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _BLOCKING = frozenset({429, 503})

@@ -52,7 +52,7 @@ def _server(facts: Facts) -> Iterator[Finding]:
     yield from server.check_version(found)
     yield from server.check_settings(found)
     if facts.rights is not None:
-        yield from server.check_rights(facts.rights, found)
+        yield from server.check_rights(facts.rights, found, facts.schema_name)
     yield from server.check_connections(found, facts)
     yield from server.check_clock(found)
     if facts.hints is not None:
@@ -70,7 +70,7 @@ def _storage(facts: Facts) -> Iterator[Finding]:
     if facts.holders is not None:
         yield from storage.check_holders(facts.holders)
     if facts.partitions is not None:
-        yield from storage.check_partitions(facts.partitions)
+        yield from storage.check_partitions(facts.partitions, facts.schema_name)
         yield from storage.check_retention(facts.partitions, facts.results_keep_days)
 
 

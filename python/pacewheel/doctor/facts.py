@@ -137,6 +137,7 @@ class Facts:
     """All parts, and the errors of those that could not be read, by the part's name."""
 
     where: str
+    schema_name: str
     pooler: bool
     reserve: int
     pool_max: int

@@ -100,27 +100,27 @@ def _settings(server: Server) -> Iterator[Finding]:
             )
 
 
-def check_rights(rights: Rights, server: Server) -> Iterator[Finding]:
+def check_rights(rights: Rights, server: Server, schema: str) -> Iterator[Finding]:
     """Check what the role may do."""
-    found = list(_rights(rights, server))
+    found = list(_rights(rights, server, schema))
     yield from found or [ok("rights", f"role {server.role} may do all it has to")]
 
 
-def _rights(rights: Rights, server: Server) -> Iterator[Finding]:
+def _rights(rights: Rights, server: Server, schema: str) -> Iterator[Finding]:
     role = server.role
     if not rights.may_use:
         yield failing(
             "rights",
             f"role {role} may not use the schema",
             "nothing works",
-            f"GRANT USAGE ON SCHEMA ... TO {role}",
+            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
         )
     if rights.refused:
         yield failing(
             "rights",
             f"role {role} may not read and write {', '.join(rights.refused)}",
             "statements are refused",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA ... TO {role}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
         )
     if not (rights.may_create and rights.owns):
         yield warning(

@@ -183,7 +183,7 @@ def _ended(holder: Holder) -> str:
     return "look for long queries on the standby, or switch hot_standby_feedback off there"
 
 
-def check_partitions(partitions: Partitions) -> Iterator[Finding]:
+def check_partitions(partitions: Partitions, schema: str) -> Iterator[Finding]:
     """Check that results have a partition, today and tomorrow, and that none is in the wrong one."""
     since = "" if partitions.oldest is None else f", from {partitions.oldest} on"
     if not partitions.has_today:
@@ -208,7 +208,7 @@ def check_partitions(partitions: Partitions) -> Iterator[Finding]:
             "partitions",
             "the default partition has rows",
             "the days they are of can get no partition of their own, and are not dropped by age",
-            "once these results are not needed any more: DELETE FROM results_default",
+            f"once these results are not needed any more, empty {schema}.results_default",
         )
 
 

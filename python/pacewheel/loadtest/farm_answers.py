@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 import brotli
 
-from pacewheel.loadtest.farm_cdn import NS_PER_S, CdnCache
+from pacewheel.loadtest.farm_cdn import HIT_LATENCY_DIVISOR, NS_PER_S, CdnCache
 from pacewheel.loadtest.farm_pages import HOSTILE_PREFIX, Site, mix
 
 if TYPE_CHECKING:
@@ -75,7 +75,10 @@ class SiteAnswers:
         spread = mix(self._spec.seed, "latency", path) % (self._spec.latency_spread_ms + 1)
         answer.latency_ms = self._spec.latency_ms + spread
         if self._cdn is not None and answer.status == 200 and answer.content_type == HTML_TYPE:
-            self._cdn.answer_for(answer, path, self.site.page_of(path) or 0, now_ns)
+            headers, is_copy = self._cdn.look_up(path, self.site.page_of(path) or 0, now_ns)
+            answer.headers |= headers
+            if is_copy:
+                answer.latency_ms //= HIT_LATENCY_DIVISOR
         return answer
 
     def _closed_for_s(self, now_ns: int) -> int:

@@ -63,6 +63,7 @@ async def read_facts(dsn: str, config: Config) -> Facts:
     """Return what there is to be judged; never raises what can be said as a finding."""
     facts = Facts(
         where=safe_dsn(dsn),
+        schema_name=config.schema,
         pooler=config.pooler,
         reserve=config.reserve_connections,
         pool_max=config.pool_max,

@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -62,7 +63,6 @@ def test_lines_are_answered_in_order(piece: int) -> None:
         (b"{", "no JSON"),
         (b'{"text": NaN}', "no JSON"),
         (b'{"text": "\xff"}', "no JSON"),
-        (b'{"text": "\\ud800"}', "no JSON"),
         (b"[" * 900, "no JSON"),
         (b"[1]", "the line is a list: give one JSON object a line"),
         (b"null", "the line is null"),
@@ -74,7 +74,7 @@ def test_lines_are_answered_in_order(piece: int) -> None:
         (b'{"text": "' + b"x" * LIMIT + b'"}', "longer than 1000 bytes"),
         (b'{"text": "", "number": 18446744073709551615}', "unexpected"),
     ],
-    ids=range(15),
+    ids=range(14),
 )
 def test_what_cant_be_answered_is_an_error_and_the_next_line_is_answered(
     line: bytes, words: str
@@ -85,6 +85,30 @@ def test_what_cant_be_answered_is_an_error_and_the_next_line_is_answered(
     assert words in first["error"]
     assert "\n" not in first["error"]
     assert "next" == second["text"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"\ud800", "\ufffd"),
+        (r"a\uDFFFb", "a\ufffdb"),
+        (r"\ud800\ud83d\ude00\ude00", "\ufffd\U0001f600\ufffd"),
+        (r"\\\\\ud800\\ud800", "\\\\\ufffd\\ud800"),
+    ],
+    ids=range(4),
+)
+def test_half_a_surrogate_pair_is_a_replacement_character(written: str, read: str) -> None:
+    """As browsers read it; what only looks like one stays."""
+    assert [{"twice": None, "text": read}] == answers(b'{"text": "%s"}' % written.encode())
+
+
+def test_an_answer_has_no_character_that_ends_a_line_for_some() -> None:
+    """Such as Python's `splitlines`."""
+    text = "a\x85b\u2028c\u2029d\x1ce\xe9"
+    source, output = io.BytesIO(json.dumps({"text": text}).encode()), io.BytesIO()
+    serve(doubled, source.read, output, LIMIT)
+    (line,) = output.getvalue().decode().splitlines()
+    assert text == json.loads(line)["text"]
 
 
 def test_the_longest_line_is_taken_and_one_byte_more_is_not() -> None:
@@ -216,6 +240,24 @@ def test_a_closed_standard_input_is_named() -> None:
     )
     assert 2 == done.returncode
     assert b"standard input can't be read" in done.stderr
+
+
+@pytest.mark.parametrize("output", ["closed", "full"])
+def test_a_standard_output_that_takes_nothing_is_named(output: str) -> None:
+    """It is no defect of ours."""
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            COMMAND,
+            input=json.dumps(GOOD).encode(),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            preexec_fn=(lambda: os.close(1)) if output == "closed" else None,
+            timeout=60,
+            check=False,
+        )
+    assert 2 == done.returncode
+    assert done.stderr.startswith(b"pacewheel: standard output can't be written")
+    assert 1 == done.stderr.count(b"\n")
 
 
 def test_an_endless_line_is_skipped_in_bounded_memory() -> None:

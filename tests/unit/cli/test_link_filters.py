@@ -54,6 +54,14 @@ def test_a_key_is_folded_further_where_a_line_asks() -> None:
         normalize({"url": url, "sort_query": 1})
 
 
+def test_of_url_and_base_the_one_that_is_wrong_is_named() -> None:
+    """A good URL is not blamed for its base."""
+    with pytest.raises(PacewheelError, match="URL 'no base' has no scheme"):
+        normalize({"url": "https://e.com/", "base": "no base"})
+    with pytest.raises(PacewheelError, match=r"URL 'https://\[e/' is malformed"):
+        normalize({"url": "https://[e/", "base": "https://e.com/"})
+
+
 def test_links_extract_answers_a_line_each() -> None:
     """Each link in document order with its position; what the page says of itself."""
     html = """<link rel=canonical href=/c><meta name=robots content=noindex><base href=/b/>
@@ -76,6 +84,19 @@ def test_links_extract_answers_a_line_each() -> None:
         "nofollow": False,
     } == answers[0]
     assert [["error"]] * 2 == [list(answer) for answer in answers[1:]]
+
+
+def test_links_extract_leaves_out_what_is_no_link_only() -> None:
+    """Neither credentials nor length matter where nothing is requested; a URL has to be one."""
+    long = "https://e.com/" + "x" * 9000
+    html = f"""<link rel=canonical href=//u@e.com/c><a href=//u:p@e.com/ rel></a><a href={long}></a>
+      <a href=x></a><a href="http://[x"></a><a href=ftp://e.com/></a><a href="#f"></a>"""
+    answer = extract({"url": "https://u:p@e.com/p", "html": html})
+    assert ["https://u:p@e.com/", long, "https://u:p@e.com/x", "https://u:p@e.com/p#f"] == [
+        link["href"] for link in answer["links"]
+    ]
+    assert "https://u@e.com/c" == answer["canonical"]
+    assert ["", None, None, None] == [link["rel"] for link in answer["links"]]
 
 
 def test_a_page_that_is_cut_says_so() -> None:

@@ -29,6 +29,7 @@ def row(**members: Any) -> dict[str, Any]:
     [
         ({}, {"allowed": False, "line": 6, "crawl_delay": 2.0}),
         ({"url": "https://h.example/b"}, {"allowed": True, "line": 5, "crawl_delay": 2.0}),
+        ({"url": "https://u:p@h.example/a"}, {"allowed": False, "line": 6, "crawl_delay": 2.0}),
         ({"user_agent": "Bot/1.0"}, {"allowed": False, "line": 6, "crawl_delay": 2.0}),
         ({"user_agent": "Bot two"}, {"allowed": False, "line": 2, "crawl_delay": None}),
         ({"user_agent": ""}, {"allowed": False, "line": 2, "crawl_delay": None}),
@@ -42,7 +43,7 @@ def row(**members: Any) -> dict[str, Any]:
             {"allowed": True, "line": None, "crawl_delay": None},
         ),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_the_deciding_line_is_named(members: dict[str, Any], expected: dict[str, Any]) -> None:
     """Null where no rule decides; what stands behind 500 KiB is not read."""

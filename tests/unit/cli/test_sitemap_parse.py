@@ -13,7 +13,7 @@ from pacewheel.errors import PacewheelError
 
 URLSET = b"""<urlset><url><loc>http://h.example</loc><priority>0.5</priority></url>
 <url><loc>../b?x=1&amp;y</loc><lastmod>2026-01-01</lastmod></url><url><loc>mailto:a@h</loc></url>
-<url><loc>ftp://h/</loc></url></urlset>"""
+<url><loc>ftp://h/</loc></url><url><loc>http://u:p@h/</loc></url></urlset>"""
 
 
 def row(body: bytes, **members: Any) -> dict[str, Any]:
@@ -32,11 +32,12 @@ def test_locations_are_absolute_and_what_is_left_out_is_named(pack: Any) -> None
         "urls": [
             {"loc": "http://h.example", "lastmod": None, "priority": 0.5},
             {"loc": "https://h.example/b?x=1&y", "lastmod": "2026-01-01", "priority": None},
+            {"loc": "http://u:p@h/", "lastmod": None, "priority": None},
         ],
         "sitemaps": [],
     } == {name: answer[name] for name in ("kind", "urls", "sitemaps")}
     (warning,) = answer["warnings"]
-    assert "left out: 2 locations; URL 'mailto:a@h'" in warning
+    assert "left out: 2 of the locations; first: URL 'mailto:***@h'" in warning
 
 
 @pytest.mark.parametrize(
@@ -89,12 +90,13 @@ def test_without_max_urls_the_protocols_limit_counts() -> None:
         ({"url": "file:///s.xml"}, "only http and https"),
         ({"body_base64": None}, "'body_base64' is null"),
         ({"body_base64": "a"}, "give base64"),
+        ({"body_base64": "PHVyb*HNldC8+"}, "give base64"),
         ({"body_base64": "PGh0bWw+"}, "the file is no sitemap: the root element is 'html'"),
         ({"body_base64": ""}, "the file is no sitemap: the file is empty"),
         ({"max_urls": "5"}, "'max_urls' is a text: give a whole number from 0, or null"),
         ({"max_urls": 1.0}, "'max_urls' is a number"),
     ],
-    ids=range(8),
+    ids=range(9),
 )
 def test_what_is_wrong_is_named(members: dict[str, Any], words: str) -> None:
     """The member, and what to give instead."""

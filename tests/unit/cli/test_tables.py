@@ -30,6 +30,14 @@ def test_a_narrow_table_cuts_words_before_it_leaves_out_columns() -> None:
     )
 
 
+def test_a_table_sends_no_control_character() -> None:
+    """Targets and messages of failed tasks come from others: what a terminal would obey is shown."""
+    assert ["a         b", r"\x1b[31m  x\x07\u202e"] == aligned(
+        [("a", "b"), ("\x1b[31m", "x\x07\u202e")]
+    )
+    assert [r"key  \x1b[2J"] == facts([("key", "\x1b[2J")])
+
+
 def test_facts_are_a_line_each() -> None:
     """Name and value."""
     assert ["gap      2 s", "blocked  -"] == facts([("gap", "2 s"), ("blocked", "-")])

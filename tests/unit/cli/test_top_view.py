@@ -79,6 +79,9 @@ def test_a_list_is_cut_with_the_number_of_what_is_left_out() -> None:
     assert ["header", "c", "d", "... and 4 more"] == cut(lines, 4, 2)
     assert ["header", "f", "g", "h"] == cut(lines, 4, 99)
     assert lines == cut(lines, 9)
+    assert ["header", *"abcdefg", "... and 93 more"] == cut(lines, 9, unread=92)
+    assert [*lines, "... and 92 more"] == cut(lines, 10, unread=92)
+    assert ["header", "g", "h", "... and 92 more"] == cut(lines, 4, 99, unread=92)
 
 
 def test_a_bar_is_full_only_at_the_end() -> None:
@@ -118,3 +121,4 @@ def test_a_pipe_gets_everything() -> None:
     """All rows, whatever their number."""
     lines = plain(seen())
     assert 30 == sum("site-" in line for line in lines)
+    assert "... and 27 more" in plain(seen(jobs=3))

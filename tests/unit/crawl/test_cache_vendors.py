@@ -79,6 +79,7 @@ ROWS = [
     (AKAMAI_TIMING, {"Server-Timing": "cdn-cache; desc=HIT, edge; dur=1"}, "hit"),
     (AKAMAI_TIMING, {"Server-Timing": "edge; dur=2, origin; dur=120, cdn-cache; desc=MISS"}, "miss"),
     (AKAMAI_TIMING, {"Server-Timing": "cdn-cache; desc=REVALIDATE"}, "revalidated"),
+    (AKAMAI_TIMING, {"Server-Timing": 'cdn-cache;dur=0;desc="MISS"'}, "miss"),
     (CLOUDFRONT, {"Server-Timing": 'cdn-cache-hit,cdn-pop;desc="FRA2-C1"'}, "hit"),
     (CLOUDFRONT, {"Server-Timing": "cdn-upstream-layer, cdn-cache-miss"}, "miss"),
     (CLOUDFRONT, {"Server-Timing": "cdn-cache-refresh"}, "revalidated"),
@@ -90,6 +91,7 @@ ROWS = [
     (VERCEL, {"X-Vercel-Cache": "BYPASS"}, "bypass"),
     (NETLIFY, {"Cache-Status": '"Netlify Edge"; hit'}, "hit"),
     (NETLIFY, {"Cache-Status": '"Netlify Edge"; fwd=miss'}, "miss"),
+    (NETLIFY, {"Cache-Status": '"Netlify Edge"; hit; fwd=stale'}, "stale"),
     (NETLIFY, {"Cache-Status": '"Netlify Durable"; hit; ttl=60, "Netlify Edge"; fwd=miss'}, "miss"),
     (NGINX, {"X-Cache-Status": "MISS"}, "miss"),
     (NGINX, {"X-Cache-Status": "BYPASS"}, "bypass"),
@@ -145,7 +147,8 @@ def test_fastlys_nodes_are_layers_from_the_origin_to_us() -> None:
     assert ("hit", "cache-jfk1041-JFK", 1) == (shield.status, shield.cache, shield.hits)
     assert ("miss", "cache-ord1720-ORD", 0) == (edge.status, edge.cache, edge.hits)
     headers["X-Cache-Hits"] = "1"
-    assert [None, None] == [layer.hits for layer in classify(headers).layers]
+    headers["X-Served-By"] = "cache-jfk1041-JFK"
+    assert [(None, None)] * 2 == [(each.hits, each.cache) for each in classify(headers).layers]
 
 
 def test_akamais_parent_is_the_layer_nearer_to_the_origin() -> None:
@@ -172,3 +175,5 @@ def test_a_word_that_says_nothing_leaves_the_answer_to_the_next_header() -> None
     """The nearest telling one counts."""
     headers = CIMultiDict({"X-Cache": "CONFIG", "X-Proxy-Cache": "HIT"})
     assert "hit" == classify(headers).status
+    headers = CIMultiDict({"CF-Cache-Status": "new, newer", "X-Proxy-Cache": "odd"})
+    assert ["cloudflare"] == [layer.cache for layer in classify(headers).layers]

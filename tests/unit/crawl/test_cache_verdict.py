@@ -96,6 +96,14 @@ def test_layers_come_origin_first_with_what_each_says() -> None:
     assert ("stale", -5) == (verdict.status, verdict.ttl_s)
 
 
+def test_a_ttl_is_a_number_and_an_unclear_cache_a_layer() -> None:
+    """A parameter without a value is true, which is no time; who says nothing clear was there."""
+    (edge,) = classify(CIMultiDict({"Cache-Status": "Edge; hit; ttl"})).layers
+    assert edge.ttl_s is None
+    (edge,) = classify(CIMultiDict({"Cache-Status": "Edge"})).layers
+    assert ("unknown", "Edge") == (edge.status, edge.cache)
+
+
 @pytest.mark.parametrize(
     ("headers", "verdict", "age_s", "ttl_s"),
     [

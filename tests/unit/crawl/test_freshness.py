@@ -22,6 +22,7 @@ LATER = "Sun, 06 Nov 1994 08:59:37 GMT"
         ({"Cache-Control": "max-age=600"}, 600),
         ({"Cache-Control": "MAX-AGE=600"}, 600),
         ({"Cache-Control": 'max-age="600"'}, 600),
+        ({"Cache-Control": r'max-age="6\00"'}, 600),
         ({"Cache-Control": "max-age = 600"}, 600),
         ({"Cache-Control": "max-age=600, s-maxage=60"}, 60),
         ({"Cache-Control": "max-age=600, max-age=60"}, 600),
@@ -35,6 +36,7 @@ LATER = "Sun, 06 Nov 1994 08:59:37 GMT"
         ({"Cache-Control": "max-age=600", "Expires": DATE, "Date": DATE}, 600),
         ({"Expires": LATER, "Date": DATE}, 600),
         ({"Expires": DATE, "Date": LATER}, -600),
+        ({"Expires": "Fri, 31 Dec 9999 23:59:59 GMT", "Date": DATE}, DELTA_MAX_S),
         ({"Expires": "Sunday, 06-Nov-94 08:59:37 GMT", "Date": DATE}, 600),
         ({"Expires": "Sun Nov  6 08:59:37 1994", "Date": DATE}, 600),
         ({"Expires": "0", "Date": DATE}, 0),
@@ -45,6 +47,7 @@ LATER = "Sun, 06 Nov 1994 08:59:37 GMT"
         ({"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=600"}, 600),
         ({"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=600,"}, 60),
         ({"Cache-Control": "max-age=60", "CDN-Cache-Control": ""}, 60),
+        ({"Cache-Control": "max-age=60", "CDN-Cache-Control": "max-age=?0"}, 60),
     ],
 )
 def test_the_lifetime_is_the_one_of_rfc_9111(
@@ -103,6 +106,7 @@ MISS = {"X-Cache": "MISS"}
         (MISS, 500, "status"),
         (MISS, 302, "status"),
         (MISS | {"Cache-Control": "max-age=60"}, 302, None),
+        (MISS | {"Cache-Control": "public"}, 302, None),
         ({"CF-Cache-Status": "BYPASS"}, 200, "bypass"),
         ({"CF-Cache-Status": "BYPASS", "Cache-Control": "private"}, 200, "private"),
         ({"CF-Cache-Status": "DYNAMIC"}, 200, "dynamic"),

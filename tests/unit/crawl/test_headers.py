@@ -69,12 +69,14 @@ def test_other_headers_are_refused_and_no_value_is_shown(headers: Any, message: 
         ("http://a.example/", "http://a.example/x", True),
         ("http://a.example/", "https://a.example/x", True),
         ("https://a.example/", "https://www.a.example/", False),
+        ("https://a.example/", "https://a.example:8443/robots.txt", False),
+        ("https://a.example:8443/", "https://a.example:8443/x", True),
     ],
 )
 def test_headers_go_to_the_job_s_own_host_and_with_https_never_over_http(
     start: str, target: str, *, is_sent: bool
 ) -> None:
-    """A link to the same host without TLS would show them to everybody on the way."""
+    """Without TLS all on the way would see them; at another port there may be another's server."""
     headers = {"Authorization": SECRET}
     options = read(validate_options({"start": [start], "headers": headers}))
     assert (headers if is_sent else {}) == options.headers_for(urls.parse(target))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from pacewheel.crawl.client import GuardedClient, Response
-from pacewheel.crawl.hosts import MAX_HOSTS
+from pacewheel.crawl.hosts import MAX_HOSTS, HostDelays
 from pacewheel.crawl.urls import Url
 from pacewheel.crawl.warm import WarmHandler, initial_tasks, validate_options
 from pacewheel.model import Enqueued, NewTask, Outcome, OutcomeKind, Task
@@ -177,19 +177,23 @@ async def test_a_site_with_a_host_for_every_visitor_is_bounded() -> None:
     assert "http_4xx" == (await run("page", "h5.example.com")).error
 
 
+class CountedLease(FakeLease):
+    """Counts how often the robots.txt is read."""
+
+    reads = 0
+
+    async def document(self, job_id: int, name: str) -> str | None:
+        """What an earlier task left."""
+        self.reads += name == "robots"
+        return await super().document(job_id, name)
+
+
 async def test_a_robots_txt_is_read_once_a_lease() -> None:
     """Not for each page; another lease, or an old file, reads it again."""
     now_s = float(FETCHED_AT_S)
     sites = Sites({HOME + "robots.txt": robots("User-agent: *\nDisallow: /no")})
     handler = WarmHandler(cast("GuardedClient", sites), lambda: now_s)
     options = validate_options({"start": [HOME]})
-
-    class CountedLease(FakeLease):
-        reads = 0
-
-        async def document(self, job_id: int, name: str) -> str | None:
-            self.reads += name == "robots"
-            return await super().document(job_id, name)
 
     async def page(lease: CountedLease, path: str) -> str | None:
         outcome = await handler(
@@ -208,3 +212,29 @@ async def test_a_robots_txt_is_read_once_a_lease() -> None:
     now_s += 24 * 3600
     assert "robots_expired" == await page(second, "a")
     assert 2 == second.reads
+
+
+async def test_what_is_kept_of_jobs_is_bounded() -> None:
+    """Their robots.txt files and hosts: of a thousand and some jobs the oldest is forgotten."""
+    lease = CountedLease("User-agent: *")
+    handler = WarmHandler(cast("GuardedClient", Sites({})), lambda: float(FETCHED_AT_S))
+    options = validate_options({"start": [HOME]})
+    hosts = HostDelays()
+
+    async def visit(job_id: int, host: str) -> dict[str, int]:
+        task = Task(
+            1, job_id, 1, "example.com", "warm", HOME, 1.0, 1, {"kind": "page"}, options,
+            lease=lease,
+        )  # fmt: skip
+        await handler(task)
+        return await hosts.add(task, host, 0)
+
+    for job_id in range(1024):
+        await visit(job_id, "a")
+    assert ["a", "b"] == list(await visit(0, "b"))
+    assert 1024 == lease.reads
+    await visit(1024, "a")
+    # The hosts of the first job, which were used since, are still known; those of the second not.
+    assert ["a", "b", "c"] == list(await visit(0, "c"))
+    assert ["b"] == list(await visit(1, "b"))
+    assert 1024 + 3 == lease.reads

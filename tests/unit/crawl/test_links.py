@@ -43,6 +43,20 @@ def test_references_resolve_against_the_base_element() -> None:
     assert ["https://example.com/dir/page?x"] == hrefs("<a href='?x'>")
 
 
+def test_a_base_of_another_scheme_makes_references_no_links() -> None:
+    """As in a browser, where they lead there; absolute links stay links."""
+    html = '<a href="/a"></a><a href="http://b.example/"></a>'
+    assert ["http://b.example/"] == hrefs('<base href="ftp://example.com/">' + html)
+    assert ["http://b.example/"] == hrefs('<base href="mailto:a@b">' + html)
+
+
+def test_a_link_of_svg_may_have_its_old_attribute() -> None:
+    """Which is not taken for an empty `href`, a link to the page itself."""
+    svg = "<svg><a xlink:href=x></a><a xlink:href=y href=z></a><a xlink:href></a></svg>"
+    found = [link.url.href for link in extract_all(svg, PAGE).links]
+    assert [*(f"https://example.com/dir/{at}" for at in "xz"), PAGE.href] == found
+
+
 def test_each_canonical_key_comes_once_in_document_order() -> None:
     """The first spelling is the one requested; a no-break space is none to a browser."""
     html = "<a href='/b%7E'><a href='/a'><a href='/b~#x'><a href='/a#y'><a href='/a'>"
@@ -97,6 +111,7 @@ def test_all_links_are_there_with_their_repetitions_for_who_asks() -> None:
         ("<div role=main><header><a href=x></header></div>", "main", None),
         ("<div role=region><footer><a href=x></footer></div>", "body", None),
         ("<aside><header><a href=x></header></aside>", "body", None),
+        ("<article><div role=list><header><a href=x></header></div></article>", "body", None),
         ("<article><div role=banner><a href=x></div></article>", "header", "header"),
         ("<header><section><a href=x></section></header>", "header", "header"),
         ("<map><area href=x></map>", "body", None),
@@ -138,6 +153,7 @@ def test_the_canonical_link_is_read() -> None:
 def test_a_refresh_leads_to_a_page_and_is_no_link() -> None:
     """The first that leads anywhere."""
     html = "<meta http-equiv=Refresh content='5'><meta http-equiv=refresh content='0; url=/r'>"
+    html += "<meta http-equiv=refresh content='0; url=/s'>"
     page = extract(html, PAGE)
     assert page.refresh is not None
     assert ("https://example.com/r", []) == (page.refresh.href, page.links)
@@ -148,6 +164,8 @@ def test_links_are_bounded_in_number() -> None:
     """And the cut is told."""
     page = extract("".join(f"<a href=/{number}>" for number in range(50)), PAGE, max_links=10)
     assert (10, "too_many_links") == (len(page.links), page.cut)
+    page = extract_all("<a href=x>y</a>" * 20_001, PAGE)
+    assert (20_000, "too_many_links") == (len(page.links), page.cut)
 
 
 HOSTILE = {
@@ -169,7 +187,18 @@ HOSTILE = {
     + " ".join(f"a{n}='>'" for n in range(100_000))
     + ' "href=x>',
     "attributes_in_many_tags": ("<a " + " ".join(f"a{n}" for n in range(1300)) + ">") * 250,
+    "attributes_of_one_body": "".join(f"<body a{n}=b>" for n in range(40_000)),
+    "attributes_of_few_bodies": "".join(
+        f"<BODY {' '.join(f'a{n}_{i}' for i in range(900))}>" for n in range(40)
+    ),
+    "attributes_of_one_html": "".join(
+        f"<html/{' '.join(f'a{n}_{i}' for i in range(900))}>" for n in range(40)
+    ),
+    "attributes_of_many_roots_behind_quotes": "".join(f"<HTML x='>'\ta{n}>" for n in range(90_000)),
+    "roots_in_one_value": "<p x='" + "<body a='" * 200_000,
     "options": "<select>" + "<option>" * 100_000,
+    "option_groups": "<optgroup>" * 60_000,
+    "ruby": "<rt>" * 60_000,
     "links": "<a href=/x>y</a>" * 100_000,
     "comments": "<!--" * 400_000,
     "brackets": "<" * 2_000_000,
@@ -189,15 +218,26 @@ def test_hostile_pages_cost_little(name: str) -> None:
 
 
 def test_ordinary_pages_are_not_cut() -> None:
-    """Many links, svg icons, unclosed paragraphs and list items, inline scripts, a long text."""
+    """Many links, icons, unclosed paragraphs and list items, comments, scripts, a long text."""
     row = (
         "<li><p>text <b>bold</b><br><img src=x><a href='/x{0}'><svg><path d='M0 0'/><use/></svg>"
         "<span class=c>link</span></a>"
     )
-    html = "<main><ul>" + "".join(row.format(number) for number in range(3000)) + "</ul></main>"
+    html = "".join(
+        f"<!--[if IE {n}]><html class='ie{n} no-js' lang=en><![endif]-->" for n in range(9)
+    )
+    html += "<html lang=en><body class=a>"
+    html += "<main><ul>" + "".join(row.format(number) for number in range(3000)) + "</ul></main>"
     html += "<script>var a = '<div>' + b;\n" + "x = 1; y = 2;\n" * 2000 + "</script><p>"
     html += "<div data-page='" + '{"key": "value > <b>x</b>"},' * 5000 + "'></div><p>"
     html += "a sentence with words " * 2000
+    page = extract(html, PAGE)
+    assert (3000, None) == (len(page.links), page.cut)
+
+
+def test_links_that_are_not_closed_end_each_other() -> None:
+    """So they nest in no tree, however many they are."""
+    html = "".join(f"<p><a href=/{number}>x" for number in range(3000))
     page = extract(html, PAGE)
     assert (3000, None) == (len(page.links), page.cut)
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pacewheel.crawl.retry_after import MAX_RETRY_AFTER_S, retry_after_s
+from pacewheel.crawl.retry_after import MAX_RETRY_AFTER_S, backoff_s, retry_after_s
 
 NOW = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 
@@ -49,3 +49,10 @@ def test_whatever_a_site_sends_is_within_the_limits_or_ignored(value: str) -> No
     """Never an error, never a pause of years."""
     seconds = retry_after_s(value, NOW)
     assert seconds is None or 1 <= seconds <= MAX_RETRY_AFTER_S
+
+
+def test_where_nothing_is_said_the_pause_doubles_up_to_five_minutes() -> None:
+    """The first one is the base, whatever the attempt's number."""
+    assert [10.0, 10.0, 20.0, 40.0] == [backoff_s(attempt, 10.0) for attempt in range(4)]
+    assert [256.0, 300.0] == [backoff_s(attempt, 2.0) for attempt in (8, 9)]
+    assert 300.0 == backoff_s(32_000, 10.0)

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pacewheel.crawl import sitemap as sitemaps
-from pacewheel.crawl.sitemap import SitemapEntry, SitemapParser, parse
+from pacewheel.crawl.sitemap import SitemapParser, parse
+from pacewheel.crawl.sitemap_found import SitemapEntry
 
 URLSET = b"""<?xml version="1.0" encoding="UTF-8"?>
 <urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9"
@@ -64,16 +65,89 @@ def test_concatenated_gzip_members_are_one_file() -> None:
 
 
 def test_a_text_file_has_one_url_a_line() -> None:
-    """BOM, CRLF, blank lines."""
-    sitemap = parse(b"\xef\xbb\xbfhttps://example.com/a\r\n\r\nhttps://example.com/b")
-    assert ("text", 2) == (sitemap.kind, len(sitemap.urls))
-    assert "https://example.com/a" == sitemap.urls[0].loc
+    """BOM, CRLF, blank lines, white space around."""
+    sitemap = parse(b"\xef\xbb\xbfhttps://example.com/a\r\n\r\n \thttps://example.com/b\t")
+    assert "text" == sitemap.kind
+    assert ["https://example.com/a", "https://example.com/b"] == [e.loc for e in sitemap.urls]
+
+
+def test_a_text_without_urls_is_soon_given_up() -> None:
+    """A hundred lines of prose say enough."""
+    parser = SitemapParser()
+    assert parser.feed(b"some words\n" * 100)
+    assert not parser.feed(b"some words\n")
+    assert "neither XML nor a list of URLs" == parser.close().warnings[0]
+
+
+def test_behind_what_is_not_well_formed_reading_goes_on_in_pieces_of_any_size() -> None:
+    """A tag may be divided between them."""
+    body = b"<urlset>" + b"<url><loc>/&</loc></url><url><loc>/a</loc></url>" * 100
+    for size in (1, 7, 64):
+        parser = SitemapParser()
+        for start in range(0, len(body), size):
+            parser.feed(body[start : start + size])
+        assert 100 == len(parser.close().urls)
+
+
+def test_only_elements_of_the_protocol_are_locations() -> None:
+    """Extensions and other vocabularies have elements of the same name."""
+    urlset = b"""<urlset><url><image:loc>/i</image:loc><loc>/a</loc></url></urlset>"""
+    rss = b"""<rss><channel><item><x:link>/i</x:link><link>/a</link></item></channel></rss>"""
+    for body in (urlset, rss):
+        assert [SitemapEntry("/a")] == parse(body).urls
+        assert [] == parse(body).warnings
 
 
 def test_utf_16_is_read() -> None:
     """The byte order mark says so."""
-    text = URLSET.decode().replace('encoding="UTF-8"', 'encoding="UTF-16"')
-    assert 2 == len(parse(text.encode("utf-16")).urls)
+    for declared in ("UTF-16", "UTF-8", "ISO-8859-1"):
+        text = URLSET.decode().replace('encoding="UTF-8"', f'encoding="{declared}"')
+        for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+            assert parse(URLSET) == parse(text.encode(encoding))
+    broken = parse(URLSET.decode().replace("&amp;", "&").encode("utf-16"))
+    assert ["https://example.com/b"] == [entry.loc for entry in broken.urls]
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [
+        ("utf8", "utf-8"),
+        ("UTF-16", "utf-8"),
+        ("US-ASCII", "utf-8"),
+        ("ISO-8859-1", "latin-1"),
+        ("windows-1252", "latin-1"),
+        ("Shift_JIS", "shift_jis"),
+        ("gb2312", "gb18030"),
+        ("iso-2022-jp", "iso2022_jp"),
+    ],
+)
+def test_a_file_is_read_in_the_encoding_that_is_meant(declared: str, encoding: str) -> None:
+    """Also behind what is not well-formed; what declares no UTF-8 but is some is taken for that."""
+    char = "é" if encoding in {"utf-8", "latin-1"} else "日"
+    text = f'<?xml version="1.0" encoding="{declared}"?><urlset><url><loc>/1{char}</loc></url>'
+    for rest in ("", "<url><loc>&</loc></url>"):
+        body = f"{text}{rest}<url><loc>/2{char}</loc></url></urlset>".encode(encoding)
+        sitemap = parse(body)
+        assert [f"/1{char}", f"/2{char}"] == [entry.loc for entry in sitemap.urls]
+        assert bool(rest) == bool(sitemap.warnings)
+
+
+def test_pages_and_sitemaps_of_one_file_have_limits_of_their_own() -> None:
+    """One sitemap takes no page's place."""
+    body = b"<urlset><sitemap><loc>/s</loc></sitemap><url><loc>/1</loc></url></urlset>"
+    sitemap = parse(body, max_urls=1)
+    assert (["/s"], ["/1"], []) == (
+        sitemap.sitemaps,
+        [entry.loc for entry in sitemap.urls],
+        sitemap.warnings,
+    )
+
+
+def test_what_comes_behind_the_limit_is_not_looked_at() -> None:
+    """Packed or not, whatever it is."""
+    body = b"<urlset>" + b"<url><loc>/</loc></url>" * 2 + b"<" * 200_000
+    for data in (body, gzip.compress(body)):
+        assert ["more than 1 URLs: the rest is left out"] == parse(data, max_urls=1).warnings
 
 
 @pytest.mark.parametrize(
@@ -93,8 +167,18 @@ def test_utf_16_is_read() -> None:
         (b"Warning: mysql\n" + URLSET, "urlset", 2, "not well-formed"),
         (URLSET + b"<p>trailing", "urlset", 2, "junk after document element"),
         (URLSET + URLSET, "urlset", 4, "not well-formed"),
-        (URLSET.replace(b"UTF-8", b"UTF-16"), "urlset", 2, "incorrect"),
-        (URLSET.replace(b"UTF-8", b"Shift_JIS"), "urlset", 2, "read as ISO-8859-1"),
+        (
+            b"<urlset><url><loc>/</loc></url></urlset><url><loc>/</loc></url>",
+            "urlset",
+            2,
+            "junk after document element",
+        ),
+        (
+            b'<?xml version="1.0" encoding="EUC-JP"?><urlset><url><loc>/\xff</loc></url></urlset>',
+            "urlset",
+            0,
+            "bytes of another encoding",
+        ),
         (URLSET.replace(b"UTF-8", b"x-nonsense"), "urlset", 2, "read as ISO-8859-1"),
         (b"<urlset><url" + b" " * 1_200_000, "urlset", 0, "does not end"),
         (b"<urlset><!--" + b" " * 1_200_000, "urlset", 0, "does not end"),
@@ -115,7 +199,56 @@ def test_utf_16_is_read() -> None:
             id="cut text",
         ),
         pytest.param(PACKED[:40] + b"\xff" * 50, "urlset", 0, "broken", id="damaged"),
+        pytest.param(
+            gzip.compress(b"<urlset>" + b"<url><loc>/</loc></url>" * 9 + b"</urlset>")[:-8]
+            + b"12345678",
+            "urlset",
+            9,
+            "broken",
+            id="wrong sum",
+        ),
+        pytest.param(
+            gzip.compress(b"<urlset><url><loc>/</loc></url>") + gzip.compress(b" ") * 10_000,
+            "urlset",
+            1,
+            "more than 10000 gzip members",
+            id="members",
+        ),
+        (
+            b"<urlset>" + b"".join(b"<a%d b%d=''/>" % (n, n) for n in range(6000)),
+            "urlset",
+            0,
+            "more than 10000 different names",
+        ),
         (b"<urlset>" + b"<url>" * 100, "urlset", 0, "too deeply"),
+        (b"<", "unknown", 0, "ends early"),
+        (b"https://e.com/\n" + b"x\n" * 50_001, "text", 1, "more than 50000 parts are unusable"),
+        (b"<urlset><loc>/</loc></urlset>", "urlset", 0, "outside of an entry is left out (<loc>)"),
+        (
+            b"<urlset><url><loc/><loc>/a</loc><loc>/b</loc></url></urlset>",
+            "urlset",
+            1,
+            "a further location of an entry is left out (/b)",
+        ),
+        (
+            b"<urlset><url><loc>/</loc><lastmod>" + b"1" * 9000 + b"</lastmod></url></urlset>",
+            "urlset",
+            1,
+            "a lastmod of over 8192 characters is left out",
+        ),
+        (b"https://e.com/\xe9\nhttps://e.com/\xc3\xa9", "text", 1, "no UTF-8"),
+        (
+            b'<feed xml:base="http://[x"><entry><link href="/a"/></entry></feed>',
+            "feed",
+            0,
+            "a base that can't be used is left out (/a)",
+        ),
+        (
+            b"<!DOCTYPE u [" + b"".join(b"<!ATTLIST u a%d CDATA ''>" % n for n in range(1001)),
+            "unknown",
+            0,
+            "declares more than 1000 attributes",
+        ),
         (
             b'<!DOCTYPE u [<!ENTITY a "x"><!ENTITY b "&a;&a;">]><urlset><url><loc>&b;</loc>',
             "unknown",
@@ -184,60 +317,28 @@ def test_a_gzip_bomb_is_cut_with_bounded_memory() -> None:
     tracemalloc.stop()
     assert any("expands" in text or "longer" in text for text in sitemap.warnings)
     assert peak < 5_000_000
+    (warning,) = parse(gzip.compress(b"<urlset>" + b" " * 2_000_000)).warnings
+    assert "expands more than 300 times: the rest is left out" == warning
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "1.5", "0,5", ""])
+def test_a_text_without_an_end_is_not_held() -> None:
+    """20 MB in one location."""
+    tracemalloc.start()
+    parser = SitemapParser()
+    parser.feed(b"<urlset><url><loc>" + b" " * 1024)
+    for _ in range(320):
+        parser.feed(b"x" * 65_536)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-0.5", "1.5", "0,5", "0_1", ""])
 def test_a_priority_out_of_range_is_none(value: str) -> None:
     """And one that is not empty is named."""
     body = f"<urlset><url><loc>/</loc><priority>{value}</priority></url></urlset>"
     sitemap = parse(body.encode())
     assert (None, bool(value)) == (sitemap.urls[0].priority, bool(sitemap.warnings))
-
-
-RSS = b"""<?xml version="1.0"?><rss version="2.0" xmlns:atom="http://www.w3.org/2005/Atom"><channel>
-<title>t</title><link>https://example.com/</link><image><url>/logo.png</url></image>
-<atom:link rel="self" href="https://example.com/r"/>
-<item><title>a</title><link>https://example.com/a</link><guid>https://example.com/guid</guid>
-<pubDate>Mon, 05 Jan 2026 10:00:00 GMT</pubDate><atom:link href="https://example.com/no"/></item>
-<item><guid>https://example.com/b</guid></item><item><guid isPermaLink="false">https://x/</guid></item>
-</channel></rss>"""
-ATOM = b"""<feed xmlns="http://www.w3.org/2005/Atom"><link href="https://example.com/"/>
-<entry><link rel="self" href="/self"/><link href="/a"/><link rel="alternate" href="/other"/>
-<updated>2026-01-02T00:00:00Z</updated><published>2026-01-01T00:00:00Z</published></entry>
-<entry><link rel="alternate" href="/b"/><published>2026-01-03T00:00:00Z</published></entry>
-<entry><link rel="enclosure" href="/c.mp3"/></entry></feed>"""
-RDF = b"""<rdf:RDF xmlns:rdf="x" xmlns:dc="y"><channel><link>/</link></channel>
-<item rdf:about="/a"><link>/a</link><dc:date>2026-01-01</dc:date></item></rdf:RDF>"""
-
-
-@pytest.mark.parametrize(
-    ("body", "urls", "warnings"),
-    [
-        (
-            RSS,
-            [
-                SitemapEntry("https://example.com/a", "Mon, 05 Jan 2026 10:00:00 GMT"),
-                SitemapEntry("https://example.com/b"),
-            ],
-            1,
-        ),
-        (
-            ATOM,
-            [
-                SitemapEntry("/a", "2026-01-02T00:00:00Z"),
-                SitemapEntry("/b", "2026-01-03T00:00:00Z"),
-            ],
-            1,
-        ),
-        (RDF, [SitemapEntry("/a", "2026-01-01")], 0),
-    ],
-    ids=["rss", "atom", "rdf"],
-)
-def test_a_feed_gives_its_entries(body: bytes, urls: list[SitemapEntry], warnings: int) -> None:
-    """The page of each, neither the feed itself nor what hangs on it; its date is the lastmod."""
-    for data in (body, gzip.compress(body), body.decode().encode("utf-16")):
-        sitemap = parse(data)
-        assert ("feed", urls, warnings) == (sitemap.kind, sitemap.urls, len(sitemap.warnings))
 
 
 def test_a_text_may_be_utf_16() -> None:
@@ -251,6 +352,12 @@ def test_lines_that_are_no_urls_are_counted() -> None:
     sitemap = parse(b"Our pages:\nhttps://example.com/a\nhttps://example.com/b\rftp://x\n")
     assert ("text", 2) == (sitemap.kind, len(sitemap.urls))
     assert ["a line that is no URL is left out (2 times, first: Our pages:)"] == sitemap.warnings
+
+
+def test_a_warning_can_be_kept_and_shown() -> None:
+    """Whatever the file holds: a NUL would make its task fail."""
+    (warning,) = parse(b"https://example.com/a\nb\x00\x1b[2Jc" + b"d" * 200).warnings
+    assert f"a line that is no URL is left out (b\ufffd\ufffd[2Jc{'d' * 113}...)" == warning
 
 
 def test_zeros_behind_gzip_are_padding() -> None:

@@ -84,6 +84,28 @@ def test_any_text_is_parsed_or_refused_in_one_line(text: str, base: str | None) 
 
 
 @pytest.mark.parametrize(
+    "url",
+    [
+        "http://a:s3cret@h/",
+        "http:a:s3cret@h/",
+        "http:/a:s3cret@h/",
+        "http:\\\\a:s3cret@h/",
+        "ht\ntp:/\n/a:s3cret@h/",
+        " //a:s3cret@h/",
+        "https://a:s3cret@no host/",
+        "a:s3cret@h",
+        "ftp://h/?http://a:s3cret@h/",
+        pytest.param("http://" + " " * 100_000 + ":s3cret@h", id="long"),
+    ],
+)
+def test_no_message_shows_a_password(url: str) -> None:
+    """However it is written, as far as a URL's parser goes along; and in linear time."""
+    with pytest.raises(TargetRefused) as refused:
+        urls.parse(url)
+    assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("url", "authority"),
     [
         ("https://Example.COM/x", "example.com"),

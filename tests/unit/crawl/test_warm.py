@@ -341,6 +341,14 @@ async def test_an_index_gives_sitemaps_down_to_its_depth(depth: int, count: int)
         )
 
 
+async def test_an_index_gives_each_sitemap_once_and_never_itself() -> None:
+    """However often it lists them."""
+    entries = "".join(f"<sitemap><loc>/{name}.xml</loc></sitemap>" for name in ("a", "a", "i"))
+    body = f"<sitemapindex>{entries}</sitemapindex>"
+    outcome, _ = await run(response(body=body), "sitemap", HOME + "i.xml")
+    assert [HOME + "a.xml"] == [task.target for task in outcome.discovered]
+
+
 async def test_a_guessed_sitemap_that_is_missing_is_no_failure() -> None:
     """One that robots.txt lists is."""
     guessed, _ = await run(response(404), "sitemap", HOME + "sitemap.xml", source="guess")
