@@ -167,7 +167,8 @@ def test_what_binds(
 ) -> None:
     """The first that fits, in words, with the figures it rests on."""
     facts = {"trouble": None, "slots": (8, 8), "waiting_requests": 0, "last_reason": None}
-    binding = find_binding(found, **{**facts, **given})  # type: ignore[arg-type]
+    waiting = {} if found is None else {r: float(n) for r, n in found.waiting_by_reason.items()}
+    binding = find_binding(found, waiting, **{**facts, **given})  # type: ignore[arg-type]
     assert verdict == binding.verdict
     assert words in binding.words
     assert binding.basis

@@ -13,11 +13,11 @@ from pacewheel.web.history import KEPT_S, SAMPLES_MAX, SERIES, History, Sample
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def totals(**values: int) -> Totals:
+def totals(domain_delay: int = 3, **values: int) -> Totals:
     """Sums of which only these are not zero."""
     numbers = {name: 0 for name in Totals.__dataclass_fields__ if name != "waiting_by_reason"}
     reasons = dict.fromkeys(WaitingReason, 0)
-    reasons[WaitingReason.DOMAIN_DELAY] = 3
+    reasons[WaitingReason.DOMAIN_DELAY] = domain_delay
     return Totals(**{**numbers, **values}, waiting_by_reason=reasons)  # type: ignore[arg-type]
 
 
@@ -49,6 +49,17 @@ def test_what_is_kept_is_bounded_in_time_and_number() -> None:
     assert 1 == len(history.series()["at"])
     many = history_of(*(sample(n / 10) for n in range(SAMPLES_MAX + 50)))
     assert SAMPLES_MAX == len(many.series()["at"])
+
+
+def test_what_tasks_wait_for_is_averaged_over_the_last_seconds() -> None:
+    """Of samples that know it; what is older counts no more."""
+    history = history_of(
+        replace(sample(0), totals=totals(3)), sample(8), replace(sample(9), totals=totals(9))
+    )
+    lately = history.waiting_lately(replace(sample(11), totals=totals(0)))
+    assert 4.5 == lately[WaitingReason.DOMAIN_DELAY]
+    assert 0 == lately[WaitingReason.SCHEDULED]
+    assert 0 == history.waiting_lately(sample(60))[WaitingReason.DOMAIN_DELAY]
 
 
 def test_series_stand_side_by_side() -> None:

@@ -1,7 +1,7 @@
 """What binds the work of a whole system at this moment, in the words of the verdicts on jobs.
 
 A verdict on a job (`bottleneck`) is by what its attempts took; this one is by what the tasks that
-don't run wait for now. Pure. In this order, the first that fits:
+don't run wait for in these seconds. Pure. In this order, the first that fits:
 
 | verdict | when |
 | --- | --- |
@@ -21,6 +21,8 @@ from typing import TYPE_CHECKING
 from pacewheel.model import WaitingReason
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pacewheel.overview import Totals
 
 _WORDS = {
@@ -52,6 +54,7 @@ class Binding:
 
 def find_binding(
     totals: Totals | None,
+    waiting: Mapping[WaitingReason, float],
     *,
     trouble: str | None,
     slots: tuple[int, int],
@@ -60,8 +63,10 @@ def find_binding(
 ) -> Binding:
     """Return what binds.
 
-    `trouble` says why the database can't be read, `slots` are those in use and those there are,
-    `waiting_requests` wait for a connection, `last_reason` is the scaler's.
+    `waiting` is how many tasks waited for each reason lately, on average: at one instant a domain
+    whose slot has just come waits for a worker. `trouble` says why the database can't be read,
+    `slots` are those in use and those there are, `waiting_requests` wait for a connection,
+    `last_reason` is the scaler's.
     """
     if trouble is not None or totals is None:
         return Binding("database", "the database", trouble or "it has not been read yet")
@@ -73,13 +78,14 @@ def find_binding(
         return Binding("nothing", "nothing: there is no work", "no task is live")
     if totals.workers_alive == 0:
         return Binding("worker_capacity", "no process works", f"{live} tasks are live")
-    counts = {reason: n for reason, n in totals.waiting_by_reason.items() if n}
+    counts = {reason: n for reason, n in waiting.items() if n}
     if not counts:
         basis = f"all {live} live tasks run"
         return Binding("server_latency", "how fast handlers and sites answer", basis)
-    basis = ", ".join(f"{n} {reason}" for reason, n in sorted(counts.items(), key=_most_first))
+    by_number = sorted(counts.items(), key=_most_first)
+    basis = "lately " + ", ".join(f"{n:.0f} {reason.value}" for reason, n in by_number)
     binding = {reason: n for reason, n in counts.items() if reason not in _WANTED}
-    reason = WaitingReason(min((binding or counts).items(), key=_most_first)[0])
+    reason = min((binding or counts).items(), key=_most_first)[0]
     words = _WORDS[reason]
     if reason is WaitingReason.WORKER_CAPACITY:
         busy, size = slots
@@ -91,5 +97,5 @@ def find_binding(
     return Binding(reason.value, words, f"{totals.running} running, {basis}")
 
 
-def _most_first(item: tuple[str, int]) -> tuple[int, str]:
+def _most_first(item: tuple[WaitingReason, float]) -> tuple[float, str]:
     return -item[1], item[0]

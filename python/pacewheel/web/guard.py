@@ -94,8 +94,9 @@ async def _admit(request: web.Request, sessions: Sessions) -> str | None:
     except Refused as error:
         if request.path.startswith(API) or request.path == METRICS or error.status != 401:
             raise
-        # A person with a browser: a page, where to say the token.
-        raise web.HTTPSeeOther("/login") from error
+        # A person with a browser: to the page where to say the token, wherever a proxy has put us.
+        up = "../" * (request.path.count("/") - 1)
+        raise web.HTTPSeeOther(f"{up}login") from error
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pacewheel.model import WaitingReason
 from pacewheel.web.figures import Rates
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ SERIES = (
 )
 """The names of all series but `waiting_by_reason`."""
 KEPT_S = 900.0
+LATELY_S = 10.0
 SAMPLES_MAX = 1_000
 
 
@@ -53,6 +55,23 @@ class History:
         self._samples.append(sample)
         while self._samples[0].at_s < sample.at_s - KEPT_S:
             self._samples.popleft()
+
+    def waiting_lately(self, now: Sample) -> dict[WaitingReason, float]:
+        """Return how many tasks waited for each reason on average in the last seconds, up to `now`.
+
+        At any one instant a domain whose slot has just come waits for a worker, and a moment later
+        for its next slot.
+        """
+        found = [now.totals]
+        for sample in reversed(self._samples):
+            if sample.at_s < now.at_s - LATELY_S:
+                break
+            found.append(sample.totals)
+        counts = [totals.waiting_by_reason for totals in found if totals is not None]
+        return {
+            reason: sum(each.get(reason, 0) for each in counts) / max(1, len(counts))
+            for reason in WaitingReason
+        }
 
     def series(self) -> dict[str, Any]:
         """Return the samples as series side by side, oldest first."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pacewheel.overview import Totals
     from pacewheel.web.figures import Overview
     from pacewheel.web.growth import Growth
+    from pacewheel.web.history import History
     from pacewheel.web.ports import Engine, Life
     from pacewheel.web.reading import Reading
     from pacewheel.web.samples import Samples
@@ -60,6 +61,7 @@ def build(
     samples: Samples,
     sample: Sample,
     growth: Growth,
+    history: History,
     uptime_s: float,
 ) -> Overview:
     """Return the overview of this moment."""
@@ -96,6 +98,7 @@ def build(
         health=judge(facts),
         binds=find_binding(
             reading.totals,
+            history.waiting_lately(sample),
             trouble=reading.trouble,
             slots=(slots.busy, slots.size),
             waiting_requests=pool.waiting,

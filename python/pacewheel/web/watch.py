@@ -136,6 +136,7 @@ class Watch:
                 samples=samples,
                 sample=sample,
                 growth=self._growth,
+                history=self.history,
                 uptime_s=uptime_s,
             )
             self.latest_json = as_json(overview.overview_json(made))

@@ -130,8 +130,9 @@ async def test_a_token_is_asked_of_everything_but_probes(guarded: Client) -> Non
         status, headers, body = await guarded.answer("GET", path)
         assert (401, "token_needed") == (status, body["error"]["code"])
         assert "Bearer" in headers["WWW-Authenticate"]
-    status, headers, _ = await guarded.answer("GET", "/")
-    assert (303, "/login") == (status, headers["Location"])
+    for path, login in (("/", "login"), ("/some/where", "../login")):
+        status, headers, _ = await guarded.answer("GET", path)
+        assert (303, login) == (status, headers["Location"])
     await guarded.get("/healthz")
     await guarded.get("/readyz", 503)
     for scheme in ("Bearer", "bearer"):

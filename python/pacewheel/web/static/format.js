@@ -22,6 +22,9 @@ export function decimal(value) {
 /** `4.2/s` */
 export const perSecond = (value) => (known(value) ? `${decimal(value)}/s` : UNKNOWN);
 
+/** `252`: a rate by the second, said by the minute. */
+export const perMinute = (value) => (known(value) ? decimal(Math.round(value * 600) / 10) : UNKNOWN);
+
 /** `45 %`, rounded down: 100 % is all of it. */
 export const share = (value) => (known(value) ? `${Math.floor(value * 100 + 1e-9)} %` : UNKNOWN);
 

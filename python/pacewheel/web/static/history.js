@@ -4,9 +4,9 @@
 import { get } from "./api.js";
 
 const SAMPLES_MAX = 900;
-// The server reads these figures every few seconds: a rate wants several readings.
-const DATABASE_SAMPLES = 40;
-const RATE_MIN_S = 15;
+// The server reads the database's figures every few seconds: a rate wants several readings.
+const OVERVIEWS_MAX = 60;
+const RATE_MIN_S = 5;
 const GAP_S = 12;
 
 const FROM_OVERVIEW = {
@@ -25,7 +25,7 @@ const FROM_OVERVIEW = {
 
 export class History {
   constructor() {
-    this.database = [];
+    this.overviews = [];
     this.at = [];
     this.series = {};
     this.reasons = {};
@@ -39,7 +39,7 @@ export class History {
   }
 
   append(overview) {
-    this.database = [...this.database, overview].slice(-DATABASE_SAMPLES);
+    this.overviews = [...this.overviews, overview].slice(-OVERVIEWS_MAX);
     const at = asSeconds(overview.at);
     const last = this.at.at(-1);
     if (last !== undefined && at <= last) return;
@@ -47,14 +47,18 @@ export class History {
     this.push(at, (name) => FROM_OVERVIEW[name](overview), overview.totals?.waiting_by_reason ?? {});
   }
 
-  /** By how much a second a figure of the database has grown lately; null when that isn't known. */
-  databaseRate(name) {
-    const known = this.database.filter(({ database }) => database[name] !== undefined);
+  /** By how much a second a figure that only grows has grown lately; null when that isn't known. */
+  rate(read) {
+    const known = this.overviews.filter((overview) => read(overview) != null);
     if (known.length < 2) return null;
     const [first, last] = [known[0], known.at(-1)];
-    const grown = last.database[name] - first.database[name];
+    const grown = read(last) - read(first);
     const passedS = asSeconds(last.at) - asSeconds(first.at);
     return grown < 0 || passedS < RATE_MIN_S ? null : grown / passedS;
+  }
+
+  databaseRate(name) {
+    return this.rate(({ database }) => database[name]);
   }
 
   push(at, valueOf, reasons) {

@@ -40,9 +40,11 @@ export const lastPause = ({ blocked_until: until, blocked_in_ms: left }) =>
   until ? html`<span class=${left > 0 ? "mark warn" : ""}>${left > 0 ? "now" : ago(until)}</span>` : "–";
 
 const Used = ({ share: part }) =>
-  html`<span class="used">
-    ${share(part)}<${Bar} parts=${[{ part: Math.min(1, part ?? 0), kind: "accent" }]} />
-  </span>`;
+  part == null
+    ? "–"
+    : html`<span class="used">
+        ${share(part)}<${Bar} parts=${[{ part: Math.min(1, part), kind: "accent" }]} />
+      </span>`;
 
 export const DomainTable = ({ domains, caption, sort, onSort, empty }) =>
   html`<${Table}

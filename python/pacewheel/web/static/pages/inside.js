@@ -1,10 +1,23 @@
 // What the process does for it: transactions, scaling, cache, database and the process itself.
 
 import { Component, html } from "../html.js";
-import { bytes, clock, count, decimal, millis, perSecond, seconds, sentence, share } from "../format.js";
+import {
+  bytes,
+  clock,
+  count,
+  decimal,
+  millis,
+  perMinute,
+  perSecond,
+  seconds,
+  sentence,
+  share,
+} from "../format.js";
 import { Bar, Empty, Facts, Panel, to } from "../parts.js";
 import { Table } from "../table.js";
 
+// What the server sums up.
+const MINUTES = 5;
 const STATEMENTS_SHOWN = 8;
 const STATEMENTS = [
   { title: "Statement", value: (row) => html`<code>${row.statement}</code>`, grow: true },
@@ -27,7 +40,9 @@ export class Transactions extends Component {
 
   render({ transactions }, { all }) {
     const rows = [...transactions].sort(byNeed);
-    return html`<${Panel} id="transactions" title="Transactions" note="of this process, the last five minutes">
+    const slow = rows.reduce((sum, row) => sum + row.slow, 0);
+    const note = `of this process, the last five minutes: ${decimal(slow / MINUTES)} slow a minute`;
+    return html`<${Panel} id="transactions" title="Transactions" note=${note}>
       <${Table}
         caption="Transactions of this process by statement, the last five minutes"
         hideCaption
@@ -49,25 +64,29 @@ export class Transactions extends Component {
   }
 }
 
+const DECISIONS_SHOWN = 8;
 const DECISIONS = [
   { title: "At", value: (row) => clock(row.at) },
-  { title: "Decision", value: (row) => row.decision },
+  { title: "Decision", value: (row) => sentence(row.decision) },
   { title: "Slots", value: (row) => `${row.slots_before} → ${row.slots_after}`, number: true },
   { title: "Reason", value: (row) => sentence(row.reason), grow: true },
 ];
 
-export function Scaling({ scaling = {}, slots = {} }) {
-  const { recent = [], evaluations, by_decision: decisions = {} } = scaling;
-  const words = Object.entries(decisions).map(([word, times]) => `${word} ${count(times)}`);
-  const note = `${count(evaluations)} evaluations${words.length ? `: ${words.join(", ")}` : ""}`;
-  return html`<${Panel} id="scaling" title="Scaling decisions" note=${note}>
-    <p class="soft">${count(slots.size)} slots now, between ${count(slots.min)} and ${count(slots.max)}.</p>
+export function Scaling({ scaling, slots, history }) {
+  const perS = history.rate((overview) => overview.scaling.evaluations);
+  return html`<${Panel} id="scaling" title="Scaling decisions">
+    <${Facts} facts=${[
+      ["Slots now", count(slots.size), `${count(slots.min)} to ${count(slots.max)}`],
+      ["Evaluations/min", perMinute(perS)],
+      ...Object.entries(scaling.by_decision).map(([word, times]) => [sentence(word), count(times)]),
+    ]} />
+    <h3>The last that said something new</h3>
     <${Table}
       caption="The last scaling decisions"
       hideCaption
       dense
       columns=${DECISIONS}
-      rows=${recent.slice(0, 8)}
+      rows=${scaling.recent.slice(0, DECISIONS_SHOWN)}
       empty=${html`<${Empty} title="No change so far"><p>Slots grow when tasks wait for one.</p><//>`}
     />
   <//>`;
@@ -138,7 +157,9 @@ export function Database({ overview: { pool, database, process, raises, worker }
       ["Connections", count(sumOf(database, "connections"))],
       ["Commits", perSecond(history.databaseRate("transactions_total:commit"))],
       ["Rollbacks", perSecond(history.databaseRate("transactions_total:rollback"))],
+      ["Sessions at work", decimal(history.databaseRate("active_seconds_total"))],
       ["Cache hits", share(hitRatio(database))],
+      ["Blocks read", perSecond(history.databaseRate("blocks_total:read"))],
       ["WAL", bytesPerSecond(history.databaseRate("wal_bytes_total"))],
       ["Dead rows", count(sumOf(database, "dead_rows"))],
     ]} />
@@ -153,7 +174,7 @@ export function Database({ overview: { pool, database, process, raises, worker }
     ]} />
     <h3>Priority raises</h3>
     <${Facts} facts=${[
-      ["A minute", decimal(raises.per_min)],
+      ["Raises/min", decimal(raises.per_min)],
       ["Buffered", count(raises.buffered)],
       ...outcomes.map(([word, times]) => [sentence(word), count(times)]),
     ]} />

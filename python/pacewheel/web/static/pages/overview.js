@@ -2,7 +2,7 @@
 // jobs, domains, and what the process did for it.
 
 import { Fragment, html } from "../html.js";
-import { count, decimal, seconds, sentence, share } from "../format.js";
+import { count, decimal, perMinute, seconds, sentence, share } from "../format.js";
 import { Counts, Meter, Panel, Reasons } from "../parts.js";
 import { HEALTH } from "../words.js";
 import { Resource } from "../resource.js";
@@ -47,7 +47,7 @@ export function Overview({ overview, history, beat, act }) {
     <div class="columns">
       <div class="stack">
         <${Transactions} transactions=${overview.transactions} />
-        <${Scaling} scaling=${overview.scaling} slots=${overview.slots} />
+        <${Scaling} scaling=${overview.scaling} slots=${overview.slots} history=${history} />
       </div>
       <div class="stack">
         <${Cache} cache=${overview.cache} />
@@ -107,9 +107,12 @@ function Doing({ overview: { totals, rates, slots } }) {
         ["Waiting", count(totals?.waiting)],
         ["Completed", count(totals?.completed)],
         ["Failed", count(totals?.failed), totals?.failed ? "bad" : ""],
+        ["Claimed/min", perMinute(rates.claimed_per_s)],
+        ["Completed/min", perMinute(rates.completed_per_s)],
+        ["Failed/min", perMinute(rates.failed_per_s)],
       ]}
     />
-    <p class="soft aside">Tasks are those of live jobs.</p>
+    <p class="soft aside">Tasks are those of live jobs, rates those of this process.</p>
     <${Meter} label="Slots of this process in use" value=${slots.busy} max=${slots.size} />
   <//>`;
 }
