@@ -81,8 +81,20 @@ class Watcher:
 
     async def go(self, path: str) -> None:
         """Show a page of the dashboard, anew."""
-        await self.page.goto("about:blank")
-        await self.page.goto(f"{self.url}/{path}")
+        await self.go_to_nothing(path)
+        await self._expect_shown()
+
+    async def turn_to(self, path: str) -> None:
+        """Show a page as by a link, from another page."""
+        await self.page.evaluate(
+            "(path) => new Promise((done) => {"
+            " addEventListener('hashchange', () => requestAnimationFrame(() => setTimeout(done)),"
+            " { once: true }); location.hash = path; })",
+            path,
+        )
+        await self._expect_shown()
+
+    async def _expect_shown(self) -> None:
         await expect(self.page.locator("main .loading")).to_have_count(0, timeout=PATIENCE_MS)
         await expect(self.page.get_by_role("heading", level=1)).to_be_attached(timeout=PATIENCE_MS)
 

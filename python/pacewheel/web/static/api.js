@@ -42,6 +42,13 @@ export async function post(path, body = {}) {
   }
 }
 
+/** End this browser's session, and ask for the token again. */
+export async function logOut() {
+  const { csrf } = await getSession();
+  await fetch("logout", { method: "POST", headers: { "X-Pacewheel-CSRF": csrf }, redirect: "manual" });
+  location.assign("login");
+}
+
 const change = (path, body, csrf) =>
   request(path, {
     method: "POST",

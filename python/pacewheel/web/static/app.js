@@ -5,7 +5,7 @@ import { Component, Fragment, html, render } from "./html.js";
 import { Dialog } from "./dialog.js";
 import { History } from "./history.js";
 import { Live } from "./live.js";
-import { ApiError, getSession } from "./api.js";
+import { ApiError, getSession, logOut } from "./api.js";
 import { ago, clock } from "./format.js";
 import { Empty } from "./parts.js";
 import { CHANGED } from "./resource.js";
@@ -150,6 +150,7 @@ function Header({ route, connected, session, theme, turn }) {
         ${connected === true ? "Live" : connected === false ? "Lost" : "Connecting"}
       </span>
       ${session && html`<span class="version wide">${session.version}</span>`}
+      ${session?.needs_token && html`<button type="button" class="small" onClick=${logOut}>Log out</button>`}
       <button type="button" class="small" onClick=${turn} aria-label=${`Theme: ${THEMES[theme][1]}. Change it`}>
         ${THEMES[theme][1]}
       </button>
