@@ -1,13 +1,13 @@
 """What users change of jobs and domains, with the sentence that says what came of it.
 
 The command line and the API make these changes by the same functions, so they check and say the
-same. Owns no state: each is one call of `Job`, whoever works on the job meanwhile.
+same. Owns no state: each is one call of the store, whoever works on the job meanwhile.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pacewheel.errors import ConfigInvalid
 
@@ -23,6 +23,13 @@ class Change:
 
     words: str
     values: Mapping[str, Any]
+
+
+class Domains(Protocol):
+    """Changes domains: `engine.store.changes` does."""
+
+    async def set_domain_delay(self, name: str, delay_ms: int) -> int:
+        """Set the least gap of a domain; return the gap that is in force now."""
 
 
 async def pause(job: Job) -> Change:
@@ -67,6 +74,15 @@ async def reprioritise(job: Job, priority: object, keys: Sequence[str] = ()) -> 
         return Change(f"{changed} tasks have priority {value:g} now", {"tasks_changed": changed})
     await job.reprioritise(value)
     return Change(f"job {job.id} has priority {value:g} now", {})
+
+
+async def set_delay(domains: Domains, name: str, delay_ms: int) -> Change:
+    """Set the least gap between two requests of a domain; a shorter one counts at once."""
+    gap_ms = await domains.set_domain_delay(name, delay_ms)
+    words = f"domain {name} asks for {delay_ms} ms between two requests now"
+    if gap_ms > delay_ms:
+        words += f"; {gap_ms} ms stay in force, as its robots.txt or its answers ask for"
+    return Change(words, {"domain": name, "delay_ms": delay_ms, "gap_ms": gap_ms})
 
 
 def _number(priority: object) -> float:

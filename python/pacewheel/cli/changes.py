@@ -1,4 +1,4 @@
-"""`pacewheel job pause|resume|cancel|retry|reprioritise`: change jobs and their tasks.
+"""`pacewheel job pause|resume|cancel|retry|reprioritise`, `domain delay`: change jobs and domains.
 
 Each prints what came of it, as one sentence or, with `--json`, as one object.
 """
@@ -43,6 +43,20 @@ def retry(args: argparse.Namespace) -> int:
 def reprioritise(args: argparse.Namespace) -> int:
     """Give a job or tasks of it another priority; returns the exit code."""
     return _change(args, lambda job: changes.reprioritise(job, args.priority, args.keys))
+
+
+def set_delay(args: argparse.Namespace) -> int:
+    """Set the least gap of a domain; returns the exit code."""
+    config = options.load_config(args, log_level="warning")
+    delay_ms = options.milliseconds("delay", args.seconds)
+
+    async def run() -> Change:
+        async with connected(config) as engine:
+            return await changes.set_delay(engine.store.changes, args.domain, delay_ms)
+
+    done = run_async(run())
+    print(json.dumps(done.values) if args.json else done.words)
+    return 0
 
 
 def _change(args: argparse.Namespace, change: Callable[[Job], Awaitable[Change]]) -> int:

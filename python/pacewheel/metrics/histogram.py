@@ -52,9 +52,9 @@ class LabelledHistogram(Collector):
 
     def observe_ms(self, value: str, durations_ms: Sequence[float]) -> None:
         """Count durations, in milliseconds."""
-        counts = self._counts.get(value) or self._add(value)
+        counts, bounds_ms = self._counts.get(value) or self._add(value), self._bounds_ms
         for duration_ms in durations_ms:
-            counts[bisect_left(self._bounds_ms, duration_ms)] += 1
+            counts[bisect_left(bounds_ms, duration_ms)] += 1
         self._sums_s[value] += sum(durations_ms) / 1000
 
     def counts(self) -> dict[str, tuple[int, ...]]:

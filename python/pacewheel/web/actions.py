@@ -73,13 +73,10 @@ class Actions:
         given = (await _body(request, "delay_ms")).get("delay_ms")
         text = "" if isinstance(given, bool) or given is None else str(given)
         delay_ms = parsing.whole("delay_ms", text, DELAY_MAX_MS, least=0)
-        gap_ms = await self._database.change(
-            lambda store: store.changes.set_domain_delay(name, delay_ms)
+        done = await self._database.change(
+            lambda store: changes.set_delay(store.changes, name, delay_ms)
         )
-        words = f"domain {name} asks for {delay_ms} ms between two requests now"
-        if gap_ms > delay_ms:
-            words += f"; {gap_ms} ms stay in force, as its robots.txt or its answers ask for"
-        return answer({"domain": name, "delay_ms": delay_ms, "gap_ms": gap_ms, "words": words})
+        return answer({**done.values, "words": done.words})
 
     async def _change(
         self, request: web.Request, change: Callable[[Job], Awaitable[Change]]

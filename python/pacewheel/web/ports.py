@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from pacewheel.changes import Domains
     from pacewheel.config import Config
     from pacewheel.held import Held
     from pacewheel.job import Job
@@ -64,13 +65,6 @@ class Reports(Protocol):
         """Return the job, what its attempts took, and how they departed."""
 
 
-class Changes(Protocol):
-    """Changes domains."""
-
-    async def set_domain_delay(self, name: str, delay_ms: int) -> int:
-        """Set the least gap of a domain; return the gap that is in force now."""
-
-
 class Store(Protocol):
     """The database, as far as the server reads it."""
 
@@ -87,8 +81,8 @@ class Store(Protocol):
         """What verdicts rest on."""
 
     @property
-    def changes(self) -> Changes:
-        """What users change."""
+    def changes(self) -> Domains:
+        """What users change of domains."""
 
     async def ping(self) -> None:
         """Return when the database has answered."""
