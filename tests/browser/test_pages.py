@@ -227,6 +227,25 @@ async def test_motion_is_reduced_when_asked(open_page: Open) -> None:
     assert 0 == await watcher.page.evaluate(f"{everything}.filter({moving}).length")
 
 
+async def test_the_policy_stops_what_is_not_ours_and_the_tests_would_hear_it(
+    watcher: Watcher,
+) -> None:
+    """A script and a style that got into the markup do nothing but complain."""
+    await watcher.go("#/workers")
+    await watcher.page.evaluate(
+        "() => { const script = document.createElement('script');"
+        " script.textContent = 'window.intruder = true'; document.body.append(script);"
+        " const styled = document.createElement('p');"
+        " styled.setAttribute('style', 'position: fixed'); document.body.append(styled); }"
+    )
+    assert not await watcher.page.evaluate("window.intruder")
+    assert "static" == await watcher.page.evaluate(
+        "getComputedStyle(document.body.lastElementChild).position"
+    )
+    assert 2 == len(watcher.complaints)
+    watcher.forgive(re.compile("Content Security Policy"))
+
+
 async def test_a_page_that_nobody_sees_holds_no_stream(watcher: Watcher) -> None:
     """Browsers keep six connections to a server: tabs behind others must not use them up."""
     streams: list[str] = []
