@@ -60,8 +60,9 @@ async def work(
         assert 0 == await submit.wait()
 
         async def settled() -> bool:
-            query = "SELECT completed FROM pacewheel.jobs WHERE id = 2 AND completed > 8"
-            return bool(await fetch(daemon.dsn, query))
+            query = "SELECT count(*) AS n FROM pacewheel.jobs WHERE status = 3 OR completed > 8"
+            (row,) = await fetch(daemon.dsn, query)
+            return bool(row["n"] == len(SITES))
 
         await until(settled, timeout_s=30)
         (row,) = await fetch(
