@@ -20,7 +20,8 @@ export PIP_QUIET := 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo check test pgbouncer bench bench-quick bench-requirements curves soak fmt schema clean toolchain
+.PHONY: help setup demo check test pgbouncer promtool chromium screenshots bench bench-quick bench-requirements
+.PHONY: curves soak fmt schema clean toolchain
 .PHONY: check-format check-lint check-types check-imports check-stub check-rust
 
 help:
@@ -37,6 +38,9 @@ help:
 	@echo '  make fmt          format Python and Rust'
 	@echo '  make schema       write sql/schema.sql anew from the migrations'
 	@echo '  make pgbouncer    PgBouncer from Debian into build/, for the tests behind it (make test does it)'
+	@echo '  make promtool     promtool from Debian into build/, for the tests of metrics and rules (so does make test)'
+	@echo '  make chromium     Chromium from Debian into build/, for the tests of the dashboard (make test does it)'
+	@echo '  make screenshots  the pictures of the README, anew from a daemon at work'
 	@echo '  make setup        virtual environment, packages, extension: the others do it themselves'
 	@echo '  make clean        remove all that was built, the virtual environment included'
 	@echo
@@ -70,7 +74,7 @@ check-rust: setup
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 # Cargo's log is shown whole if a test fails; otherwise its sum stands beside pytest's closing line.
-test: setup pgbouncer
+test: setup pgbouncer promtool chromium
 	@mkdir -p $(dir $(CARGO_LOG))
 	@echo 'cargo test (builds first; a minute when fresh)'
 	@cargo test --quiet > $(CARGO_LOG) 2>&1 || { cat $(CARGO_LOG); exit 1; }
@@ -79,9 +83,18 @@ test: setup pgbouncer
 	  END { printf "cargo test: %d passed, %d failed in %d binaries\n", passed, failed, binaries }' \
 	  $(CARGO_LOG); exit $$code
 
-# Never fails: where it can't be had, the tests behind it are skipped and say why.
+# None of them fails: where one can't be had, the tests behind it are skipped and say why.
 pgbouncer:
 	@tests/tools/get_pgbouncer.sh
+
+promtool:
+	@tests/tools/get_promtool.sh
+
+chromium:
+	@tests/tools/get_chromium.sh
+
+screenshots: setup chromium
+	@$(BIN)/python -m tests.browser.screenshots
 
 bench-quick: setup
 	BENCH=quick $(BIN)/python -m pytest benches -q -m 'not slow'

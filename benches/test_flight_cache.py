@@ -169,7 +169,7 @@ def test_what_a_claim_pays_for_its_jobs(budget: Callable[[str, float], None]) ->
     registry.add(Handler("note", _no_handler))
     cache = JobInfoCache(load=_never, metrics=Metrics())
     others: dict[str, Any] = dict.fromkeys(inspect.signature(Dispatcher).parameters)
-    dispatcher = Dispatcher(**{**others, "jobs": cache, "registry": registry})
+    dispatcher = Dispatcher(**{**others, "jobs": cache, "registry": registry, "metrics": Metrics()})
     claims = [
         DomainClaim(
             domain_id=job_id,

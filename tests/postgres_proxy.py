@@ -41,10 +41,9 @@ class PostgresProxy:
         self._path = parts.path
         self.port = 0
         self.relays: list[Relay] = []
-        self.is_away = False
-        """Take no connection: the database is away, or what leads to it."""
         self.listening: Literal["passed", "refused", "deaf"] = "passed"
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_away = False
 
     @property
     def dsn(self) -> str:
@@ -58,15 +57,19 @@ class PostgresProxy:
             relay.frozen = True
         return len(frozen)
 
-    def cut(self) -> None:
-        """Cut every connection and take no new one, until `is_away` is false again."""
-        self.is_away = True
+    def go_away(self) -> None:
+        """Cut all connections, and every new one."""
+        self._is_away = True
         for task in self._tasks:
             task.cancel()
 
+    def come_back(self) -> None:
+        """Relay new connections again."""
+        self._is_away = False
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Relay one connection until either side ends it."""
-        if self.is_away:
+        if self._is_away:
             writer.close()
             return
         if self._host.startswith("/"):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from dataclasses import Field, dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +118,11 @@ class Config:
     reconcile_interval_s: float = _setting(
         300.0, kinds.number(0.1, 86_400), "time between two comparisons of counters with tasks"
     )
+    slow_transaction_ms: float = _setting(
+        1_000.0,
+        kinds.number(0, 3_600_000),
+        "a transaction that takes longer is slow: counted, and logged now and then",
+    )
     results_keep_days: float = _setting(
         35.0, kinds.number(0, 36_500), "results older than this are removed; 0: never"
     )
@@ -188,6 +194,19 @@ class Config:
         kinds.number(1_024, 1_073_741_824, whole=True),
         "a page's body is cut after so many bytes",
     )
+    http_host: str = _setting(
+        "127.0.0.1",
+        kinds.address(),
+        "where the HTTP server of `run` listens; beyond loopback a token",
+    )
+    http_port: int | None = _setting(
+        None,
+        kinds.number(0, 65_535, whole=True),
+        "its port; 0: no HTTP server; without one, the first free from 8470 to 8489",
+    )
+    http_token: str | None = _setting(
+        None, kinds.secret(16, 256), "what its users must know, or send as a bearer token"
+    )
     log_level: str = _setting(
         "info",
         kinds.choice("debug", "info", "warning", "error"),
@@ -247,6 +266,11 @@ class Config:
             )
         if self.direct_dsn is not None and not self.pooler:
             raise ConfigInvalid("direct_dsn is for a dsn that leads to a pooler; set pooler=true")
+        if not (ip_address(self.http_host).is_loopback or self.http_token or self.http_port == 0):
+            raise ConfigInvalid(
+                f"http_host={self.http_host} lets others reach the dashboard; set http_token too, or "
+                "keep 127.0.0.1"
+            )
 
     def __repr__(self) -> str:
         """Every setting, the passwords of DSNs left out."""

@@ -13,10 +13,11 @@ import signal
 from typing import TYPE_CHECKING, Protocol
 
 from pacewheel import events
-from pacewheel.config import Config
 from pacewheel.errors import StoreRefused, StoreUnavailable
 from pacewheel.logs import Logger
 from pacewheel.outage import Outage
+from pacewheel.web import WebServer
+from pacewheel.web.ports import Engine, Life, Phase
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -29,10 +30,8 @@ FAILED = 0
 """Asks to stop because a part of the engine gave up; no signal has this number."""
 
 
-class Daemon(Protocol):
+class Daemon(Engine, Protocol):
     """What is run: the engine."""
-
-    config: Config
 
     async def start(self) -> None:
         """Start, or raise and leave nothing half-done."""
@@ -54,12 +53,22 @@ async def run_until_asked(engine: Daemon, asked: asyncio.Queue[int]) -> None:
 
     Raises:
         StoreRefused, SchemaMismatch, EmbeddedError: the database can't be had by waiting.
+        ConfigInvalid: the HTTP server's port can't be had.
     """
+    async with WebServer(engine) as web:
+        await _run(engine, asked, web.life)
+
+
+async def _run(engine: Daemon, asked: asyncio.Queue[int], life: Life) -> None:
     loop = asyncio.get_running_loop()
     for number in SIGNALS:
         loop.add_signal_handler(number, asked.put_nowait, number)
     try:
-        if await _start_patiently(engine, asked) and await asked.get() != FAILED:
+        if not await _start_patiently(engine, asked, life):
+            return
+        life.phase = Phase.RUNNING
+        if await asked.get() != FAILED:
+            life.phase = Phase.DRAINING
             log.say(events.PROCESS_DRAINING, grace_s=engine.config.grace_s)
             interrupting = asyncio.create_task(_interrupt_when_asked(engine, asked))
             try:
@@ -81,19 +90,21 @@ async def _interrupt_when_asked(engine: Daemon, asked: asyncio.Queue[int]) -> No
         signal.signal(number, signal.SIG_DFL)
 
 
-async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int]) -> bool:
+async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int], life: Life) -> bool:
     """Start as soon as the database is there; return False when asked to stop meanwhile."""
     outage = Outage()
     while True:
         try:
             started = await _unless_asked(engine.start(), asked)
             outage.worked()
+            life.waits_for = None
             return started
         except StoreRefused:
             raise
         except StoreUnavailable as error:
             outage.failed(error)
             engine.note_outage()
+            life.waits_for = str(error)
         if not await _unless_asked(asyncio.sleep(START_PAUSE_S * random.uniform(0.5, 1.5)), asked):
             return False
 

@@ -25,6 +25,7 @@ from pacewheel.errors import ConfigInvalid, EngineFailed, PacewheelError, StoreU
 from pacewheel.job import Job, check_job, enqueue
 from pacewheel.logs import as_worker
 from pacewheel.metrics import Metrics
+from pacewheel.observer import STUCK_S, Observer
 from pacewheel.ports import InvalidationReason
 from pacewheel.registry import NO_BREAKER, Handler, Registry
 from pacewheel.runtime import Runtime
@@ -36,13 +37,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
+    from pacewheel.held import Held
     from pacewheel.job_summary import JobSummary
     from pacewheel.model import Enqueued, JobInfo, NewTask, StuckJob, Waiting
     from pacewheel.pacing import Breaker
     from pacewheel.ports import CallersConnection
     from pacewheel.registry import HandlerFunction
 
-STUCK_S = 600.0
 IDLE_POLL_S = 0.05
 NOT_CONNECTED = "the engine is not connected: call connect(), start() or use 'async with engine'"
 
@@ -57,6 +58,8 @@ class Engine:
             load=lambda job_ids: self.store.jobs.get_job_facts(job_ids),  # noqa: PLW0108 - there is no store yet
             metrics=self.metrics,
         )
+        self.observer = Observer(lambda: self.store, self.metrics)
+        """Reads what only the database knows, for whoever looks at the metrics."""
         self.schedules = Schedules(self)
         """Recurring jobs."""
         self._dsn = dsn or self.config.dsn
@@ -86,18 +89,10 @@ class Engine:
         Raises:
             ConfigInvalid: the name is taken, or a value can't work.
         """
-        policy = (
-            timeout_s,
-            attempts,
-            backoff_s,
-            backoff_max_s,
-            own_departure,
-            never_retry,
-            breaker,
-        )
+        given = (timeout_s, attempts, backoff_s, backoff_max_s, own_departure, never_retry, breaker)
 
         def register(function: HandlerFunction) -> HandlerFunction:
-            self.add_handler(Handler(name, function, *policy))
+            self.add_handler(Handler(name, function, *given))
             return function
 
         return register
@@ -126,6 +121,12 @@ class Engine:
         if self._store is None:
             raise ConfigInvalid(NOT_CONNECTED)
         return self._store
+
+    @property
+    def held(self) -> Held | None:
+        """The lease of this process and its domains, while it runs or drains."""
+        runtime = self._runtime or self._stopping
+        return None if runtime is None else runtime.held
 
     @property
     def dsn(self) -> str:
@@ -159,6 +160,7 @@ class Engine:
 
     async def close(self) -> None:
         """Close the connections and leave the embedded server."""
+        await self.observer.close()
         await self.job_cache.close()
         store, self._store = self._store, None
         if store is not None:

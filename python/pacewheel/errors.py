@@ -26,6 +26,10 @@ class ConfigInvalid(PacewheelError):
     exit_code = 2
 
 
+class PortTaken(ConfigInvalid):
+    """Another program listens on the port that the HTTP server was to have."""
+
+
 class TargetRefused(PacewheelError):
     """A URL or an address that pacewheel will not request: malformed, unsupported or not allowed."""
 

@@ -41,6 +41,7 @@ FIELDS = {
     "orphans": "what was found left behind, by kind",
     "partition": "the partition's name",
     "partitions": "the partitions' names",
+    "ports": "the first and the last port tried",
     "raises": "how many raises of priorities",
     "reason": "why, one word of a closed set",
     "retries_job_id": "the job whose failed tasks are run again",
@@ -53,10 +54,12 @@ FIELDS = {
     "skipped": "tasks skipped",
     "slots": "slots now",
     "slots_before": "slots before",
+    "statement": "name of the transaction's file in sql/queries",
     "status": "the state the job ended in",
     "task_id": "the task",
     "tasks": "how many tasks",
     "total": "tasks the job had",
+    "url": "where the HTTP server listens",
     "verb": "the hint's verb",
     "where": "host, port and database",
     "worker_id": "this process, as the table of workers knows it",
@@ -135,6 +138,25 @@ DATABASE_RETURNED = Event(
     INFO,
     "the database is back after {duration_s:.1f} s",
     "the first statement that succeeded after database_lost",
+)
+TRANSACTION_SLOW = Event(
+    "transaction_slow",
+    WARNING,
+    "slow transaction: {statement} took {duration_s:.1f} s",
+    "longer than slow_transaction_ms; seen again and again, run `pacewheel doctor`",
+)
+FIGURES_UNREAD = Event(
+    "figures_unread", DEBUG, "figures could not be read: {error}", "metrics leave them out"
+)
+HTTP_SERVING = Event("http_serving", INFO, "dashboard and metrics at {url}", "the port is open")
+HTTP_PORTS_TAKEN = Event(
+    "http_ports_taken",
+    WARNING,
+    "no HTTP server: ports {ports} are taken; give --http-port, 0 for none",
+    "as many processes of this machine serve already",
+)
+HTTP_DEFECT = Event(
+    "http_defect", ERROR, "an answer over HTTP failed: {error}", "a defect: please report it"
 )
 SERVICE_WAITING = Event(
     "service_waiting",

@@ -18,6 +18,7 @@ from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.departure import Departure
 from pacewheel.errors import DomainBlocked, LeaseLost
 from pacewheel.model import WaitingReason
+from pacewheel.pace_used import PaceUsed
 from pacewheel.pacing import (
     ASKED,
     CALM,
@@ -50,6 +51,7 @@ class HeldDomain:
         "_gate",
         "_held",
         "ahead",
+        "ask_anew",
         "block_reason",
         "blocked_until_ms",
         "cursors",
@@ -62,6 +64,7 @@ class HeldDomain:
         "name",
         "pace",
         "pace_since_ms",
+        "pace_used",
         "recheck",
         "releasing",
         "returned",
@@ -90,6 +93,7 @@ class HeldDomain:
         """The gap that the last response time asks for; the row doesn't know it."""
         self.pace_since_ms = float("-inf")
         """When an answer last slowed the domain down; what began before says nothing of this pace."""
+        self.pace_used = PaceUsed()
         self.unsettled: dict[int, int] = {}
         """Job id by task id: claimed here, and not settled yet."""
         self.running: dict[int, int] = {}
@@ -102,6 +106,8 @@ class HeldDomain:
         """What held back, after the last claim, the tasks it left."""
         self.recheck = False
         """Ask for more tasks when a handler ends (the last claim met a limit)."""
+        self.ask_anew = False
+        """Ask for tasks whatever is remembered of the next slot: somebody has set another gap."""
         self.returned = 0
         """Counts tasks given back: a claim that was under way meanwhile says nothing of where to read on."""
         self.releasing = False
@@ -274,6 +280,7 @@ class HeldDomain:
         """Note a departure."""
         before_ms, self.last_departure_ms = self.last_departure_ms, now_ms
         apart_ms = now_ms - before_ms
+        self.pace_used.departed(now_ms, self.gap_ms)
         return Departure(now_ms, apart_ms if isfinite(apart_ms) else None, self.gap_ms)
 
 

@@ -9,7 +9,7 @@ import math
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pacewheel.errors import ConfigInvalid
-from pacewheel.model import Enqueued, WaitingReason
+from pacewheel.model import Enqueued
 from pacewheel.ports import InvalidationReason
 from pacewheel.report import build
 from pacewheel.states import JobVerb
@@ -17,7 +17,6 @@ from pacewheel.states import JobVerb
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from pacewheel.metrics import Metrics
     from pacewheel.model import FailedTask, JobInfo, NewTask, Raised, TaskInfo, Waiting
     from pacewheel.ports import CallersConnection
     from pacewheel.report import Report
@@ -32,7 +31,6 @@ class Host(Protocol):
     """What a job needs of its engine."""
 
     job_cache: JobInfoCache
-    metrics: Metrics
 
     @property
     def store(self) -> Store:
@@ -242,8 +240,6 @@ async def enqueue(
         if part.refused:
             await engine.job_cache.refuse(job_id)
         total = total.plus(part.inserted, part.known, part.over_limit, part.refused)
-    delays_ms = [1000 * task.ready_in_s for task in tasks if task.ready_in_s]
-    engine.metrics.waits.observe_ms(WaitingReason.SCHEDULED, delays_ms)
     return total
 
 

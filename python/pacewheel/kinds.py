@@ -98,6 +98,39 @@ def dsn() -> Kind:
     return Kind("a URL such as postgresql://user:password@host:5432/database", check)
 
 
+class Secret(str):
+    """A text that no `repr` shows."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Three stars, whatever it is."""
+        return "'***'"
+
+
+def secret(least: int, most: int) -> Kind:
+    """Return the kind of a secret of `least` to `most` printable ASCII characters, no space."""
+
+    def check(value: Any) -> Secret:
+        if not isinstance(value, str) or not re.fullmatch(rf"[!-~]{{{least},{most}}}", value):
+            raise ValueError(value)
+        return Secret(value)
+
+    expected = f"{least} to {most} printable ASCII characters without spaces"
+    return Kind(expected, check, is_secret=True)
+
+
+def address() -> Kind:
+    """Return the kind of an IP address."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise TypeError(value)
+        return str(ipaddress.ip_address(value))
+
+    return Kind("an IP address such as 127.0.0.1, ::1 or 0.0.0.0", check)
+
+
 def directory() -> Kind:
     """Return the kind of a directory."""
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from pacewheel.cgroups import GROUPS, MOUNTED, groups_of, text_of
+
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 _STATM = Path("/proc/self/statm")
 
@@ -19,36 +21,12 @@ def used_bytes() -> int:
     return int(_STATM.read_text().split()[1]) * _PAGE_BYTES
 
 
-def limit_bytes(
-    groups: Path = Path("/proc/self/cgroup"), mounted: Path = Path("/sys/fs/cgroup")
-) -> int:
+def limit_bytes(groups: Path = GROUPS, mounted: Path = MOUNTED) -> int:
     """Return the least limit of the process's control groups, or the machine's memory."""
     limits = [os.sysconf("SC_PHYS_PAGES") * _PAGE_BYTES]
-    for line in _text_of(groups).splitlines():
-        _, controllers, name = line.split(":", 2)
-        if controllers == "":
-            root, file = mounted, "memory.max"
-        elif "memory" in controllers.split(","):
-            root, file = mounted / "memory", "memory.limit_in_bytes"
-        else:
-            continue
-        # Each group above limits those below. In a container only its own may be visible, as the
-        # root.
-        inside = root / name.lstrip("/")
-        for group in (root, inside, *inside.parents):
-            if group == root or root in group.parents:
-                limits += _limit_of(group / file)
+    for group, is_unified in groups_of("memory", groups, mounted):
+        file = group / ("memory.max" if is_unified else "memory.limit_in_bytes")
+        text = text_of(file).strip()
+        if text.isdecimal():
+            limits.append(int(text))
     return min(limits)
-
-
-def _limit_of(file: Path) -> list[int]:
-    text = _text_of(file).strip()
-    return [int(text)] if text.isdecimal() else []
-
-
-def _text_of(file: Path) -> str:
-    """Return what the file says: nothing, where the kernel doesn't have it."""
-    try:
-        return file.read_text()
-    except OSError:
-        return ""

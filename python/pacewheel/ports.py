@@ -175,11 +175,12 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """What waking a domain gave, and when its next waiting task is ready."""
+    """What waking a domain gave, when its next waiting task is ready, how long scheduled ones waited."""
 
     domain_id: int
     woken: int
     wake_in_ms: float | None
+    scheduled_ms: Sequence[float] = ()
 
 
 CountedJob = tuple[int, int, int]

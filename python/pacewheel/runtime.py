@@ -69,18 +69,18 @@ class Runtime:
         self._metrics = metrics
         self._lessons = Lessons(metrics)
         self._job_cache = job_cache
-        self._held = Held(
+        self.held = Held(
             store=store.tasks,
             read_job=job_cache.get,
             on_departed=self._on_departed,
         )
         self._keep_true(config, store)
         self._pool = WorkerPool(
-            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room
+            capacity=config.capacity, on_end=self._on_end, on_room=self._on_room, metrics=metrics
         )
         self._settler = Settler(
             store=store.tasks,
-            held=self._held,
+            held=self.held,
             metrics=metrics,
             on_lost=self._on_lost,
             on_settled=self._on_settled,
@@ -91,7 +91,7 @@ class Runtime:
         )
         self._waker = Waker(
             store=store.tasks,
-            held=self._held,
+            held=self.held,
             mark_due=self._on_due,
             timers_max=config.domains_max * TIMERS_A_DOMAIN,
             horizon_ms=int(config.horizon_s * 1000),
@@ -100,7 +100,7 @@ class Runtime:
         self._dispatcher = Dispatcher(
             store=store.tasks,
             jobs=job_cache,
-            held=self._held,
+            held=self.held,
             registry=self._registry,
             free=lambda: min(self._pool.free(), self._settler.room()),
             spare=self._pool.spare,
@@ -111,7 +111,7 @@ class Runtime:
             nothing_waits=self._waker.nothing_waits,
             on_lost=self._on_lost,
             lead_ms=config.lead_ms,
-            waits=metrics.waits,
+            metrics=metrics,
         )
         self._own(config, store)
         self._scale(config, store)
@@ -143,7 +143,7 @@ class Runtime:
         """Build the services that decide which domains are ours."""
         self._leaser = Leaser(
             store=store.leases,
-            held=self._held,
+            held=self.held,
             registry=self._registry,
             metrics=self._metrics,
             on_leased=self._on_leased,
@@ -163,12 +163,13 @@ class Runtime:
             find_ended=store.tasks.find_ended,
             stop_tasks=self._on_stopped,
         )
-        self._notifier = Notifier(
+        self._notifier: Notifier = Notifier(
             listen=store.listener.listen,
             on_enqueued=self._on_enqueued,
             on_raised=self._on_raised,
             on_released=self._leaser.lease_soon,
             on_due=self._on_due_again,
+            on_paced=self._dispatcher.ask_anew,
             on_changed=self._on_changed,
             on_cancelled=self._on_cancelled,
             on_stopped=self._on_stopped,
@@ -176,7 +177,7 @@ class Runtime:
             on_missed=self._on_missed,
             metrics=self._metrics,
         )
-        self._sweeper = Sweeper(
+        self._sweeper: Sweeper = Sweeper(
             look_at_all=self._look_at_all,
             ensure_partitions=store.ensure_partitions,
             hears=self._notifier.hears,
@@ -225,7 +226,7 @@ class Runtime:
 
     def worker_id(self) -> int | None:
         """Return the id of this process among the workers, once it has one."""
-        return self._held.worker_id
+        return self.held.worker_id
 
     async def drain(self, grace_s: float) -> None:
         """End in order.
@@ -257,7 +258,7 @@ class Runtime:
 
     def unsettled(self) -> int:
         """How many tasks of this process are claimed and not settled."""
-        return self._held.unsettled()
+        return self.held.unsettled()
 
     def _on_crash(self, name: str) -> None:
         self._metrics.service_crashes.labels(name).inc()
@@ -274,7 +275,7 @@ class Runtime:
     def _on_end(
         self, task: Task, handler: Handler, outcome: Outcome | None, duration_ms: float
     ) -> None:
-        domain = self._held.get(task.domain_id)
+        domain = self.held.get(task.domain_id)
         # A handler of an earlier lease of the same domain has no say in this one.
         if domain is None or domain is not task.lease:
             self._dispatcher.slot_freed()
@@ -319,7 +320,7 @@ class Runtime:
 
     def _on_lost(self, domain_id: int) -> None:
         """Another process owns the domain by now."""
-        domain = self._held.drop(domain_id)
+        domain = self.held.drop(domain_id)
         if domain is not None:
             log.say(events.DOMAIN_LOST, domain=domain.name)
             self._on_dropped(domain)
@@ -333,7 +334,7 @@ class Runtime:
 
     def _on_enqueued(self, domain_ids: Sequence[int]) -> None:
         for domain_id in domain_ids:
-            if self._held.get(domain_id):
+            if self.held.get(domain_id):
                 self._dispatcher.mark_due(domain_id)
             else:
                 self._leaser.lease_soon()
@@ -341,12 +342,12 @@ class Runtime:
     def _on_due_again(self, domain_ids: Sequence[int]) -> None:
         """Look again, at what waits too: tasks may have gone, and their timer with them."""
         for domain_id in domain_ids:
-            if self._held.get(domain_id):
+            if self.held.get(domain_id):
                 self._waker.look(domain_id)
         self._on_enqueued(domain_ids)
 
     def _on_raised(self, domain_ids: Sequence[int]) -> None:
-        self._propagator.load([one for one in domain_ids if self._held.get(one)])
+        self._propagator.load([one for one in domain_ids if self.held.get(one)])
 
     def _on_changed(self, job_ids: Sequence[int]) -> None:
         for job_id in job_ids:
@@ -381,17 +382,17 @@ class Runtime:
         match verb:
             case "released":
                 return ids
-            case "enqueued" if self._held.lease_valid():
+            case "enqueued" if self.held.lease_valid():
                 self._on_enqueued(ids)
-                return [domain_id for domain_id in ids if not self._held.get(domain_id)]
+                return [domain_id for domain_id in ids if not self.held.get(domain_id)]
             case _:
                 self._notifier.deliver(verb, ids)
                 return ids
 
     def _look_at_all(self) -> None:
-        for domain in self._held:
+        for domain in self.held:
             self._dispatcher.mark_due(domain.id)
-        self._propagator.look_at_all([domain.id for domain in self._held])
+        self._propagator.look_at_all([domain.id for domain in self.held])
         self._leaser.lease_soon()
 
 

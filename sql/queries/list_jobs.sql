@@ -1,5 +1,5 @@
 -- purpose: read jobs with their counters, what runs, why the rest waits and when the next task may start
--- params: $1 job ids or null (all), $2 domain name or null (all), $3 whether to leave out final jobs, $4 most jobs
+-- params: $1 job ids or null (all), $2 domain name or null (all), $3 whether to leave out final jobs, $4 most jobs, $5 id below which to begin or null (the newest)
 -- returns: one row a job, newest first
 -- index: jobs_pkey, domains_pkey, domains_name_key, tasks_pkey
 -- rows: at most $4
@@ -14,6 +14,7 @@ WITH named AS MATERIALIZED (
             $1::bigint[] IS NULL
             AND ($2::text IS NULL OR j.domain_id = (SELECT d.id FROM pacewheel.domains d WHERE d.name = $2))
             AND (NOT $3::boolean OR j.status < 3)
+            AND j.id < coalesce($5::bigint, 9223372036854775807)
         ORDER BY j.id DESC
         LIMIT $4
     )

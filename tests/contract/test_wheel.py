@@ -18,6 +18,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SQL_FILES = sorted(file.relative_to(ROOT).as_posix() for file in (ROOT / "sql").rglob("*.sql"))
+PAGES = ROOT / "python" / "pacewheel" / "web"
+PAGE_FILES = sorted(
+    file.relative_to(PAGES.parent).as_posix()
+    for file in PAGES.rglob("*")
+    if file.is_file() and file.suffix not in {".py", ".pyc"}
+)
 REPORT = """
 import json, pacewheel, pacewheel._core
 from pacewheel.store.queries import load_queries, sql_root
@@ -91,7 +97,18 @@ def test_the_wheel_holds_what_a_user_needs_and_nothing_beside_the_package(built:
     assert {"pacewheel/py.typed", "pacewheel/_core.pyi"} <= names
     parts = ("page.html.j2", "style.css", "tables.js")
     assert {f"pacewheel/report/html/{part}" for part in parts} <= names
+    assert {"pacewheel/dashboards/grafana.json", "pacewheel/dashboards/alerts.yml"} <= names
     assert any(name.endswith("licenses/LICENSE") for name in names)
+
+
+def test_every_file_of_the_dashboard_reaches_wheel_and_source_distribution(built: Path) -> None:
+    """Pages, styles, libraries and their licences: what is served is what is in the tree."""
+    assert len(PAGE_FILES) > 30
+    with zipfile.ZipFile(next(built.glob("*.whl"))) as wheel:
+        assert {f"pacewheel/{file}" for file in PAGE_FILES} <= set(wheel.namelist())
+    with tarfile.open(next(built.glob("*.tar.gz"))) as sdist:
+        names = {name.partition("/")[2] for name in sdist.getnames()}
+    assert {f"python/pacewheel/{file}" for file in PAGE_FILES} <= names
 
 
 def test_the_source_distribution_can_be_built_from(built: Path) -> None:

@@ -108,9 +108,21 @@ async def test_reprioritise_jobs_and_tasks(dsn: str, job: Job) -> None:
     assert ["k0", "k1", "k2"] == [row["key"] for row in rows]
 
 
+async def test_a_domain_gets_another_delay(dsn: str, job: Job) -> None:
+    """In seconds; what robots.txt asks for stays in force."""
+    words = "domain a.example asks for 500 ms between two requests now"
+    assert words == said(dsn, "domain", "delay", "a.example", "0.5")
+    assert 500 == (await job.info()).gap_ms
+    await execute(dsn, "UPDATE pacewheel.domains SET robots_delay_ms = 9000")
+    changed = object_of(dsn, "domain", "delay", "a.example", "1")
+    assert {"domain": "a.example", "delay_ms": 1000, "gap_ms": 9000} == changed
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
+        (("domain", "delay", "b.example", "1"), "there is no domain 'b.example'"),
+        (("domain", "delay", "a.example", "soon"), "delay 'soon' is refused; give seconds from 0"),
         (("job", "pause", "9"), "there is no job 9"),
         (("job", "resume", "9"), "there is no job 9"),
         (("job", "cancel", "9"), "there is no job 9"),

@@ -118,10 +118,10 @@ async def test_top_outlives_its_database(work: str) -> None:
         def use() -> None:
             with Terminal(("top", "--dsn", proxy.dsn)) as terminal:
                 terminal.until_line("waiting for: worker_capacity")
-                loop.call_soon_threadsafe(proxy.cut)
+                loop.call_soon_threadsafe(proxy.go_away)
                 terminal.until_line("old, for now: database 127.0.0.1", "can't be reached")
                 terminal.until_line("waiting for: worker_capacity")
-                proxy.is_away = False
+                proxy.come_back()
                 terminal.until_line("q ends")
                 terminal.press(b"q")
                 assert 0 == terminal.end()

@@ -203,7 +203,12 @@ async def test_a_handler_that_ignores_its_cancellation_is_left_behind(
     asyncio.get_running_loop().call_later(20, let_go.set)
     await engine.run_until_idle()
     assert not let_go.is_set()
+    assert 1 == engine.metrics.value("pacewheel_handlers_abandoned_total", handler="stubborn")
+    assert 1 == engine.metrics.value("pacewheel_handlers_left_running")
+    assert 2 == engine.metrics.value("pacewheel_handler_seconds_count", handler="stubborn")
+    assert 2 == engine.metrics.value("pacewheel_tasks_claimed_total")
     let_go.set()
+    await until(lambda: engine.metrics.value("pacewheel_handlers_left_running") == 0)
     assert {"stubborn": "failed", "next": "completed"} == await states(dsn)
 
 

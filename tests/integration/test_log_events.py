@@ -125,10 +125,10 @@ async def test_an_outage_is_two_lines_with_its_duration(
         engine = Engine(proxy.dsn, config=fast_config)
         async with engine:
             await until(lambda: bool(said("worker_registered")))
-            proxy.cut()
+            proxy.go_away()
             await until(lambda: bool(said("database_lost")))
             await asyncio.sleep(1.5)
-            proxy.is_away = False
+            proxy.come_back()
             await until(lambda: bool(said("database_returned")))
     lost, returned = said("database_lost"), said("database_returned")
     assert (1, 1) == (len(lost), len(returned))

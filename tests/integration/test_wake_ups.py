@@ -103,7 +103,7 @@ async def test_a_straggler_whose_timer_was_lost_is_found_by_the_sweep(dsn: str) 
         await until(lambda: started.timers() == 1)
         runtime = started.engine._runtime
         assert runtime is not None
-        (domain,) = runtime._held
+        (domain,) = runtime.held
         assert runtime._waker._wheel.cancel(READY, domain.id)
         await until(lambda: started.has("lost"), timeout_s=1.1 + 0.5 + SLACK_S)
         await started.schedule("next", 0.5)

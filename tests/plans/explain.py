@@ -196,7 +196,7 @@ class Explainer:
         rows = await self.fetch(query, *args, timeout=timeout)
         return rows[0] if rows else None
 
-    async def run(self, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    async def run(self, work: Callable[[Any], Awaitable[Any]], **_named: str) -> Any:
         """Run `work` on this connection."""
         return await work(self)
 

@@ -85,6 +85,36 @@ async def test_a_job_is_read_by_its_id_however_many_there_were(
     assert 0 < plan.rows_read_of("domains") <= READS_OF_A_ROW_MAX, str(plan)
 
 
+@pytest.mark.parametrize("before", [None, FINAL_JOBS // 2, 11], ids=["newest", "middle", "oldest"])
+async def test_a_page_of_jobs_costs_the_same_wherever_it_begins(
+    dsn: str, before: int | None
+) -> None:
+    """Reading on behind the last page finds its place by the key."""
+    async with explainer(dsn) as explain:
+        await explain.warm("list_jobs")
+        await execute(dsn, *MANY_JOBS)
+        plan = await explain.plan(
+            "list_jobs",
+            lambda: explain.jobs.list_jobs(
+                ids=None, domain=None, live_only=False, limit=10, before=before
+            ),
+        )
+    assert 10 == plan.root["Actual Rows"]
+    assert 10 <= plan.rows_read_of("jobs") <= 10 * READS_OF_A_ROW_MAX, str(plan)
+
+
+async def test_a_domain_is_found_by_its_name_to_set_its_delay(dsn: str) -> None:
+    """One row of all, by the index of names."""
+    async with explainer(dsn) as explain:
+        await explain.warm("set_domain_delay")
+        await execute(dsn, *MANY)
+        plan = await explain.plan(
+            "set_domain_delay", lambda: explain.changes.set_domain_delay("d7", 5)
+        )
+    assert {"domains_name_key"} == plan.indexes_of("domains")
+    assert 1 == plan.rows_read_of("domains"), str(plan)
+
+
 async def test_looking_for_domains_costs_the_same_for_each_that_is_held(dsn: str) -> None:
     """Ten times as many take some ten times as long, and not a hundred."""
     await execute(dsn, *HELD_BY_ONE)

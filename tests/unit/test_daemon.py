@@ -8,16 +8,16 @@ import signal
 
 import pytest
 
-from pacewheel import Config
+from pacewheel import Config, Engine
 from pacewheel.daemon import run_until_asked
 from tests.conftest import until
 
 
-class SlowEngine:
+class SlowEngine(Engine):
     """Starts, or stops, only when it is told to; notes what happens to it."""
 
     def __init__(self, *, starts: bool = True) -> None:
-        self.config = Config()
+        super().__init__(config=Config(http_port=0))
         self.starts = starts
         self.starting = asyncio.Event()
         self.draining = asyncio.Event()

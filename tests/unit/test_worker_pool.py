@@ -7,6 +7,7 @@ import random
 
 import pytest
 
+from pacewheel.metrics import Metrics
 from pacewheel.model import Outcome, Task
 from pacewheel.registry import Handler
 from pacewheel.services.worker_pool import CANCELLED, STREAK_MAX, WorkerPool
@@ -21,7 +22,10 @@ class Bench:
         self.outcomes: list[Outcome | None] = []
         self.let_go = asyncio.Event()
         self.rooms = 0
-        self.pool = WorkerPool(capacity=capacity, on_end=self._on_end, on_room=self._on_room)
+        self.metrics = Metrics()
+        self.pool = WorkerPool(
+            capacity=capacity, on_end=self._on_end, on_room=self._on_room, metrics=self.metrics
+        )
         self._handler = Handler("hold", self._hold, own_departure=True)
 
     def _on_end(self, _task: Task, _handler: Handler, outcome: Outcome | None, _ms: float) -> None:

@@ -15,7 +15,7 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, NoReturn
 
-from pacewheel.cli import commands, db
+from pacewheel.cli import commands, dashboards, db
 from pacewheel.errors import PacewheelError
 from pacewheel.redaction import redact
 
@@ -65,6 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"pacewheel {_version()}")
     subparsers = parser.add_subparsers(metavar="COMMAND", dest="command")
     commands.add_parsers(subparsers)
+    dashboards.add_parser(subparsers)
     db.add_parser(subparsers)
     return parser
 

@@ -126,13 +126,20 @@ def _add_domains(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     )
     domains.add_argument("--limit", metavar="N", default="1000", help="at most so many")
     _look(domains, _LINE)
-    domain = subparsers.add_parser("domain", help="show one domain", allow_abbrev=False)
+    domain = subparsers.add_parser("domain", help="show or change one domain", allow_abbrev=False)
     actions = domain.add_subparsers(metavar="ACTION", required=True)
     show = options.command(
         actions, "show", "domains:show_domain", "show a domain's gate, its live jobs and what waits"
     )
     show.add_argument("name", metavar="DOMAIN", help="its name, such as example.com")
     _look(show, _OBJECT)
+    delay = options.command(
+        actions, "delay", "changes:set_delay", "set the least gap between two requests of a domain"
+    )
+    delay.add_argument("domain", metavar="DOMAIN", help="its name, such as example.com")
+    delay.add_argument("seconds", metavar="SECONDS", help="0 to 3600; a shorter gap counts at once")
+    delay.add_argument("--json", action="store_true", help=_OBJECT)
+    options.add_settings(delay, options.LOOK_SETTINGS)
 
 
 def _add_workers(subparsers: _SubParsersAction[ArgumentParser]) -> None:

@@ -14,16 +14,29 @@ from typing import TYPE_CHECKING, Any
 from pacewheel import logs
 from pacewheel.config import Config, flag_name, settings
 from pacewheel.errors import ConfigInvalid
+from pacewheel.parsing import ID_MAX, job_id, number, whole
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, _SubParsersAction
     from collections.abc import Iterable
 
+__all__ = [
+    "DATABASE_SETTINGS",
+    "DELAY_MAX_S",
+    "ID_MAX",
+    "LOG_SETTINGS",
+    "add_settings",
+    "job_id",
+    "load_config",
+    "milliseconds",
+    "number",
+    "whole",
+]
+
 DATABASE_SETTINGS = ("dsn", "schema", "data_dir")
 LOG_SETTINGS = ("log_level", "log_format")
 LOOK_SETTINGS = (*DATABASE_SETTINGS, "pooler", *LOG_SETTINGS)
 DELAY_MAX_S = 3600
-ID_MAX = 2**63 - 1
 
 
 def command(
@@ -81,28 +94,6 @@ def load_config(args: argparse.Namespace, **defaults: Any) -> Config:
     # What these two say of a defect is to be as readable, and as free of secrets, as our own.
     logs.configure(config.log_level, config.log_format, also=("asyncio", "aiohttp"))
     return config
-
-
-def whole(option: str, text: str, most: int, least: int = 1) -> int:
-    """Parse the value of an option that counts something, `least` to `most`. Raises ConfigInvalid."""
-    if not text.isascii() or not text.isdecimal() or not least <= int(text) <= most:
-        raise ConfigInvalid(
-            f"{option} {text!r} is refused; give a whole number from {least} to {most}"
-        )
-    return int(text)
-
-
-def number(option: str, text: str) -> float:
-    """Parse the value of an option that is a number; whoever uses it checks it. Raises ConfigInvalid."""
-    try:
-        return float(text)
-    except ValueError:
-        raise ConfigInvalid(f"{option} {text!r} is refused; give a number such as 1.5") from None
-
-
-def job_id(text: str) -> int:
-    """Parse a job's number. Raises ConfigInvalid."""
-    return whole("job id", text, ID_MAX)
 
 
 def milliseconds(option: str, text: str) -> int:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from prometheus_client import disable_created_metrics
+
 from pacewheel import events
 from pacewheel.cli import options
 from pacewheel.cli.engines import run_async, warm_engine
@@ -24,6 +26,8 @@ log = Logger("cli.run")
 
 def run(args: argparse.Namespace) -> int:
     """Run the command; returns the exit code."""
+    # The times at which counters were made would be as many series again, and serve nobody.
+    disable_created_metrics()  # type: ignore[no-untyped-call] # the library has no type for it
     run_async(_run_until_signal(options.load_config(args)))
     return 0
 

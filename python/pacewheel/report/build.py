@@ -98,7 +98,6 @@ def compares_sitemaps(job: JobInfo) -> bool:
 def build(facts: Facts, label: str | None = None) -> Report:
     """Return the report of what was read of a job; `label` replaces its domain's name."""
     flow = facts.flow
-    rate_per_s = 1000 * flow.recent / flow.recent_ms if flow.recent_ms > 0 else None
     is_live = not facts.job.status.is_final
     return Report(
         facts,
@@ -106,7 +105,7 @@ def build(facts: Facts, label: str | None = None) -> Report:
         _figures(facts),
         _politeness(facts),
         judge(facts.job, flow, facts.pace),
-        estimate(facts.job, rate_per_s) if is_live else None,
+        estimate(facts.job, flow.rate_per_s) if is_live else None,
         _changes(facts),
         _notes(facts),
     )

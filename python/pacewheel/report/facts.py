@@ -199,6 +199,11 @@ class Flow:
     recent: int = 0
     recent_ms: float = 0.0
 
+    @property
+    def rate_per_s(self) -> float | None:
+        """Attempts settled a second within the last minute; None when there is no such minute."""
+        return 1000 * self.recent / self.recent_ms if self.recent_ms > 0 else None
+
 
 @dataclass(frozen=True, slots=True)
 class Changes:

@@ -10,6 +10,7 @@ moment, and no slot is held asleep.
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
 from pacewheel import tracing
@@ -21,13 +22,13 @@ from pacewheel.scaling import Shortage
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from pacewheel.held import Held, HeldDomain
+    from pacewheel.metrics import Metrics
     from pacewheel.model import JobFacts, Outcome
     from pacewheel.ports import ClaimedTask, DomainClaim, JobCache, TaskStore
     from pacewheel.registry import Handler, Registry
-    from pacewheel.waits import Waits
 
 # A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100
@@ -67,7 +68,7 @@ class Dispatcher(Service):
         nothing_waits: Callable[[int, float], None],
         on_lost: Callable[[int], None],
         lead_ms: int,
-        waits: Waits,
+        metrics: Metrics,
     ) -> None:
         super().__init__()
         self._store = store
@@ -83,7 +84,7 @@ class Dispatcher(Service):
         self._nothing_waits = nothing_waits
         self._on_lost = on_lost
         self._lead_ms = lead_ms
-        self._waits = waits
+        self._metrics = metrics
         self._due: dict[int, None] = {}
         self._changed = asyncio.Event()
         self._shortage = Shortage()
@@ -95,6 +96,16 @@ class Dispatcher(Service):
         """Ask for the domain's tasks as soon as a slot is free."""
         self._due.setdefault(domain_id)
         self._changed.set()
+
+    def ask_anew(self, domain_ids: Sequence[int]) -> None:
+        """Ask for domains whose gap somebody has set, at once: what is remembered of it is not so."""
+        # What a claim under way says may be from before.
+        self.after_claim(partial(self.ask_anew, domain_ids))
+        for domain_id in domain_ids:
+            domain = self._held.get(domain_id)
+            if domain is not None:
+                domain.ask_anew = True
+                self.mark_due(domain_id)
 
     def slot_freed(self) -> None:
         """Look again: a handler ended."""
@@ -207,7 +218,10 @@ class Dispatcher(Service):
         for call in calls:
             call()
         self._wake_workers()
-        return sum(len(claim.tasks) for claim in claims)
+        claimed = [task[1] for claim in claims for task in claim.tasks]
+        self._metrics.tasks_claimed.inc(len(claimed))
+        self._metrics.hot_jobs.count_claims(claimed)
+        return len(claimed)
 
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
         """Take the domains that have waited longest off the queue."""
@@ -221,7 +235,7 @@ class Dispatcher(Service):
             if domain.blocked_until_ms > monotonic_ms():
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
                 self._slot_at(domain_id, domain.blocked_until_ms)
-            elif (wait_ms := domain.slot_in_ms()) > self._lead_ms:
+            elif (wait_ms := domain.slot_in_ms()) > self._lead_ms and not domain.ask_anew:
                 # The gap has become longer since the timer was set.
                 domain.waiting_for = WaitingReason.DOMAIN_DELAY
                 self._slot_at(domain_id, monotonic_ms() + wait_ms - self._lead_ms)
@@ -248,6 +262,7 @@ class Dispatcher(Service):
     ) -> None:
         now_ms = monotonic_ms()
         # What was learned since may not have reached the row yet.
+        domain.ask_anew = False
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
             domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
@@ -278,7 +293,7 @@ class Dispatcher(Service):
 
     def _observe(self, domain: HeldDomain, claim: DomainClaim) -> None:
         """Note how long the tasks were claimable, and what held them back."""
-        waits = self._waits
+        waits = self._metrics.waits
         if claim.paused is None:
             waits.observe_ms(domain.waiting_for, claim.waits_ms)
             return

@@ -97,9 +97,11 @@ class JobInfoCache:
     def peek_many(self, job_ids: Iterable[int]) -> dict[int, JobFacts]:
         """Return the facts of those that are known now; the others are for `get_many`."""
         peek, now_ms = self._table.peek, int(self._now_ms())
-        return {
+        known = {
             job_id: facts for job_id in job_ids if (facts := peek(job_id, now_ms, None)) is not None
         }
+        self._metrics.hot_jobs.count_hits(known)
+        return known
 
     async def get(self, job_id: int) -> JobFacts | None:
         """Return what is known of the job, loaded if need be; None: there is no such job.
@@ -136,6 +138,9 @@ class JobInfoCache:
                     )
                 elif facts is not None:
                     known[job_id] = facts
+            waited_for = [job_id for job_id, _ in waiting]
+            self._metrics.hot_jobs.count_hits(known)
+            self._metrics.hot_jobs.count_misses(waited_for)
         finally:
             # Also when one was refused: whoever leads a flight has to fly it.
             if led:

@@ -21,6 +21,7 @@ from pacewheel.clock import lease_clock_s, monotonic_ms
 from pacewheel.errors import StoreError
 from pacewheel.held import HeldDomain
 from pacewheel.logs import Logger
+from pacewheel.metrics.domains import DomainReading
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
@@ -90,6 +91,7 @@ class Leaser(Service):
         self._next_turn_s = 0.0
         self._others_turn: dict[int, float] = {}
         """Until when a domain is passed over, by the lease clock."""
+        metrics.domains.read = self._read_domains
 
     def spare_others(self) -> None:
         """Declare nobody dead for the length of a lease: the database was away, perhaps for all."""
@@ -187,6 +189,17 @@ class Leaser(Service):
 
     def _extend(self, sent_s: float) -> None:
         self._held.extend_lease(sent_s + self._lease_ttl_s - self._lease_margin_s)
+
+    def _read_domains(self) -> list[DomainReading]:
+        now_ms = monotonic_ms()
+        return [
+            DomainReading(
+                domain.gap_ms,
+                domain.is_working,
+                domain.pace.is_open or domain.blocked_until_ms > now_ms,
+            )
+            for domain in self._held
+        ]
 
     def _working(self) -> int:
         """How many domains have something to do; only these count in the shares."""

@@ -61,6 +61,7 @@ class Scaler(Service):
         metrics.slots_min.set(self._sizing.slots_min)
         metrics.slots_max.set(slots_max)
         metrics.slots.set(slots_max)
+        metrics.memory_limit.set(memory_limit)
 
     async def _loop(self) -> None:
         while True:
@@ -87,8 +88,7 @@ class Scaler(Service):
         elif self._sizing.obstacle(reading) is None:
             # What that finds out counts in the next reading.
             self._look_ahead()
-        self._metrics.scaling_evaluations.labels(scaling.decision, scaling.reason).inc()
-        self._metrics.slots.set(scaling.target)
+        self._metrics.note_scaling(scaling, before)
         self._metrics.slots_busy.set(reading.busy)
         return scaling.target
 

@@ -75,6 +75,8 @@ class Settler(Service):
         self._arrived = asyncio.Event()
         self._empty = asyncio.Event()
         self._empty.set()
+        metrics.settle_queue.set_function(lambda: len(self._queue))
+        metrics.settle_queue_max.set(queue_max)
 
     def add(self, settlement: Settlement) -> None:
         """Queue one attempt's end."""

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from pacewheel._core import BeyondHorizon, TimerWheel, WheelFull
 from pacewheel.clock import monotonic_ms
+from pacewheel.model import WaitingReason
 from pacewheel.service import Service
 
 if TYPE_CHECKING:
@@ -194,6 +195,7 @@ class Waker(Service):
         self, domain: HeldDomain, answer: Woken, ready_ms: float | None, sent_ms: float
     ) -> None:
         self._metrics.tasks_woken.inc(answer.woken)
+        self._metrics.waits.observe_ms(WaitingReason.SCHEDULED, answer.scheduled_ms)
         if ready_ms is not None:
             self._metrics.wake_up_lag.observe(max(0.0, monotonic_ms() - ready_ms) / 1000)
         if answer.woken or ready_ms is not None:

@@ -30,6 +30,7 @@ from pacewheel.service import Service
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from pacewheel.metrics import Metrics
     from pacewheel.model import Task
     from pacewheel.registry import Handler
 
@@ -76,8 +77,10 @@ class WorkerPool(Service):
         capacity: int,
         on_end: Callable[[Task, Handler, Outcome | None, float], None],
         on_room: Callable[[], None],
+        metrics: Metrics,
     ) -> None:
         super().__init__()
+        self._metrics = metrics
         self._capacity = capacity
         self._on_end = on_end
         self._on_room = on_room
@@ -235,6 +238,8 @@ class WorkerPool(Service):
         if running.worker is not None:
             self._workers.discard(running.worker)
             running.worker = None
+        self._metrics.handlers_abandoned.labels(running.handler.name).inc()
+        self._metrics.handlers_left_running.inc()
         self._finish(running, self._stopped_outcome(running))
         self.wake()
 
@@ -260,6 +265,7 @@ class WorkerPool(Service):
                 self._on_room()
             outcome = await self._observed(running)
             if running.worker is None:
+                self._metrics.handlers_left_running.dec()
                 return
             self._finish(running, outcome)
             if me.cancelling():
@@ -342,7 +348,9 @@ class WorkerPool(Service):
 
     def _finish(self, running: Running, outcome: Outcome | None) -> None:
         self._active.remove(running)
-        self._end(running.task, running.handler, outcome, monotonic_ms() - running.started_ms)
+        duration_ms = monotonic_ms() - running.started_ms
+        self._metrics.handler_seconds.observe(running.handler.name, duration_ms / 1000)
+        self._end(running.task, running.handler, outcome, duration_ms)
 
     def _end(
         self, task: Task, handler: Handler, outcome: Outcome | None, duration_ms: float

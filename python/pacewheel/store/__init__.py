@@ -13,6 +13,7 @@ from pacewheel.store.changes import PostgresChanges
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.faults import safe_dsn
+from pacewheel.store.figures import PostgresFigures
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
@@ -27,6 +28,7 @@ from pacewheel.store.retention import PostgresRetention
 from pacewheel.store.schedules import PostgresSchedules
 from pacewheel.store.shares import LEAST, ConnectionShare
 from pacewheel.store.tasks import PostgresTasks
+from pacewheel.store.transactions import Transactions
 
 if TYPE_CHECKING:
     from pacewheel.config import Config
@@ -39,11 +41,9 @@ class Store:
     """The database as the engine sees it."""
 
     def __init__(self, dsn: str, *, config: Config, metrics: Metrics) -> None:
-        def on_error(sqlstate_class: str) -> None:
-            metrics.database_errors.labels(sqlstate_class).inc()
-
         outage = Outage()
         pooler = config.pooler
+        transactions = Transactions(metrics, config.slow_transaction_ms)
         queries = load_queries(config.schema)
         pool = WorkPool(
             dsn,
@@ -53,7 +53,7 @@ class Store:
             idle_max=config.pool_idle_max,
             pooler=pooler,
             metrics=metrics,
-            on_error=on_error,
+            transactions=transactions,
             outage=outage,
         )
         self._pool = pool
@@ -63,6 +63,7 @@ class Store:
         self.jobs = PostgresJobs(pool, queries, self.tasks, self.hinter)
         self.changes = PostgresChanges(pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(pool, queries, self.jobs)
+        self.figures = PostgresFigures(pool, queries)
         self.overview = PostgresOverview(pool, queries, self.jobs, self.explanations)
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
@@ -83,11 +84,13 @@ class Store:
             queries,
             self.hinter,
             pooler=deaf,
-            on_error=on_error,
+            transactions=transactions,
             share=share,
             outage=outage,
         )
-        self.listener = PostgresListener(single_dsn, config.schema, pool, queries, pooler=deaf)
+        self.listener = PostgresListener(
+            single_dsn, config.schema, pool, queries, pooler=deaf, transactions=transactions
+        )
 
     async def open(self) -> None:
         """Connect the work pool; the other roles connect when they are first needed."""
@@ -99,6 +102,14 @@ class Store:
         await self.listener.close()
         await self.leases.close()
         await self._pool.close()
+
+    async def ping(self) -> None:
+        """Return when the database has answered.
+
+        Raises:
+            StoreUnavailable: it can't be reached.
+        """
+        await self._pool.fetch(self._queries["read_clock"])
 
     def pool_headroom(self) -> float:
         """Return which share of the connections for work is free."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from pacewheel import events
-from pacewheel.errors import TaskUnknown
+from pacewheel.errors import DomainUnknown, TaskUnknown
 from pacewheel.logs import Logger
 from pacewheel.model import JobState, NewTask
 from pacewheel.states import JOB_TRANSITIONS, JobVerb
@@ -86,7 +86,7 @@ class PostgresChanges:
                     self._queries["end_job"], job_id, list(allowed), state, error
                 )
 
-        row = await self._unless_final(job_id, await self._pool.run(end))
+        row = await self._unless_final(job_id, await self._pool.run(end, name="end_job"))
         self._hint("cancelled", job_id)
         self._hint("due", row["domain_id"])
         say_ended([row["sums"]])
@@ -134,6 +134,19 @@ class PostgresChanges:
         await self._unless_final(job_id, row)
         self._hint("changed", job_id)
 
+    async def set_domain_delay(self, name: str, delay_ms: int) -> int:
+        """Set the least gap that users ask of a domain; return the gap in force now.
+
+        Raises:
+            DomainUnknown: there is none of this name.
+        """
+        row = await self._pool.fetchrow(self._queries["set_domain_delay"], name, delay_ms)
+        if row is None:
+            raise DomainUnknown.of(name)
+        self._hint("paced", row["id"])
+        gap_ms: int = row["gap_ms"]
+        return gap_ms
+
     async def retry_tasks(self, job_id: int, keys: Sequence[str] | None) -> tuple[int, int]:
         """Run failed tasks again, all or those of these keys; return job id and number of tasks.
 
@@ -177,7 +190,7 @@ class PostgresChanges:
                 return new_id, inserted
 
         new_id: int
-        new_id, inserted = await self._pool.run(create)
+        new_id, inserted = await self._pool.run(create, name="create_retry_job")
         self._tasks.committed(inserted, notified=notify)
         if inserted.counts.inserted:
             log.say(

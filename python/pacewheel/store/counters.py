@@ -68,7 +68,8 @@ class PostgresCounters:
                     await connection.execute(self._queries["mark_reconciled"], job_ids)
                 return rows
 
-        return [self._compared(row["job_id"], row) for row in await self._pool.run(compare)]
+        rows = await self._pool.run(compare, name="compare_counters")
+        return [self._compared(row["job_id"], row) for row in rows]
 
     async def recount_job(self, job_id: int) -> Compared | None:
         """Repair a job's counters under its lock; return what they were and are, None without a job."""
@@ -81,7 +82,7 @@ class PostgresCounters:
                     self._queries["recount_job"], job_id, timeout=COMPARE_TIMEOUT_S
                 )
 
-        row = await self._pool.run(recount)
+        row = await self._pool.run(recount, name="recount_job")
         return None if row is None else self._compared(job_id, row)
 
     @staticmethod

@@ -19,6 +19,7 @@ from pacewheel.errors import (
     StoreRefused,
     StoreUnavailable,
 )
+from pacewheel.metrics.transactions import SQLSTATE_CLASSES
 
 # What the driver raises: the server's errors, its own, and the network's. Its internal error is
 # among them, since a statement on a connection that is just being lost may end in it.
@@ -37,12 +38,6 @@ _UNAVAILABLE_CLASSES = ("08", "40", "53", "57", "58")
 _UNAVAILABLE = frozenset({"25006", "55P03"})
 # Cardinality, data, constraints, limits of the program: what is wrong is a value.
 _DATA_CLASSES = ("21", "22", "23", "54")
-# What a server can be expected to raise; anything else is counted as "other".
-_KNOWN_CLASSES = frozenset("08 21 22 23 25 28 3D 3F 40 42 53 54 55 57 58 P0 XX".split())
-
-
-def ignore(_sqlstate_class: str) -> None:
-    """Count no error; what stands in where nobody asks for them."""
 
 
 def sqlstate(error: BaseException) -> str:
@@ -55,7 +50,7 @@ def sqlstate_class(error: BaseException) -> str:
     state = sqlstate(error)
     if not state:
         return "none"
-    return state[:2] if state[:2] in _KNOWN_CLASSES else "other"
+    return state[:2] if state[:2] in SQLSTATE_CLASSES else "other"
 
 
 def is_retryable(error: BaseException) -> bool:

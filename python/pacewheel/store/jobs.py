@@ -103,7 +103,7 @@ class PostgresJobs:
         await self._pool.fetch(self._queries["put_domain"], domain, delay_ms)
         job_id: int
         inserted: Inserted | None
-        job_id, inserted, ended = await self._pool.run(create)
+        job_id, inserted, ended = await self._pool.run(create, name="create_job")
         if inserted is not None:
             self._tasks.committed(inserted, notified=notify)
             say_created(job_id, domain, handler, inserted.counts.inserted)
@@ -158,10 +158,18 @@ class PostgresJobs:
         }
 
     async def list_jobs(
-        self, *, ids: Sequence[int] | None, domain: str | None, live_only: bool, limit: int
+        self,
+        *,
+        ids: Sequence[int] | None,
+        domain: str | None,
+        live_only: bool,
+        limit: int,
+        before: int | None = None,
     ) -> list[JobInfo]:
-        """Return jobs, newest first."""
-        rows = await self._pool.fetch(self._queries["list_jobs"], ids, domain, live_only, limit)
+        """Return jobs, newest first, of all those with an id below `before`."""
+        rows = await self._pool.fetch(
+            self._queries["list_jobs"], ids, domain, live_only, limit, before
+        )
         return [self.info_of(row) for row in rows]
 
     @staticmethod

@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 from pacewheel import events
 from pacewheel.errors import StoreError, StoreUnavailable
 from pacewheel.logs import Logger
+from pacewheel.metrics import Metrics
 from pacewheel.outage import Outage
 from pacewheel.pacing import Pace
 from pacewheel.ports import Heartbeat, LeasedDomain, LostTask
-from pacewheel.store.faults import DRIVER_ERRORS, ignore, is_away, sqlstate_class, translate
+from pacewheel.store.faults import DRIVER_ERRORS, is_away, translate
 from pacewheel.store.pool import connect
+from pacewheel.store.transactions import Transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     import asyncpg
 
@@ -44,13 +46,13 @@ class PostgresLeases:
         hinter: Hinter,
         *,
         pooler: bool,
-        on_error: Callable[[str], None] = ignore,
+        transactions: Transactions | None = None,
         share: ConnectionShare | None = None,
         outage: Outage | None = None,
     ) -> None:
         self._dsn = dsn
         self._outage = outage or Outage()
-        self._on_error = on_error
+        self._transactions = transactions or Transactions(Metrics())
         self._queries = queries
         self._hinter = hinter
         self._pooler = pooler
@@ -71,11 +73,12 @@ class PostgresLeases:
                 if self._share is not None:
                     self._share.unsettle()
             try:
-                rows: list[asyncpg.Record] = await self._connection.fetch(
-                    self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
-                )
+                with self._transactions.timed(name):
+                    rows: list[asyncpg.Record] = await self._connection.fetch(
+                        self._queries[name], *args, timeout=HEARTBEAT_TIMEOUT_S
+                    )
             except DRIVER_ERRORS as error:
-                self._on_error(sqlstate_class(error))
+                self._transactions.failed(error, name)
                 connection, self._connection = self._connection, None
                 connection.terminate()
                 ours = translate(error, self._dsn)
@@ -87,7 +90,7 @@ class PostgresLeases:
 
     async def _connect(self) -> asyncpg.Connection:
         try:
-            return await connect(self._dsn, pooler=self._pooler)
+            return await connect(self._dsn, pooler=self._pooler, transactions=self._transactions)
         except StoreUnavailable as error:
             self._outage.failed(error)
             raise

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     import asyncpg
 
     from pacewheel.store.pool import WorkPool
+    from pacewheel.store.transactions import Transactions
 
 log = Logger("listener")
 
@@ -54,9 +55,17 @@ class PostgresListener:
     """One connection that listens on the schema's channel; with `pooler`, none."""
 
     def __init__(
-        self, dsn: str, schema: str, pool: WorkPool, queries: Mapping[str, str], *, pooler: bool
+        self,
+        dsn: str,
+        schema: str,
+        pool: WorkPool,
+        queries: Mapping[str, str],
+        *,
+        pooler: bool,
+        transactions: Transactions,
     ) -> None:
         self._dsn = dsn
+        self._transactions = transactions
         self._pooler = pooler
         self._channel = schema
         self._pool = pool
@@ -76,7 +85,7 @@ class PostgresListener:
         if self._pooler:
             log.say(events.HINTS_WITHOUT_LISTENER)
             await asyncio.Event().wait()
-        connection = await connect(self._dsn)
+        connection = await connect(self._dsn, transactions=self._transactions)
         self._connection = connection
         broken = asyncio.Event()
         heard = asyncio.Event()
@@ -98,6 +107,7 @@ class PostgresListener:
                 heard.clear()
                 quiet_s = PROBE_AFTER_S * random.uniform(0.9, 1.1)
         except DRIVER_ERRORS as error:
+            self._transactions.failed(error)
             raise translate(error, self._dsn) from error
         finally:
             await self.close()

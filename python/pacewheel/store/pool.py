@@ -22,15 +22,15 @@ from pacewheel.outage import Outage
 from pacewheel.store.connections import Connections
 from pacewheel.store.faults import (
     DRIVER_ERRORS,
-    ignore,
     is_away,
     is_retryable,
     is_unavailable,
     safe_dsn,
     sqlstate,
-    sqlstate_class,
     translate,
 )
+from pacewheel.store.queries import OTHER, name_of
+from pacewheel.store.transactions import Transactions
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -74,8 +74,12 @@ async def _open(dsn: str, *, pooler: bool) -> asyncpg.Connection:
     return connection
 
 
-async def connect(dsn: str, *, pooler: bool = False) -> asyncpg.Connection:
+async def connect(
+    dsn: str, *, pooler: bool = False, transactions: Transactions | None = None
+) -> asyncpg.Connection:
     """Open one connection of its own, for listening, migrating or housekeeping.
+
+    `transactions` counts its failure.
 
     Raises:
         StoreUnavailable: it can't be reached, or refuses.
@@ -83,6 +87,8 @@ async def connect(dsn: str, *, pooler: bool = False) -> asyncpg.Connection:
     try:
         return await _open(dsn, pooler=pooler)
     except (*DRIVER_ERRORS, ValueError) as error:
+        if transactions is not None:
+            transactions.failed(error)
         raise translate(error, dsn) from error
 
 
@@ -97,18 +103,19 @@ class WorkPool:
         pooler: bool,
         idle_max: int = 20,
         metrics: Metrics | None = None,
-        on_error: Callable[[str], None] = ignore,
+        transactions: Transactions | None = None,
         outage: Outage | None = None,
     ) -> None:
+        metrics = metrics or Metrics()
         self._dsn = dsn
-        self._on_error = on_error
+        self._transactions = transactions or Transactions(metrics)
         self._outage = outage or Outage()
         self._connections = Connections(
             partial(_open, dsn, pooler=pooler),
             where=safe_dsn(dsn),
             limit=size_max,
             idle_max=idle_max,
-            metrics=metrics or Metrics(),
+            metrics=metrics,
         )
 
     @property
@@ -135,6 +142,7 @@ class WorkPool:
             async with self._connections.lend():
                 pass
         except (*DRIVER_ERRORS, ValueError) as error:
+            self._transactions.failed(error)
             raise translate(error, self._dsn) from error
 
     async def close(self) -> None:
@@ -146,10 +154,13 @@ class WorkPool:
         limit = self._connections.limit
         return 1 - min(1.0, self._connections.lent / limit) if limit else 0.0
 
-    async def run(self, work: Callable[[asyncpg.Connection], Awaitable[Any]]) -> Any:
+    async def run(
+        self, work: Callable[[asyncpg.Connection], Awaitable[Any]], *, name: str = OTHER
+    ) -> Any:
         """Run `work` on a connection; after a deadlock or serialization failure run it again.
 
-        `work` is one statement or one transaction, so that running it again is sound.
+        `work` is one statement or one transaction, so that running it again is sound. `name` is the
+        statement that it is timed under: the one it is about.
 
         Raises:
             StoreUnavailable: the database is away; the statement may or may not have taken effect.
@@ -158,11 +169,12 @@ class WorkPool:
         for attempt in range(RETRIES_MAX):
             try:
                 async with self._connections.lend() as connection:
-                    done = await work(connection)
+                    with self._transactions.timed(name):
+                        done = await work(connection)
                 self._outage.worked()
                 return done
             except DRIVER_ERRORS as error:
-                self._on_error(sqlstate_class(error))
+                self._transactions.failed(error, name)
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:
                     await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))
                     continue
@@ -178,7 +190,7 @@ class WorkPool:
     async def fetch(self, query: str, *args: Any) -> Sequence[asyncpg.Record]:
         """Run one statement and return its rows."""
         rows: Sequence[asyncpg.Record] = await self.run(
-            lambda connection: connection.fetch(query, *args)
+            lambda connection: connection.fetch(query, *args), name=name_of(query)
         )
         return rows
 

@@ -1,6 +1,6 @@
 """The statements: reads sql/queries once, one statement a file, and puts the schema's name in.
 
-Owns the mapping from a statement's name to its text. The files name the schema `pacewheel`, so each can be
+Owns the mapping from a statement's name to its text, and back. The files name the schema `pacewheel`, so each can be
 pasted into psql as it stands; the configured name takes its place here, and nowhere else.
 """
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SCHEMA_DEFAULT = "pacewheel"
 _QUALIFIER = re.compile(r"\bpacewheel\.")
+OTHER = "other"
+_names: dict[str, str] = {}
 
 
 def sql_root() -> Traversable:
@@ -43,4 +45,10 @@ def load_queries(schema: str = SCHEMA_DEFAULT) -> dict[str, str]:
             lines = entry.read_text("utf-8").splitlines()
             body = "\n".join(line for line in lines if not line.startswith("--"))
             statements[entry.name.removesuffix(".sql")] = for_schema(body.strip(), schema)
+    _names.update((text, name) for name, text in statements.items())
     return statements
+
+
+def name_of(text: str) -> str:
+    """Return the name of a statement that was loaded; `other` for what is none of ours."""
+    return _names.get(text, OTHER)

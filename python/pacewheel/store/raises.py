@@ -102,7 +102,7 @@ class PostgresRaises:
                 return await offer(connection, self._queries["offer_raises"], offers, notify=notify)
 
         notify = self._hinter.leads()
-        offered: Offered = await self._pool.run(ask)
+        offered: Offered = await self._pool.run(ask, name="offer_raises")
         self._hinter.committed("raised", set(offered.raises.domain_ids), notified=notify)
         if offered.refused:
             return None

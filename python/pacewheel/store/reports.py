@@ -58,7 +58,24 @@ class PostgresReports:
                     compared_with
                 )
 
-        found: Facts = await self._pool.run(read)
+        found: Facts = await self._pool.run(read, name="report_sums")
+        return found
+
+    async def read_flow(self, job_id: int) -> tuple[JobInfo, facts.Flow, facts.Pace]:
+        """Return what a verdict on a job rests on, and no more.
+
+        Raises:
+            JobUnknown: there is no such job.
+        """
+
+        async def read(connection: asyncpg.Connection) -> tuple[JobInfo, facts.Flow, facts.Pace]:
+            async with connection.transaction(isolation="repeatable_read", readonly=True):
+                await connection.execute(self._queries["plan_for_reading"])
+                return await _Reading(connection, self._queries, job_id, 0).read_flow()
+
+        found: tuple[JobInfo, facts.Flow, facts.Pace] = await self._pool.run(
+            read, name="report_flow"
+        )
         return found
 
     async def find_previous_job(self, job_id: int) -> int | None:
@@ -105,13 +122,13 @@ class PostgresReports:
                     if len(rows) < EXPORT_ROWS:
                         return
 
-        await self._pool.run(export)
+        await self._pool.run(export, name="export_tasks")
         if failure is not None:
             raise failure
 
 
 async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int) -> JobInfo:
-    row = await connection.fetchrow(queries["list_jobs"], [job_id], None, False, 1)
+    row = await connection.fetchrow(queries["list_jobs"], [job_id], None, False, 1, None)
     if row is None:
         raise missing_job(job_id, await connection.fetchrow(queries["find_pruned"], job_id))
     return PostgresJobs.info_of(row)
@@ -146,6 +163,12 @@ class _Reading:
         self._queries = queries
         self._job_id = job_id
         self._rows_max = rows_max
+
+    async def read_flow(self) -> tuple[JobInfo, facts.Flow, facts.Pace]:
+        job = await _job(self._connection, self._queries, self._job_id)
+        flow = (await self._fetch("report_flow"))[0]
+        pace = facts.Pace(**(await self._fetch("report_pace"))[0])
+        return job, facts.Flow(**_without(flow, "read_at", "results_from")), pace
 
     async def read(self, compared_with: int | None) -> Facts:
         job = await _job(self._connection, self._queries, self._job_id)

@@ -113,7 +113,7 @@ class PostgresRetention:
                 await transaction.rollback()
             return pruned
 
-        pruned: Pruned = await self._pool.run(rehearse)
+        pruned: Pruned = await self._pool.run(rehearse, name="prune_jobs")
         return pruned
 
     async def _rehearse(self, connection: asyncpg.Connection, keep: Keep, pruned: Pruned) -> None:

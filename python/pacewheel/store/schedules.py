@@ -98,7 +98,7 @@ class PostgresSchedules:
 
         # What can't be the name of a domain is refused here, not when the schedule is due.
         await self._pool.fetch(self._queries["put_domain"], new.domain, None)
-        schedule_id = await self._pool.run(create)
+        schedule_id = await self._pool.run(create, name="create_schedule")
         if schedule_id is None:
             raise ScheduleExists.of(new.name)
         self._changed(schedule_id)
@@ -149,7 +149,7 @@ class PostgresSchedules:
                 await self._update(connection, info, next_at, paused=paused)
                 return info.id
 
-        schedule_id = await self._pool.run(move)
+        schedule_id = await self._pool.run(move, name="update_schedule")
         if schedule_id is None:
             return False
         self._changed(schedule_id)
@@ -173,7 +173,7 @@ class PostgresSchedules:
                 await self._update(connection, info, info.next_at, job_id=job_id)
                 return Firing(name, info.next_at, job_id=job_id), inserted
 
-        return self._told(*await self._pool.run(fire))
+        return self._told(*await self._pool.run(fire, name="lock_schedule"))
 
     async def fire_due(self) -> Firing | None:
         """Fire the occurrence that has been due for longest; None when nobody else left one.
@@ -194,7 +194,7 @@ class PostgresSchedules:
                 return await self._fire(connection, await self._read(connection, due), now)
 
         try:
-            fired = await self._pool.run(fire)
+            fired = await self._pool.run(fire, name="take_due_schedule")
         except (ConfigInvalid, DataRefused) as error:
             if due is None:
                 raise
@@ -231,7 +231,7 @@ class PostgresSchedules:
                 await self._update(connection, info, info.next_at, paused=True)
                 return Firing(info.name, info.next_at, fault=fault)
 
-        firing: Firing | None = await self._pool.run(pause)
+        firing: Firing | None = await self._pool.run(pause, name="update_schedule")
         return firing
 
     async def _make_job(self, connection: asyncpg.Connection, row: _Row) -> tuple[int, Inserted]:

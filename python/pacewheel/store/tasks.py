@@ -166,7 +166,8 @@ class PostgresTasks:
             row = await self._pool.run(
                 lambda connection: connection.fetchrow(
                     self._queries["settle_tasks"], *args, *_departures(batch)
-                )
+                ),
+                name="settle_tasks",
             )
             say_ended(row["ended"] or ())
             return self._settled(row, Raises())
@@ -193,7 +194,7 @@ class PostgresTasks:
                 ended[:] = (*(row["ended"] or ()), *(each["sums"] for each in finished))
                 return self._settled(row, inserted.raises)
 
-        settled: Settled = await self._pool.run(settle)
+        settled: Settled = await self._pool.run(settle, name="settle_tasks")
         say_ended(ended)
         return settled
 
@@ -303,7 +304,7 @@ class PostgresTasks:
             async with connection.transaction():
                 return await self.insert_tasks(connection, job_id, tasks, notify=notify)
 
-        inserted: Inserted = await self._pool.run(enqueue)
+        inserted: Inserted = await self._pool.run(enqueue, name="enqueue_tasks")
         self.committed(inserted, notified=notify)
         return inserted.counts
 
@@ -370,7 +371,7 @@ class PostgresTasks:
     async def wake_tasks(self, domain_ids: Sequence[int], limit: int) -> list[Woken]:
         """Make pending what has become ready in these domains, so many in each at most."""
         rows = await self._pool.fetch(self._queries["wake_tasks"], domain_ids, limit)
-        return [Woken(row["domain_id"], row["woken"], row["wake_in_ms"]) for row in rows]
+        return [Woken(*row) for row in rows]
 
     async def find_ended(self, tasks: Sequence[tuple[int, int]]) -> list[int]:
         """Return the ids of those tasks, by domain and id, that are live no more."""

@@ -1,0 +1,69 @@
+"""Ten thousand domains, each with a job: pages of bounded size, one after another, and quick."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from pacewheel import Engine
+from tests.conftest import execute
+from tests.integration.web.conftest import served, web_config
+
+if TYPE_CHECKING:
+    from tests.integration.web.conftest import Client
+
+DOMAINS = 10_000
+BYTES_MAX = 600_000
+TIME_MAX_S = 3.0
+
+
+async def timed(client: Client, path: str) -> Any:
+    """An answer, whose size and time are bounded."""
+    began_s = time.monotonic()
+    status, headers, body = await client.answer("GET", path)
+    assert time.monotonic() - began_s < TIME_MAX_S, path
+    assert 200 == status
+    assert int(headers["Content-Length"]) < BYTES_MAX, path
+    return body
+
+
+async def test_ten_thousand_domains_are_read_page_by_page(dsn: str) -> None:
+    """All of them, once each, and so are their jobs; the overview costs what one page does."""
+    await execute(
+        dsn,
+        f"INSERT INTO pacewheel.domains (name, base_delay_ms) SELECT 'd' || n || '.example', n"
+        f" FROM generate_series(1, {DOMAINS}) n",
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, total, pending)"
+        " SELECT id, 'none', 8, 1, 1 FROM pacewheel.domains",
+        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
+        " SELECT domain_id, id, id, 0, now(), 0, 'one' FROM pacewheel.jobs",
+        "ANALYZE",
+    )
+    engine = Engine(dsn, config=web_config())
+    await engine.connect()
+    async with served(engine) as client:
+        seen: list[str] = []
+        offset: int | None = 0
+        while offset is not None:
+            page = await timed(client, f"/api/v1/domains?sort=live&limit=500&offset={offset}")
+            seen += [domain["name"] for domain in page["domains"]]
+            offset = page["offset"]
+        assert (DOMAINS, DOMAINS) == (len(seen), len(set(seen)))
+        first = await timed(client, "/api/v1/jobs?limit=500")
+        assert list(range(10_000, 9_500, -1)) == [job["id"] for job in first["jobs"]]
+        second = await timed(client, f"/api/v1/jobs?limit=500&before={first['before']}")
+        assert list(range(9_500, 9_000, -1)) == [job["id"] for job in second["jobs"]]
+        last = await timed(client, "/api/v1/jobs?limit=500&before=100")
+        assert (99, None) == (len(last["jobs"]), last["before"])
+        found = await timed(client, "/api/v1/domains?search=D999&sort=gap")
+        assert 11 == len(found["domains"])
+        assert "d9999.example" == found["domains"][0]["name"]
+        assert 500 == len((await timed(client, "/api/v1/domains?live=false&limit=500"))["domains"])
+        overview = await timed(client, "/api/v1/overview")
+        assert (DOMAINS, DOMAINS) == (
+            overview["totals"]["domains_active"],
+            sum(overview["totals"]["waiting_by_reason"].values()),
+        )
+        assert "worker_capacity" == overview["binds"]["verdict"]
+        await timed(client, "/api/v1/history")
+    await engine.close()
