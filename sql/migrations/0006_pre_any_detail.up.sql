@@ -42,7 +42,9 @@ FROM pacewheel.last_results l
 LEFT JOIN (
     SELECT DISTINCT ON (a.job_id, a.payload ->> 'from')
         a.job_id,
-        jsonb_path_query_first(a.payload, '$.from ? (@ >= -9223372036854775808 && @ <= 9223372036854775807)')::bigint AS page_id,
+        jsonb_path_query_first(
+            a.payload, '$.from ? (@ >= -9223372036854775808 && @ <= 9223372036854775807)'
+        )::bigint AS page_id,
         a.cache
     FROM pacewheel.last_results a
     WHERE a.kind = 'recheck' AND a.status = 3
