@@ -39,6 +39,7 @@ USED_WINDOW_S = 60.0
 RATE_DELAY_S = 1.1
 KEYS = "q ends   ←→ one list alone   ↑↓ scroll"
 PAGE = 10
+NOTHING_YET = "no live jobs, no workers: 'pacewheel warm URL' warms a site"
 
 
 class Watcher:
@@ -162,7 +163,7 @@ class View:
     def lines(self, seen: Seen, columns: int, room: int) -> list[str]:
         """Return what is shown below the head."""
         if self.focus is None:
-            return top_view.everything(seen, columns, room) or ["no live jobs, no workers"]
+            return top_view.everything(seen, columns, room) or [NOTHING_YET]
         table = top_view.table_of(self.focus, seen, columns)
         if not table:
             return [f"no {self.focus}"]
