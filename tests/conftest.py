@@ -1,6 +1,7 @@
 """Real PostgreSQL for every test: the embedded server once a session, a database of its own a test.
 
 A test's database is a copy of a migrated template, so it costs a tenth of a second and needs no cleaning.
+Property tests run by the profile `fast`, or `slow` by HYPOTHESIS_PROFILE=slow.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
+from hypothesis import HealthCheck, settings
 
 from pacewheel import Config, embedded
 from pacewheel.store import migrate
@@ -22,6 +24,24 @@ from pacewheel.store import migrate
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
 TEMPLATE = f"pacewheel_template_{_WORKER}"
 _numbers = itertools.count(1)
+
+# No deadline, and nothing is too slow: a shared machine may stop for longer than any example takes.
+settings.register_profile(
+    "fast",
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "slow",
+    settings.get_profile("fast"),
+    max_examples=1_000,
+    stateful_step_count=100,
+    derandomize=False,
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 # Leases short enough to expire within a test.
 FAST = {"lease_ttl_s": 2.0, "heartbeat_s": 0.25, "lease_margin_s": 0.5, "sweep_s": 1.0}

@@ -195,10 +195,11 @@ class Job:
         """Return what the job has come to, as of now; each of its lists has `rows_max` rows at most.
 
         `compared_with` is the id of another job of the site; "previous" the last completed one
-        before it with the same handler, if there is one.
+        before it with the same handler that isn't a retry of failed tasks, if there is one.
 
         Raises:
             JobUnknown: there is no such job.
+            ConfigInvalid: the other job is of another site.
         """
         reports = self._engine.store.reports
         other = compared_with
@@ -207,9 +208,10 @@ class Job:
         return build(await reports.read_facts(self.id, rows_max=rows_max, compared_with=other))
 
     async def export(self, take: Callable[[Sequence[Mapping[str, Any]]], None]) -> None:
-        """Hand every task, with its last attempt, to `take`, a thousand at a time, in one snapshot.
+        """Hand every task, with its last attempt, to `take`, a thousand at a time.
 
-        The columns are those of sql/queries/export_tasks.sql. Memory is bounded by a thousand.
+        A live job's in one snapshot. The columns are those of sql/queries/export_tasks.sql. Memory
+        is bounded by a thousand. What `take` raises ends it.
 
         Raises:
             JobUnknown: there is no such job.

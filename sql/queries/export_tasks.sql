@@ -18,9 +18,12 @@ SELECT
     END AS status,
     r.http_status, r.error, p.attempt AS attempts,
     coalesce(r.departed_at, r.finished_at - r.duration_ms * interval '1 ms') AS started_at, r.finished_at,
-    coalesce((r.detail -> 'timings' ->> 'total')::float8, r.duration_ms) AS answer_ms,
+    coalesce(
+        jsonb_path_query_first(r.detail, '$.timings.total ? (@ >= 0 && @ < 1e12)')::float8, r.duration_ms
+    ) AS answer_ms,
     (r.detail -> 'timings')::text AS timings, r.bytes, r.cache AS cache_status, p.payload ->> 'source' AS source,
-    coalesce(p.payload ->> 'kind', 'page') AS kind, (p.payload ->> 'depth')::integer AS depth, p.priority
+    coalesce(p.payload ->> 'kind', 'page') AS kind,
+    jsonb_path_query_first(p.payload, '$.depth ? (@ >= 0 && @ < 1e9)')::integer AS depth, p.priority
 FROM page p
 JOIN pacewheel.jobs j ON j.id = p.job_id
 JOIN pacewheel.domains d ON d.id = p.domain_id

@@ -18,7 +18,7 @@ CROSS JOIN (
         FROM (
             SELECT
                 t.target,
-                coalesce(max((t.payload ->> 'depth')::integer), 0) AS depth,
+                coalesce(max(jsonb_path_query_first(t.payload, '$.depth ? (@ >= 0 && @ < 1e9)')::integer), 0) AS depth,
                 (
                     array_agg(r.finished_at + r.ttl_s * interval '1 s' ORDER BY r.finished_at DESC)
                     FILTER (WHERE r.ttl_s IS NOT NULL)

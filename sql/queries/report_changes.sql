@@ -1,19 +1,32 @@
--- purpose: list the pages that are broken in one of two jobs and not in the other, by their keys
--- params: $1 job id, $2 id of the job it is compared with, $3 true: broken in the first only, false: in the second only, $4 most pages
--- returns: pages (how many there are), url, in the order of URLs
+-- purpose: list the pages of a job that are broken and were not in another one, and those that answer and were broken there
+-- params: $1 job id, $2 id of the job it is compared with, $3 most pages of each
+-- returns: is_new (broken now; false: mended), pages (how many there are), url, in the order of URLs
 -- index: results_by_task, tasks_pkey
--- rows: at most $4
-WITH broken AS MATERIALIZED (
-    SELECT l.job_id, l.key, l.target
+-- rows: at most $3 of each
+-- By their keys. What the first job has not looked at (yet) is not mended.
+WITH looked_at AS MATERIALIZED (
+    SELECT l.key, l.target, l.status = 4 AS is_broken
     FROM pacewheel.last_results l
     WHERE
-        l.job_id = ANY (ARRAY[$1::bigint, $2::bigint]) AND l.kind = 'page' AND l.status = 4
+        l.job_id = $1 AND l.kind = 'page' AND (l.status = 3 OR l.status = 4)
         AND l.error IS DISTINCT FROM 'redirect_loop'
+), ranked AS (
+    SELECT
+        n.is_broken, n.target,
+        count(*) OVER (PARTITION BY n.is_broken) AS pages,
+        row_number() OVER (PARTITION BY n.is_broken ORDER BY n.target) AS nth
+    FROM looked_at n
+    -- A subquery and no join: it is hashed, whatever the planner takes the number of rows for.
+    WHERE n.is_broken = (
+        n.key NOT IN (
+            SELECT l.key
+            FROM pacewheel.last_results l
+            WHERE
+                l.job_id = $2 AND l.kind = 'page' AND l.status = 4 AND l.error IS DISTINCT FROM 'redirect_loop'
+        )
+    )
 )
-SELECT count(*) OVER () AS pages, b.target AS url
-FROM broken b
-WHERE
-    b.job_id = CASE WHEN $3::boolean THEN $1::bigint ELSE $2::bigint END
-    AND b.key NOT IN (SELECT o.key FROM broken o WHERE o.job_id <> b.job_id)
-ORDER BY b.target
-LIMIT $4
+SELECT r.is_broken AS is_new, r.pages, r.target AS url
+FROM ranked r
+WHERE r.nth <= $3
+ORDER BY r.is_broken, r.nth

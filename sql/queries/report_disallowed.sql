@@ -4,9 +4,14 @@
 -- index: results_by_task, tasks_pkey
 -- rows: at most $2
 SELECT
-    l.target AS url, (l.detail ->> 'line')::integer AS line, l.payload ->> 'source' AS source, f.target AS found_on
+    l.target AS url, jsonb_path_query_first(l.detail, '$.line ? (@ > 0 && @ < 1e9)')::integer AS line,
+    l.payload ->> 'source' AS source, f.target AS found_on
 FROM pacewheel.last_results l
-LEFT JOIN pacewheel.tasks f ON f.domain_id = l.domain_id AND f.id = (l.payload ->> 'from')::bigint
+LEFT JOIN pacewheel.tasks f ON
+    f.domain_id = l.domain_id
+    AND f.id = jsonb_path_query_first(
+        l.payload, '$.from ? (@ >= -9223372036854775808 && @ <= 9223372036854775807)'
+    )::bigint
 WHERE l.job_id = $1 AND l.status = 5 AND l.error = 'robots'
 ORDER BY l.target
 LIMIT $2

@@ -4,7 +4,8 @@
 -- index: results_by_task, tasks_pkey
 -- rows: at most $2
 SELECT
-    l.target AS url, l.http_status, (l.detail -> 'timings' ->> 'first_byte')::float8 AS first_byte_ms,
+    l.target AS url, l.http_status,
+    jsonb_path_query_first(l.detail, '$.timings.first_byte ? (@ >= 0 && @ < 1e12)')::float8 AS first_byte_ms,
     l.answer_ms, coalesce(l.bytes, 0) AS bytes, l.cache
 FROM pacewheel.last_results l
 WHERE l.job_id = $1 AND l.kind = 'page' AND l.http_status IS NOT NULL

@@ -9,14 +9,18 @@ WITH RECURSIVE redirects AS MATERIALIZED (
     SELECT l.*
     FROM pacewheel.last_results l
     WHERE
-        l.job_id = $1 AND l.kind = 'page' AND l.http_status BETWEEN 300 AND 399
+        l.job_id = $1 AND l.kind = 'page' AND l.http_status IN (301, 302, 303, 307, 308)
         AND (l.status = 3 OR l.error = 'redirect_loop')
-), hops AS MATERIALIZED (
-    SELECT r.task_id, t.id AS target_id
+), named AS MATERIALIZED (
+    -- Before the join: without statistics all lists of the job would be gone through for each redirect.
+    SELECT r.domain_id, r.job_id, r.task_id, x.list_id
     FROM redirects r
     CROSS JOIN LATERAL unnest(r.link_lists) AS x (list_id)
+), hops AS MATERIALIZED (
+    SELECT n.task_id, t.id AS target_id
+    FROM named n
     JOIN pacewheel.link_lists k
-        ON k.domain_id = r.domain_id AND k.job_id = r.job_id AND k.id = x.list_id AND k.name = 'redirect'
+        ON k.domain_id = n.domain_id AND k.job_id = n.job_id AND k.id = n.list_id AND k.name = 'redirect'
     CROSS JOIN LATERAL unnest(k.targets) AS t (id)
 ), walks AS (
     SELECT h.task_id AS start_id, h.target_id AS at_id, 1 AS n
@@ -36,9 +40,10 @@ SELECT
     count(*) OVER () AS total,
     count(*) FILTER (WHERE j.is_loop) OVER () AS loops,
     j.target AS url, j.http_status, j.detail ->> 'redirect_to' AS redirects_to,
-    1 + coalesce(jsonb_array_length(j.payload -> 'via'), 0) AS hops,
+    CASE jsonb_typeof(j.payload -> 'via') WHEN 'array' THEN jsonb_array_length(j.payload -> 'via') ELSE 0 END + 1
+        AS hops,
     j.is_loop,
-    coalesce((j.detail ->> 'other_site')::boolean, false) AS leaves_site
+    coalesce(j.detail -> 'other_site' = 'true', false) AS leaves_site
 FROM judged j
 ORDER BY j.is_loop DESC, j.target
 LIMIT $2

@@ -12,7 +12,7 @@ SELECT
     count(*) OVER () AS sections,
     p.name,
     count(*) AS pages,
-    count(*) FILTER (WHERE p.status = 3 AND coalesce(p.http_status, 200) < 300) AS ok,
+    count(*) FILTER (WHERE p.status = 3 AND coalesce(p.http_status, 200) NOT IN (301, 302, 303, 307, 308)) AS ok,
     count(*) FILTER (WHERE p.status = 4 AND p.error IS DISTINCT FROM 'redirect_loop') AS broken,
     count(*) FILTER (WHERE p.is_warm) AS warm,
     count(p.is_warm) AS judged,

@@ -1,10 +1,15 @@
 -- purpose: sum up a job's attempts and the last result of each of its pages, for its report
 -- params: $1 job id
--- returns: attempts, requests (attempts that left), retries, bytes (all attempts), pages, ok, broken, skipped, disallowed, warm and judged (pages that a cache had, of which one said anything), p50_ms, p95_ms, p99_ms of the pages' answers; cold_answers, cold_p50_ms, cold_p95_ms and warm_ likewise over all answers of a cache; kinds, statuses, errors, cache, left_out, robots_lines (JSON text, word to count)
+-- returns: attempts, requests (attempts that left), retries, bytes (all attempts), pages, ok, broken, skipped, disallowed (tasks of all kinds), warm and judged (pages that a cache had, of which one said anything), p50_ms, p95_ms, p99_ms of the pages' answers; cold_answers, cold_p50_ms, cold_p95_ms and warm_ likewise over all answers of a cache; kinds, statuses, errors, cache, left_out, robots_lines (JSON text, word to count)
 -- index: results_by_task, tasks_pkey
 -- rows: 1
+-- Any handler may keep what it likes in a detail: only numbers by word are summed up, each 10^12 at most.
 WITH attempts AS MATERIALIZED (
-    SELECT r.task_id, r.attempt, r.bytes, r.departed_at IS NOT NULL OR r.http_status IS NOT NULL AS has_left
+    SELECT
+        r.task_id, r.attempt, r.bytes,
+        -- A failure's time is counted from its departure, and there is none without.
+        r.departed_at IS NOT NULL OR r.http_status IS NOT NULL
+        OR coalesce(jsonb_typeof(r.detail #> '{timings,total}') = 'number', false) AS has_left
     FROM pacewheel.results r
     WHERE r.job_id = $1
 ), latest AS MATERIALIZED (
@@ -26,13 +31,17 @@ WITH attempts AS MATERIALIZED (
         UNION ALL
         SELECT 'kind', l.kind, 1 FROM latest l
         UNION ALL
-        SELECT 'left_out', o.key, o.value::bigint
-        FROM latest l, jsonb_each_text(l.detail -> 'left_out') o
-        WHERE jsonb_typeof(l.detail -> 'left_out') = 'object'
+        SELECT 'left_out', o.key, least(greatest(o.value::numeric, 0), 1e12)::bigint
+        FROM latest l, jsonb_each(
+            CASE jsonb_typeof(l.detail -> 'left_out') WHEN 'object' THEN l.detail -> 'left_out' END
+        ) o
+        WHERE jsonb_typeof(o.value) = 'number'
         UNION ALL
-        SELECT 'robots_line', o.key, o.value::bigint
-        FROM latest l, jsonb_each_text(l.detail -> 'robots_lines') o
-        WHERE jsonb_typeof(l.detail -> 'robots_lines') = 'object'
+        SELECT 'robots_line', o.key, least(greatest(o.value::numeric, 0), 1e12)::bigint
+        FROM latest l, jsonb_each(
+            CASE jsonb_typeof(l.detail -> 'robots_lines') WHEN 'object' THEN l.detail -> 'robots_lines' END
+        ) o
+        WHERE jsonb_typeof(o.value) = 'number'
     ) s
     WHERE s.word IS NOT NULL
     GROUP BY s.about, s.word
@@ -76,10 +85,10 @@ FROM (
 ) a, (
     SELECT
         count(*) AS pages,
-        count(*) FILTER (WHERE p.status = 3 AND coalesce(p.http_status, 200) < 300) AS ok,
+        count(*) FILTER (WHERE p.status = 3 AND coalesce(p.http_status, 200) NOT IN (301, 302, 303, 307, 308)) AS ok,
         count(*) FILTER (WHERE p.status = 4 AND p.error IS DISTINCT FROM 'redirect_loop') AS broken,
         count(*) FILTER (WHERE p.status = 5) AS skipped,
-        count(*) FILTER (WHERE p.status = 5 AND p.error = 'robots') AS disallowed,
+        (SELECT count(*) FROM latest l WHERE l.status = 5 AND l.error = 'robots') AS disallowed,
         count(*) FILTER (WHERE p.is_warm) AS warm,
         count(p.is_warm) AS judged,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY p.answer_ms) FILTER (WHERE p.http_status IS NOT NULL) AS p50_ms,

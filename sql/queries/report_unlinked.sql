@@ -19,7 +19,8 @@ WITH named AS MATERIALIZED (
     FROM pacewheel.last_results l
     JOIN named n ON n.id = l.task_id AND NOT (n.is_listed AND n.is_linked)
     WHERE
-        l.job_id = $2 AND l.kind = 'page' AND l.status = 3 AND coalesce(l.http_status, 200) < 300
+        l.job_id = $2 AND l.kind = 'page' AND l.status = 3
+        AND coalesce(l.http_status, 200) NOT IN (301, 302, 303, 307, 308)
         AND l.payload ->> 'source' IS DISTINCT FROM 'start'
         AND (n.is_listed OR EXISTS (SELECT FROM named s WHERE s.is_listed))
 )

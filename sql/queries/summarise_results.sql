@@ -34,7 +34,7 @@ WITH attempts AS MATERIALIZED (
     GROUP BY said.about, said.word
 ), left_out AS MATERIALIZED (
     -- Any handler may keep what it likes under this name: only numbers by word are summed up.
-    SELECT said.key AS word, sum(said.value::bigint) AS n
+    SELECT said.key AS word, sum(least(greatest(said.value::numeric, 0), 1e12)::bigint) AS n
     FROM attempts a
     CROSS JOIN LATERAL jsonb_each(
         CASE jsonb_typeof(a.detail -> 'left_out') WHEN 'object' THEN a.detail -> 'left_out' END

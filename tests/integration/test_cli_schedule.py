@@ -9,7 +9,7 @@ import pytest
 
 from pacewheel.cli.schedule import seconds
 from pacewheel.errors import ConfigInvalid
-from tests.conftest import fetch
+from tests.conftest import execute, fetch
 from tests.integration.test_cli_errors import pacewheel, refused
 
 LOOPBACK = ("--allow-network", "127.0.0.0/8")
@@ -104,6 +104,7 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         ((*ADD, "--cron", "0 3 * * *", "--zone", "Berlin"), "time zone 'Berlin' is unknown"),
         ((*ADD, "--every", "soon"), "--every 'soon'"),
         ((*ADD, "--every", "0s"), "an interval of 0 s"),
+        ((*ADD, "--every", ""), "--every ''"),
         (
             ("schedule", "add", "n", URL, "http://127.0.0.1:8081/", *LOOPBACK, "--every", "6h"),
             "a schedule warms one site, not 127.0.0.1:8080, 127.0.0.1:8081",
@@ -137,3 +138,10 @@ async def test_what_the_database_knows_better_is_refused(dsn: str) -> None:
         assert words in refused(2, *arguments, "--dsn", dsn)
     rows = await fetch(dsn, "SELECT name, interval_ms FROM pacewheel.schedules")
     assert [("nightly", 21_600_000)] == list(map(tuple, rows))
+
+
+async def test_a_list_bears_a_zone_that_is_unknown_here(dsn: str) -> None:
+    """The instant is then in UTC."""
+    said(dsn, *ADD, "--every", "6h")
+    await execute(dsn, "UPDATE pacewheel.schedules SET zone = 'Mars/Olympus'")
+    assert "+00:00" in said(dsn, "schedule", "list")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import asyncpg
 import pytest
 
 from pacewheel import Engine
 from pacewheel.report import build
+from pacewheel.store.queries import load_queries
 from tests.conftest import execute
 
 if TYPE_CHECKING:
@@ -85,6 +87,20 @@ async def test_a_pace_that_was_kept(dsn: str, job: Job) -> None:
     assert 2_000 / 2_010.5 == record.budget_used
 
 
+async def test_what_lies_before_a_job_is_no_lost_budget(dsn: str, job: Job) -> None:
+    """The domain's last request was another job's, or of long ago: that gap was kept, and not used."""
+    attempts = [Attempt(0, 30_000.0), Attempt(1_000, 1_000.0), Attempt(2_000, 1_000.0)]
+    report = await reported(dsn, job, *attempts)
+    assert 1.0 == report.politeness.budget_used
+    assert (3, 1_000.0) == (report.politeness.departures, report.politeness.seen_ms)
+    close = [Attempt(0, 400.0), Attempt(1_000, 1_000.0)]
+    await execute(dsn, "DELETE FROM pacewheel.results", "DELETE FROM pacewheel.tasks")
+    assert (1, 400.0) == (
+        (record := (await reported(dsn, job, *close)).politeness).too_close,
+        record.seen_ms,
+    )
+
+
 async def test_a_gap_that_was_too_short(dsn: str, job: Job) -> None:
     """Against the gap in force at that moment, which may have been shorter before."""
     attempts = [Attempt(0, None), Attempt(200, 200.0, gap_ms=200), Attempt(1_199, 999.0)]
@@ -105,9 +121,20 @@ async def test_between_two_owners_the_databases_clock_tells(dsn: str, job: Job) 
     report = await reported(dsn, job, *attempts)
     record = report.politeness
     assert (2, 1) == (record.handovers, record.too_close)
-    assert record.handover_ms == pytest.approx(800)
+    assert record.handover_ms == record.seen_ms == pytest.approx(800)
+    assert GAP_MS == record.permitted_ms
     assert report.facts.pace.precision_ms == pytest.approx(3)
     assert "2 between two owners by the database's clock (within 3.0 ms" in record.basis
+
+
+async def test_between_two_owners_the_clocks_decide_no_closer_than_they_agree(
+    dsn: str, job: Job
+) -> None:
+    """Both differ by 3 ms where both are known, so 2 ms less than the gap prove nothing."""
+    attempts = [Attempt(0, None), Attempt(1_003, 1_000.0), Attempt(2_001, None)]
+    record = (await reported(dsn, job, *attempts)).politeness
+    assert (1, 0, 1_000.0) == (record.handovers, record.too_close, record.seen_ms)
+    assert record.handover_ms == pytest.approx(998)
 
 
 async def test_a_pause_that_was_kept_and_one_that_was_not(dsn: str, job: Job) -> None:
@@ -155,6 +182,16 @@ async def test_the_flow_of_a_job(dsn: str, job: Job) -> None:
     assert (10, 9_150) == (flow.recent, pytest.approx(flow.recent_ms))
     assert "domain_delay" == report.bottleneck.verdict
     assert report == build(report.facts)
+
+
+async def test_the_last_minute_is_that_before_the_snapshot(dsn: str, job: Job) -> None:
+    """Statements before it may take minutes, in which nothing new is seen."""
+    connection = await asyncpg.connect(dsn)
+    async with connection.transaction(isolation="repeatable_read"):
+        began = await connection.fetchval("SELECT now()")
+        row = await connection.fetchrow(load_queries()["report_flow"], job.id)
+    await connection.close()
+    assert began == row["read_at"]
 
 
 async def test_time_in_which_only_retries_were_left_is_not_held_against_the_pace(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -11,8 +13,10 @@ import pytest
 from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.errors import JobUnknown
 from pacewheel.report import as_csv, as_json, html, junit, text
+from pacewheel.store.queries import load_queries
+from pacewheel.store.reports import PostgresReports
 from tests.conftest import until
-from tests.integration.test_cli_errors import pacewheel, refused
+from tests.integration.test_cli_errors import environment, pacewheel, refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,6 +67,20 @@ async def settled(job: Job, number: int) -> None:
     await until(is_settled)
 
 
+def read_one_byte(*arguments: str) -> tuple[int, bytes]:
+    """Run a command, read a byte of its output and leave; return its exit code and what it says."""
+    command = [sys.executable, "-m", "pacewheel", *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.read(1)
+        process.stdout.close()
+        said = process.stderr.read()
+        return process.wait(60), said
+
+
 def is_rendered(report: Report) -> bool:
     """True when every form can be made of it."""
     return all(form.render([(report, ())]) for form in FORMS)
@@ -76,6 +94,8 @@ async def test_a_job_without_results(engine: Engine) -> None:
     assert report.bottleneck.verdict is None
     assert report.eta is not None
     assert "nothing has run yet" in " ".join(report.notes)
+    dsn = ("--dsn", str(engine._dsn))
+    assert 6 == pacewheel("report", "1", "--fail-on", "broken>0", *dsn).returncode
     assert 1 == sum(each.tasks for each in report.facts.waiting)
     assert is_rendered(report)
 
@@ -128,8 +148,8 @@ async def test_any_handlers_job_is_compared_with_the_one_before(engine: Engine) 
     first = await create(engine, "a", "broken b", "flaky")
     await settled(first, 3)
     await create(engine, "live", "hold", open_=True)
-    second = await create(engine, "a", "broken c", "broken d")
-    await settled(second, 3)
+    second = await create(engine, "a", "broken c", "broken d", "b", "flaky")
+    await settled(second, 5)
     report = await second.report(compared_with="previous")
     changes = report.facts.changes
     assert changes is not None
@@ -138,7 +158,14 @@ async def test_any_handlers_job_is_compared_with_the_one_before(engine: Engine) 
         list(changes.newly_broken.rows),
         changes.newly_broken.total,
     )
-    assert ["broken b"] == list(changes.mended.rows)
+    # What was broken and was not looked at again may still be.
+    assert 0 == changes.mended.total
+    back = (await first.report(compared_with=second.id)).facts.changes
+    assert back is not None
+    assert ["broken b"] == list(back.newly_broken.rows)
+    itself = (await second.report(compared_with=second.id)).facts.changes
+    assert itself is not None
+    assert (0, 0) == (itself.newly_broken.total, itself.mended.total)
     assert 2 == report.figures["new_broken"]
     assert (1.0, 2.0) == next((c.before, c.now) for c in report.changes if c.name == "broken")
     before = await first.report()
@@ -198,6 +225,53 @@ async def test_thresholds_decide_the_exit_code(engine: Engine, tmp_path: Path) -
     content = json.loads(pacewheel(*report, "--json", "--fail-on", "broken>0").stdout)
     assert [True] == [each["is_failed"] for each in content["reports"][0]["thresholds"]]
     assert "the figures are pages, ok" in refused(2, *report, "--fail-on", "borken>0")
+
+
+async def test_what_can_not_be_written_is_no_fault_of_the_database(
+    engine: Engine, tmp_path: Path
+) -> None:
+    """A full disk is said, a reader that leaves is none; without such a job a file stays as it is."""
+    job = await create(engine, open_=True)
+    await job.enqueue([NewTask(f"t{n}" * 20) for n in range(2_500)])
+    dsn = ("--dsn", str(engine._dsn))
+    for command in ("export", "report"):
+        assert "can't write '/dev/full' (No space" in refused(
+            2, command, "1", "-o", "/dev/full", *dsn
+        )
+    kept = tmp_path / "kept.csv"
+    kept.write_text("kept")
+    refused(2, "export", "99", "--format", "csv", "-o", str(kept), *dsn)
+    assert "kept" == kept.read_text()
+    refused(2, "export", "99", "--format", "csv", *dsn)
+    assert (0, b"") == read_one_byte("export", "1", *dsn)
+
+
+async def test_a_report_is_utf_8_in_any_locale_and_ends_with_a_line(engine: Engine) -> None:
+    """XML says so of itself; and a prompt begins on a line of its own."""
+    await engine.start()
+    job = await create(engine, "broken é")
+    await settled(job, 1)
+    for form in ((), ("--junit",)):
+        report = ("report", "1", *form, "--dsn", str(engine._dsn))
+        shown = pacewheel(*report, PYTHONIOENCODING="ascii").stdout
+        assert "broken é" in shown
+        assert shown.endswith("\n")
+
+
+async def test_no_snapshot_is_held_of_a_job_that_changes_no_more(engine: Engine) -> None:
+    """Minutes of a large report would keep vacuum from everything; a live job needs it."""
+    live = await create(engine, "a", open_=True)
+    final = await create(engine, "b")
+    await final.cancel()
+    queries = {
+        **load_queries(),
+        "report_disallowed": "SELECT current_setting('transaction_isolation') AS url, NULL AS line,"
+        " NULL AS source, NULL AS found_on WHERE $1::bigint < $2::bigint",
+    }
+    reports = PostgresReports(engine.store._pool, queries)
+    for job, isolation in ((live, "repeatable read"), (final, "read committed")):
+        found = await reports.read_facts(job.id, rows_max=10, compared_with=None)
+        assert [isolation] == [each.url for each in found.disallowed]
 
 
 async def test_an_export_hands_out_every_task_once_a_thousand_at_a_time(engine: Engine) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from datetime import datetime, timedelta
 from typing import Any
@@ -258,6 +257,40 @@ async def test_what_can_t_be_fired_is_paused_and_stands_in_nobody_s_way(
     assert 1 == await jobs(dsn)
 
 
+async def test_what_another_process_could_fire_is_not_paused(engine: Engine, dsn: str) -> None:
+    """A process that knows no such zone gives the row up; one that does is faster than its pause."""
+    made = await hourly(engine)
+    assert await engine.store.schedules._pause_faulty(made.id, "unknown zone") is None
+    assert made == await engine.schedules.get("hourly")
+    await execute(dsn, OVERDUE)
+    firing = await engine.store.schedules._pause_faulty(made.id, "unknown zone")
+    assert firing is not None
+    assert ("unknown zone", True) == (firing.fault, (await engine.schedules.get("hourly")).paused)
+
+
+async def test_what_a_newer_version_has_written_is_said_and_stops_nobody(
+    engine: Engine, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A task with a member that this version doesn't know: not fired without it, and still listed."""
+    await hourly(engine, name="newer")
+    await hourly(engine, name="sound")
+    await execute(
+        dsn,
+        OVERDUE,
+        'UPDATE pacewheel.schedules SET tasks = \'[{"target": "t", "deadline_s": 9}]\''
+        " WHERE name = 'newer'",
+    )
+    with pytest.raises(DataRefused, match="deadline_s"):
+        await engine.schedules.fire("newer")
+    assert 2 == await scheduler(engine).run_once()
+    assert (
+        "schedule newer is paused: its tasks have 'deadline_s', which this version" in caplog.text
+    )
+    states = [(info.name, info.paused, info.fired) for info in await engine.schedules.list_all()]
+    assert [("newer", True, 0), ("sound", False, 1)] == states
+    assert await engine.schedules.resume("newer")
+
+
 async def test_a_running_engine_fires_what_is_created_meanwhile(dsn: str) -> None:
     """The timer is a minute away: only the hint of another process can set it in time."""
     runner, other = Engine(dsn), Engine(dsn)
@@ -302,54 +335,3 @@ async def test_a_service_that_finds_another_at_it_looks_again(engine: Engine, ds
 
     await until(is_fired, timeout_s=5.0)
     await service.stop()
-
-
-async def leave_result(
-    dsn: str, target: str, ttl_s: object, *, kind: str = "page", depth: int = 1, outcome: int = 3
-) -> None:
-    """Give job 1 a task of this kind with a result of an hour ago."""
-    key = f"{kind} {target}".removeprefix("page ")
-    detail = "NULL" if ttl_s is None else f"'{json.dumps({'ttl_s': ttl_s})}'"
-    payload = json.dumps({"kind": kind} | ({"depth": depth} if kind == "page" else {}))
-    age = "50 minutes" if kind == "recheck" else "1 hour"
-    await execute(
-        dsn,
-        "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target,"
-        f" key, payload) VALUES (1, hashtextextended('{key}', 1), 1, 0, now(), 3, '{target}',"
-        f" '{key}', '{payload}')",
-        "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id,"
-        " duration_ms, attempt, outcome, detail) VALUES"
-        f" (now() - interval '{age}', 1, 1, hashtextextended('{key}', 1), 1, 1, 1, {outcome},"
-        f" {detail})",
-    )
-
-
-async def test_the_job_after_is_told_the_pages_whose_copies_expire_soonest_first(
-    engine: Engine, dsn: str
-) -> None:
-    """By the last word of a page or its recheck; what failed, has no copy or is no page is left out."""
-    await hourly(engine, expiring_first=True)
-    first = await engine.schedules.fire("hourly")
-    documents = "SELECT body FROM pacewheel.documents WHERE job_id = $1 AND name = 'expiring'"
-    assert [] == await fetch(dsn, documents, first.id)
-    await leave_result(dsn, "late", 86_400, depth=2)
-    await leave_result(dsn, "soon", 3_700.5)
-    await leave_result(dsn, "past", -5)
-    await leave_result(dsn, "for ever", 1e300)
-    await leave_result(dsn, "rechecked", None, depth=3)
-    await leave_result(dsn, "rechecked", 7_200, kind="recheck")
-    await leave_result(dsn, "unknown", None)
-    await leave_result(dsn, "odd", "soon")
-    await leave_result(dsn, "failed", 60, outcome=4)
-    await leave_result(dsn, "robots.txt", 60, kind="robots")
-    await execute(dsn, *END_ALL)
-    second = await engine.schedules.fire("hourly")
-    ((body,),) = await fetch(dsn, documents, second.id)
-    expected = [
-        ["past", 1, 0.833333],
-        ["soon", 1, 0.666667],
-        ["rechecked", 3, 0.5],
-        ["late", 2, 0.333333],
-        ["for ever", 1, 0.166667],
-    ]
-    assert expected == json.loads(body)

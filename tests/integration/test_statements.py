@@ -218,7 +218,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
-        assert (await job.report(compared_with=held.id)).facts.changes is not None
+        assert (await job.report(compared_with=job.id)).facts.changes is not None
         assert (await job.report(compared_with="previous")).facts.changes is None
         exported: list[str] = []
         await job.export(lambda rows: exported.extend(row["url"] for row in rows))

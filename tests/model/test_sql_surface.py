@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -360,11 +360,7 @@ def test_the_statements_do_what_their_naive_twin_does(dsn: str) -> None:
         try:
             run_state_machine_as_test(
                 lambda: SurfaceMachine(world),
-                settings=settings(
-                    max_examples=examples,
-                    stateful_step_count=steps,
-                    suppress_health_check=[HealthCheck.too_slow],
-                ),
+                settings=settings(max_examples=examples, stateful_step_count=steps),
             )
         finally:
             world.close()

@@ -250,7 +250,7 @@ def _add_export(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "export",
         "export:run",
         "write every task of a job with its last result",
-        "In one snapshot, a thousand at a time: jobs of millions take no more memory.",
+        "A live job's in one snapshot. A thousand at a time: jobs of millions take no more memory.",
     )
     parser.add_argument("id", metavar="JOB", help="the job's number")
     parser.add_argument(

@@ -5,20 +5,18 @@ Each row is written as it comes: memory is bounded by a thousand rows, whatever 
 
 from __future__ import annotations
 
-import contextlib
-import sys
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.errors import ConfigInvalid
+from pacewheel.cli.output import writing
 from pacewheel.report.cells import rows_as_csv
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from pacewheel.config import Config
 
@@ -40,26 +38,18 @@ def run(args: argparse.Namespace) -> int:
     """Write the tasks; returns the exit code."""
     config = options.load_config(args, log_level="warning")
     job_id = options.job_id(args.id)
-    with _output(args.output) as file:
-        if args.format == "csv":
-            file.write(rows_as_csv([COLUMNS]).encode())
-        lines = _csv if args.format == "csv" else _jsonl
-        run_async(_export(config, job_id, lambda rows: _write(file, lines(rows))))
-        file.flush()
+    run_async(_export(config, job_id, args.output, args.format))
     return 0
 
 
-def _write(file: IO[bytes], content: bytes) -> None:
-    file.write(content)
-
-
-def _output(name: str | None) -> contextlib.AbstractContextManager[IO[bytes]]:
-    if name is None:
-        return contextlib.nullcontext(sys.stdout.buffer)
-    try:
-        return open(name, "wb")  # noqa: PTH123 - the caller closes it
-    except OSError as error:
-        raise ConfigInvalid(f"can't write {name!r} ({error.strerror}): give another file") from None
+async def _export(config: Config, job_id: int, output: str | None, form: str) -> None:
+    head, lines = (rows_as_csv([COLUMNS]).encode(), _csv) if form == "csv" else (b"", _jsonl)
+    async with connected(config) as engine:
+        job = await engine.get_job(job_id)
+        # Opened only now: without such a job a file that is there stays as it is.
+        with writing(output) as write:
+            write(head)
+            await job.export(lambda rows: write(lines(rows)))
 
 
 def _jsonl(rows: Rows) -> bytes:
@@ -80,11 +70,8 @@ def _csv(rows: Rows) -> bytes:
 
 
 def _cells(row: Mapping[str, Any]) -> list[Any]:
-    timings = _value(row, "timings") or {}
-    phases = {f"{phase}_ms": timings.get(phase) for phase in PHASES}
+    timings = _value(row, "timings")
+    # Any handler may keep what it likes under this name.
+    known = timings if isinstance(timings, dict) else {}
+    phases = {f"{phase}_ms": known.get(phase) for phase in PHASES}
     return [phases[name] if name in phases else row[name] for name in COLUMNS]
-
-
-async def _export(config: Config, job_id: int, take: Callable[[Rows], None]) -> None:
-    async with connected(config) as engine:
-        await (await engine.get_job(job_id)).export(take)

@@ -15,6 +15,7 @@ from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
 from pacewheel.cli.progress import waiting_words
 from pacewheel.crawl.headers import without_secrets
+from pacewheel.report.words import printable
 
 if TYPE_CHECKING:
     import argparse
@@ -98,7 +99,8 @@ def table(infos: Sequence[JobInfo]) -> list[str]:
 
 
 def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return rows of words as lines whose columns stand below one another."""
+    """Return rows of words as lines whose columns stand below one another, fit for a terminal."""
+    rows = [tuple(map(printable, row)) for row in rows]
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
 

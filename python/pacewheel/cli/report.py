@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import connected, run_async
+from pacewheel.cli.output import writing
 from pacewheel.errors import ConfigInvalid
 from pacewheel.report import text, thresholds
 
@@ -42,10 +43,7 @@ def run(args: argparse.Namespace) -> int:
     report = run_async(_read(config, job_id, rows_max_of(args.form), compared_with))
     verdicts = thresholds.check(report, wanted)
     content = rendered(args.form, [(report, verdicts)])
-    if args.output is None:
-        sys.stdout.write(content)
-    else:
-        write(args.output, content)
+    write(args.output, content)
     failed = [verdict for verdict in verdicts if verdict.is_failed]
     if failed and (args.output is not None or args.form != "text"):
         print("\n".join(f"fails: {verdict}" for verdict in failed), file=sys.stderr)
@@ -81,24 +79,34 @@ def rendered(form: str, judged: Sequence[tuple[Report, Sequence[Verdict]]]) -> s
     return render(judged)
 
 
-def write(file: str, content: str) -> None:
-    """Write a report to its file.
+def write(file: str | None, content: str) -> None:
+    """Write a report to its file, or to standard output.
 
     Raises:
         ConfigInvalid: that is not possible.
     """
-    try:
-        Path(file).write_text(content, "utf-8", "surrogateescape", newline="")
-    except OSError as error:
-        raise ConfigInvalid(f"can't write {file!r} ({error.strerror}): give another file") from None
+    with writing(file) as take:
+        take(content.encode("utf-8", "replace"))
 
 
-def ending_words(reports: Sequence[Report]) -> str:
-    """Return what `warm` says of its reports: all of one or a few sites, else where they are."""
-    if len(reports) <= SITES_SHOWN_MAX:
+def rows_max_at_end(form: str | None, sites: int, *, as_json: bool) -> int:
+    """Return how long the lists of the reports are that a `warm` of so many sites ends with.
+
+    0: none is shown or written, so none is made: a thousand would take a minute.
+    """
+    if form is not None:
+        return rows_max_of(form)
+    return 0 if as_json or sites > SITES_SHOWN_MAX else rows_max_of("text")
+
+
+def ending_words(job_ids: Sequence[int], reports: Sequence[Report]) -> str:
+    """Return what `warm` says of its jobs: the reports of one or a few sites, else where they are."""
+    if len(job_ids) <= SITES_SHOWN_MAX:
         return text.render([(report, ()) for report in reports]).rstrip("\n")
-    first, last = reports[0].facts.job.id, reports[-1].facts.job.id
-    return f"`pacewheel report JOB` says more of each site (jobs {first} to {last}); --report FILE writes it"
+    return (
+        f"`pacewheel report JOB` says more of each site (jobs {min(job_ids)} to {max(job_ids)}); "
+        "--report FILE writes it"
+    )
 
 
 def _check_folder(file: str) -> None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
+from datetime import UTC
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
@@ -21,6 +23,7 @@ from pacewheel.recurrence import Recurrence
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Awaitable, Callable
+    from datetime import tzinfo
 
     from pacewheel.recurrence import ScheduleInfo
     from pacewheel.schedules import Schedules
@@ -32,7 +35,9 @@ UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 def add(args: argparse.Namespace) -> int:
     """Create a schedule; returns the exit code."""
     config = options.load_config(args, log_level="warning")
-    recurrence = Recurrence(args.cron, args.every and seconds(args.every), args.zone)
+    recurrence = Recurrence(
+        args.cron, None if args.every is None else seconds(args.every), args.zone
+    )
     sites = sites_of(args.urls, config.allow_network, config.proxy)
     if len(sites) > 1:
         names = ", ".join(site.domain for site in sites)
@@ -147,4 +152,8 @@ def _when(info: ScheduleInfo) -> str:
 
 
 def _instant(info: ScheduleInfo) -> str:
-    return info.next_at.astimezone(info.recurrence.time_zone()).isoformat(" ", "seconds")
+    zone: tzinfo = UTC
+    # This machine may know fewer time zones than those that fire it.
+    with suppress(ConfigInvalid):
+        zone = info.recurrence.time_zone()
+    return info.next_at.astimezone(zone).isoformat(" ", "seconds")

@@ -51,8 +51,8 @@ class SiteResult:
 
     @property
     def is_warmed(self) -> bool:
-        """True when the job completed and at least one page came (a redirect is none)."""
-        fetched = any(status.startswith("2") for status in self.summary.statuses)
+        """True when the job completed and a page came, or is unchanged (a redirect is none)."""
+        fetched = any(word.startswith("2") or word == "304" for word in self.summary.statuses)
         return self.info.status is JobState.COMPLETED and fetched
 
     @property

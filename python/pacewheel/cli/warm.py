@@ -16,7 +16,7 @@ from pacewheel.cli import options, summary
 from pacewheel.cli.engines import run_async, stopping, warm_engine
 from pacewheel.cli.interrupt import Interrupt
 from pacewheel.cli.live import Reporter, reporter
-from pacewheel.cli.report import ending_words, form_of, rendered, rows_max_of, write
+from pacewheel.cli.report import ending_words, form_of, rendered, rows_max_at_end, write
 from pacewheel.cli.sites import Plan, Site, ensure_jobs, plan_of, sites_of
 from pacewheel.cli.summary import SiteResult
 from pacewheel.clock import monotonic_ms
@@ -54,10 +54,16 @@ def run(args: argparse.Namespace) -> int:
         plan.options_for(site)
     ending = run_async(
         warm_sites(
-            config, sites, plan, reporter(quiet=args.quiet), rows_max=rows_max_of(form or "text")
+            config,
+            sites,
+            plan,
+            reporter(quiet=args.quiet),
+            rows_max=rows_max_at_end(form, len(sites), as_json=args.json),
         )
     )
     print_ending(ending, as_json=args.json)
+    if ending.results is not None and not args.json:
+        print(ending_words([info.id for info in ending.infos], ending.reports))
     if ending.results is not None and form is not None:
         write(args.report, rendered(form, [(each, ()) for each in ending.reports]))
     return ending.exit_code
@@ -124,8 +130,6 @@ def print_ending(
         print(line, file=sys.stderr)
     elif not as_json:
         print("\n".join(summary.lines(ending.results)))
-        if ending.reports:
-            print(ending_words(ending.reports))
 
 
 async def _watch(

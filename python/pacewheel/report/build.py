@@ -90,6 +90,11 @@ def keeps_links(job: JobInfo) -> bool:
     return bool(job.options.get("links", True) and job.options.get("record_links", True))
 
 
+def compares_sitemaps(job: JobInfo) -> bool:
+    """True when pages that sitemaps list can be told from those that pages link to."""
+    return keeps_links(job) and bool(job.options.get("sitemap", True))
+
+
 def build(facts: Facts, label: str | None = None) -> Report:
     """Return the report of what was read of a job; `label` replaces its domain's name."""
     flow = facts.flow
@@ -114,8 +119,8 @@ def _figures(facts: Facts) -> dict[str, float | None]:
         "redirects": facts.redirects.total,
         "loops": facts.redirects.loops,
         "uncacheable": sum(each.pages for each in facts.uncacheable),
-        "unlinked": facts.unlinked.total,
-        "unlisted": facts.unlisted.total,
+        "unlinked": facts.unlinked.total if compares_sitemaps(facts.job) else None,
+        "unlisted": facts.unlisted.total if compares_sitemaps(facts.job) else None,
         "duration_s": _duration_s(facts),
         "too_close": pace.too_close + pace.handovers_too_close,
         "departed_within": pace.departed_within,

@@ -202,7 +202,10 @@ class Flow:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Another job of the site, what it came to, and the pages broken in one of the two only."""
+    """Another job of the site, what it came to, and what differs by pages.
+
+    `newly_broken` are broken now and were not there, `mended` answer now and were broken there.
+    """
 
     job: JobInfo
     sums: Sums
@@ -213,7 +216,7 @@ class Changes:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """All that is read of one job, in one snapshot of the database at `read_at`."""
+    """All that is read of one job, as of `read_at`."""
 
     job: JobInfo
     read_at: datetime

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pacewheel.report.words import duration, figure, millis, plural, share, size
+from pacewheel.report.words import duration, figure, millis, plural, printable, share, size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,15 +22,11 @@ LINKERS_MAX = 3
 
 def render(judged: Sequence[tuple[Report, Sequence[Verdict]]], *, rows_max: int = ROWS_MAX) -> str:
     """Return reports as lines of text."""
-    return "\n".join(
-        _printable(line)
+    return "".join(
+        printable(line) + "\n"
         for report, verdicts in judged
         for line in (*_lines(report, rows_max), *_failed(verdicts))
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _failed(verdicts: Sequence[Verdict]) -> list[str]:
@@ -132,21 +128,20 @@ def _warm(report: Report) -> str:
 
 def _politeness(report: Report) -> str:
     record = report.politeness
-    if record.permitted_ms is None or record.seen_ms is None:
+    if not record.departures:
         return record.basis
-    verdict = (
-        "kept" if record.is_kept else f"broken {record.too_close + record.departed_within} times"
-    )
-    words = (
-        f"{verdict}; tightest gap {record.seen_ms:.1f} of {record.permitted_ms} ms permitted, "
-        f"{share(record.budget_used)} of the permitted requests made"
-    )
+    early = record.too_close + record.departed_within
+    parts = ["kept" if record.is_kept else f"broken {plural(early, 'time')}"]
+    if record.permitted_ms is not None and record.seen_ms is not None:
+        parts.append(f"tightest gap {record.seen_ms:.1f} of {record.permitted_ms} ms permitted")
+    if record.budget_used is not None:
+        parts[-1] += f", {share(record.budget_used)} of the permitted requests made"
     if record.pauses:
-        words += (
-            f"; {plural(record.pauses, 'pause')} asked for ({duration(round(record.asked_s, 1))}), "
-            f"{record.departed_within} requests within"
+        parts.append(
+            f"{plural(record.pauses, 'pause')} asked for ({duration(round(record.asked_s, 1))}), "
+            f"{plural(record.departed_within, 'request')} within"
         )
-    return words
+    return "; ".join(parts)
 
 
 def _changes(report: Report) -> str:

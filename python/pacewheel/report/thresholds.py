@@ -1,8 +1,8 @@
 """`--fail-on`: conditions on a report's figures, for a build that is to fail.
 
 `broken>0,warm_share<0.9,p95_ms>800`: names of figures, one of `> >= < <= = !=`, a number. A figure
-that isn't known (no cache said anything, nothing to compare with) fails its condition: a build must
-not pass because nothing was measured.
+that isn't known (no cache said anything, nothing to compare with, nothing has run yet) fails its
+condition: a build must not pass because nothing was measured.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Threshold:
     limit: float
 
     def __str__(self) -> str:
-        return f"{self.figure}{self.comparison}{self.limit:g}"
+        return f"{self.figure}{self.comparison}{self.limit:.10g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Verdict:
         return self.value is None or compare(self.value, self.threshold.limit)
 
     def __str__(self) -> str:
-        value = "not known" if self.value is None else f"{self.value:g}"
+        value = "not known" if self.value is None else f"{self.value:.10g}"
         return f"{self.threshold}: {self.threshold.figure} is {value}"
 
 
@@ -85,4 +85,6 @@ def parse(text: str) -> list[Threshold]:
 
 def check(report: Report, thresholds: Sequence[Threshold]) -> list[Verdict]:
     """Return each threshold with what it met in this report."""
-    return [Verdict(each, report.figures[each.figure]) for each in thresholds]
+    # Before the first result every count is zero and means nothing.
+    known = report.figures if report.facts.sums.attempts else {}
+    return [Verdict(each, known.get(each.figure)) for each in thresholds]

@@ -56,6 +56,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
+def printable(text: str) -> str:
+    """Return `text` with what a terminal would obey shown instead: control characters, marks of direction."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+
+
 FIGURE_WORDS = {
     "pages": "pages looked at",
     "ok": "pages fetched",

@@ -1,26 +1,27 @@
 """What a report is made of, and the tasks of a job one after another.
 
-Owns nothing. A report is read in one snapshot, so its figures agree while the job goes on; each
+Owns nothing. A live job is read in one snapshot, so its figures agree while it goes on; each
 statement takes one pass over the job's results, and every list is cut by the database.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from pacewheel.errors import StoreError
+from pacewheel.errors import ConfigInvalid, StoreError
 from pacewheel.report import facts
-from pacewheel.report.build import keeps_links
+from pacewheel.report.build import compares_sitemaps
 from pacewheel.report.facts import Facts, Listing
 from pacewheel.store.explanations import waiting_of
 from pacewheel.store.jobs import FIRST_ID, PostgresJobs
 from pacewheel.store.pruned import missing_job
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     import asyncpg
 
@@ -47,10 +48,11 @@ class PostgresReports:
 
         Raises:
             JobUnknown: there is no such job, or none to compare with.
+            ConfigInvalid: the job to compare with is of another domain.
         """
 
         async def read(connection: asyncpg.Connection) -> Facts:
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
+            async with _reading(connection, self._queries, job_id):
                 await connection.execute(self._queries["plan_for_reading"])
                 return await _Reading(connection, self._queries, job_id, rows_max).read(
                     compared_with
@@ -69,33 +71,43 @@ class PostgresReports:
     ) -> None:
         """Hand all tasks of a job to `take`, a thousand at a time, in the order of their ids.
 
-        In one snapshot, and by pages rather than a cursor, which a transaction pooler would lose.
+        A live job's in one snapshot, by pages rather than a cursor, which a transaction pooler would
+        lose.
+
+        What `take` raises ends it, and is raised as it is.
 
         Raises:
             JobUnknown: there is no such job.
             StoreError: the database failed in the middle of it.
         """
         taken = 0
+        failure: Exception | None = None
 
         async def export(connection: asyncpg.Connection) -> None:
-            nonlocal taken
+            nonlocal taken, failure
             if taken:
                 raise StoreError("the export was cut short by the database: start it again")
-            async with connection.transaction(isolation="repeatable_read", readonly=True):
-                await _job(connection, self._queries, job_id)
+            async with _reading(connection, self._queries, job_id):
                 last = FIRST_ID
                 while True:
                     rows = await connection.fetch(
                         self._queries["export_tasks"], job_id, last, EXPORT_ROWS
                     )
                     if rows:
-                        take(rows)
+                        try:
+                            take(rows)
+                        # Raised at the end, where nobody takes it for the database's.
+                        except Exception as error:  # noqa: BLE001 - as said above
+                            failure = error
+                            return
                         taken += len(rows)
                         last = rows[-1]["id"]
                     if len(rows) < EXPORT_ROWS:
                         return
 
         await self._pool.run(export)
+        if failure is not None:
+            raise failure
 
 
 async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int) -> JobInfo:
@@ -103,6 +115,21 @@ async def _job(connection: asyncpg.Connection, queries: Mapping[str, str], job_i
     if row is None:
         raise missing_job(job_id, await connection.fetchrow(queries["find_pruned"], job_id))
     return PostgresJobs.info_of(row)
+
+
+@asynccontextmanager
+async def _reading(
+    connection: asyncpg.Connection, queries: Mapping[str, str], job_id: int
+) -> AsyncIterator[None]:
+    """Open the transaction in which a job is read.
+
+    A final job changes no more, so each statement has its own snapshot: one that was held for the
+    minutes that a million tasks take would keep vacuum from all tables.
+    """
+    job = await _job(connection, queries, job_id)
+    isolation = "read_committed" if job.status.is_final else "repeatable_read"
+    async with connection.transaction(isolation=isolation, readonly=True):
+        yield
 
 
 class _Reading:
@@ -152,7 +179,7 @@ class _Reading:
             flow=facts.Flow(**_without(flow, "read_at", "results_from")),
             waiting=await self._waiting(),
             results_from=flow["results_from"],
-            changes=None if compared_with is None else await self._changes(compared_with),
+            changes=None if compared_with is None else await self._changes(job, compared_with),
         )
 
     async def _fetch(self, name: str, *args: Any) -> list[dict[str, Any]]:
@@ -211,7 +238,7 @@ class _Reading:
     async def _one_way(self, job: JobInfo, domain_id: int) -> dict[bool, Listing[str]]:
         """Return the pages that only sitemaps name (True), and those that only links do."""
         rows: Sequence[Mapping[str, Any]] = ()
-        if keeps_links(job):
+        if compares_sitemaps(job):
             rows = await self._connection.fetch(
                 self._queries["report_unlinked"],
                 domain_id,
@@ -228,15 +255,19 @@ class _Reading:
         rows = await self._connection.fetch(self._queries["explain_waiting"], [self._job_id], None)
         return [waiting_of(row) for row in rows]
 
-    async def _changes(self, other_id: int) -> facts.Changes:
-        newly_broken = await self._fetch("report_changes", other_id, True, self._rows_max)
-        mended = await self._fetch("report_changes", other_id, False, self._rows_max)
+    async def _changes(self, job: JobInfo, other_id: int) -> facts.Changes:
+        other = await _job(self._connection, self._queries, other_id)
+        if other.domain != job.domain:
+            raise ConfigInvalid(
+                f"job {other_id} is of {other.domain}: compare job {job.id} with one of {job.domain}"
+            )
+        pages = await self._fetch("report_changes", other_id, self._rows_max)
         return facts.Changes(
-            await _job(self._connection, self._queries, other_id),
+            other,
             await self._sums(other_id),
             await self._redirects(other_id, 1),
-            _listing(newly_broken),
-            _listing(mended),
+            _listing([row for row in pages if row["is_new"]]),
+            _listing([row for row in pages if not row["is_new"]]),
         )
 
 

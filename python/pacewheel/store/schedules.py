@@ -9,7 +9,7 @@ clock and goes back to it.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -34,6 +34,20 @@ if TYPE_CHECKING:
 EXPIRING_DOCUMENT = "expiring"
 EXPIRING_RESULTS_MAX = 20_000
 EXPIRING_PAGES_MAX = 5_000
+_TASK_MEMBERS = frozenset(each.name for each in fields(NewTask))
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A schedule as it is stored.
+
+    `puts_domain`: its domain is to be put before it gets a job. `unknown`: members of its tasks
+    that only a newer version knows.
+    """
+
+    info: ScheduleInfo
+    puts_domain: bool
+    unknown: Sequence[str]
 
 
 class PostgresSchedules:
@@ -93,7 +107,7 @@ class PostgresSchedules:
     async def list_schedules(self) -> list[ScheduleInfo]:
         """Return all schedules, by name."""
         rows = await self._pool.fetch(self._queries["list_schedules"], None, None)
-        return [_info_of(row)[0] for row in rows]
+        return [_row_of(row).info for row in rows]
 
     async def get_schedule(self, name: str) -> ScheduleInfo:
         """Return one schedule.
@@ -104,7 +118,7 @@ class PostgresSchedules:
         row = await self._pool.fetchrow(self._queries["list_schedules"], None, name)
         if row is None:
             raise ScheduleUnknown.of(name)
-        return _info_of(row)[0]
+        return _row_of(row).info
 
     async def remove_schedule(self, name: str) -> None:
         """Remove a schedule; its jobs stay.
@@ -125,7 +139,7 @@ class PostgresSchedules:
 
         async def move(connection: asyncpg.Connection) -> int | None:
             async with connection.transaction():
-                info, _ = await self._locked(connection, name)
+                info = (await self._locked(connection, name)).info
                 if info.paused == paused:
                     return None
                 next_at = info.next_at
@@ -146,14 +160,16 @@ class PostgresSchedules:
 
         Raises:
             ScheduleUnknown: there is none of this name.
+            DataRefused: a newer version has written what this one doesn't know.
         """
 
         async def fire(connection: asyncpg.Connection) -> tuple[Firing, Inserted | None]:
             async with connection.transaction():
-                info, puts_domain = await self._locked(connection, name)
+                row = await self._locked(connection, name)
+                info = row.info
                 if info.live_job_id is not None:
                     return Firing(name, info.next_at, live_job_id=info.live_job_id), None
-                job_id, inserted = await self._make_job(connection, info, puts_domain=puts_domain)
+                job_id, inserted = await self._make_job(connection, row)
                 await self._update(connection, info, info.next_at, job_id=job_id)
                 return Firing(name, info.next_at, job_id=job_id), inserted
 
@@ -175,8 +191,7 @@ class PostgresSchedules:
                 if due is None:
                     return None
                 now = await connection.fetchval(self._queries["read_clock"])
-                info, puts_domain = await self._read(connection, due)
-                return await self._fire(connection, info, now, puts_domain=puts_domain)
+                return await self._fire(connection, await self._read(connection, due), now)
 
         try:
             fired = await self._pool.run(fire)
@@ -192,44 +207,42 @@ class PostgresSchedules:
         return None if row is None else row["in_ms"]
 
     async def _fire(
-        self,
-        connection: asyncpg.Connection,
-        info: ScheduleInfo,
-        now: datetime,
-        *,
-        puts_domain: bool,
+        self, connection: asyncpg.Connection, row: _Row, now: datetime
     ) -> tuple[Firing, Inserted | None]:
         """See to an occurrence of a schedule that is locked."""
+        info = row.info
         next_at = info.recurrence.next_after(now, info.next_at)
         if info.live_job_id is not None:
             await self._update(connection, info, next_at, skipped=1)
             return Firing(info.name, next_at, live_job_id=info.live_job_id), None
-        job_id, inserted = await self._make_job(connection, info, puts_domain=puts_domain)
+        job_id, inserted = await self._make_job(connection, row)
         await self._update(connection, info, next_at, job_id=job_id)
         return Firing(info.name, next_at, job_id=job_id), inserted
 
     async def _pause_faulty(self, schedule_id: int, fault: str) -> Firing | None:
-        """Pause a schedule; None when it is gone by now."""
+        """Pause a schedule; None when it is gone by now, or another process could fire it."""
 
         async def pause(connection: asyncpg.Connection) -> Firing | None:
             async with connection.transaction():
-                row = await connection.fetchrow(
-                    self._queries["list_schedules"], [schedule_id], None
-                )
-                if row is None:
+                due = await connection.fetchval(self._queries["take_due_schedule"])
+                if due != schedule_id:
                     return None
-                info, _ = _info_of(row)
+                info = (await self._read(connection, due)).info
                 await self._update(connection, info, info.next_at, paused=True)
                 return Firing(info.name, info.next_at, fault=fault)
 
         firing: Firing | None = await self._pool.run(pause)
         return firing
 
-    async def _make_job(
-        self, connection: asyncpg.Connection, info: ScheduleInfo, *, puts_domain: bool
-    ) -> tuple[int, Inserted]:
+    async def _make_job(self, connection: asyncpg.Connection, row: _Row) -> tuple[int, Inserted]:
         """Make the job, with its tasks; it ends when they do."""
-        if puts_domain:
+        info = row.info
+        if row.unknown:
+            raise DataRefused(
+                f"its tasks have {', '.join(map(repr, row.unknown))}, which this version doesn't know: "
+                "let a newer one fire it"
+            )
+        if row.puts_domain:
             await connection.execute(self._queries["put_domain"], info.domain, info.domain_delay_ms)
         made = await insert_job(
             connection,
@@ -262,18 +275,17 @@ class PostgresSchedules:
             self._tasks.committed(inserted, notified=True)
         return firing
 
-    async def _locked(self, connection: asyncpg.Connection, name: str) -> tuple[ScheduleInfo, bool]:
+    async def _locked(self, connection: asyncpg.Connection, name: str) -> _Row:
         """Lock a schedule, then read it: the second statement sees what the first waited for."""
         schedule_id = await connection.fetchval(self._queries["lock_schedule"], name)
         if schedule_id is None:
             raise ScheduleUnknown.of(name)
         return await self._read(connection, schedule_id)
 
-    async def _read(
-        self, connection: asyncpg.Connection, schedule_id: int
-    ) -> tuple[ScheduleInfo, bool]:
-        row = await connection.fetchrow(self._queries["list_schedules"], [schedule_id], None)
-        return _info_of(row)
+    async def _read(self, connection: asyncpg.Connection, schedule_id: int) -> _Row:
+        return _row_of(
+            await connection.fetchrow(self._queries["list_schedules"], [schedule_id], None)
+        )
 
     async def _update(
         self,
@@ -317,13 +329,17 @@ def _stored(tasks: Sequence[NewTask]) -> list[dict[str, Any]]:
     ]
 
 
-def _info_of(row: asyncpg.Record) -> tuple[ScheduleInfo, bool]:
-    """Return a schedule, and whether its domain is to be put before it gets a job."""
+def _row_of(row: asyncpg.Record) -> _Row:
     values: dict[str, Any] = dict(row)
     puts_domain: bool = values.pop("puts_domain")
     interval_ms, status = values.pop("interval_ms"), values.pop("last_job_status")
     values["every_s"] = None if interval_ms is None else interval_ms / 1000
     values["last_job_state"] = None if status is None else JobState(status)
     values["options"] = orjson.loads(values["options"])
-    values["tasks"] = [NewTask(**task) for task in orjson.loads(values["tasks"])]
-    return ScheduleInfo(**values), puts_domain
+    tasks: list[dict[str, Any]] = orjson.loads(values["tasks"])
+    values["tasks"] = [
+        NewTask(**{name: value for name, value in task.items() if name in _TASK_MEMBERS})
+        for task in tasks
+    ]
+    unknown = sorted({name for task in tasks for name in task} - _TASK_MEMBERS)
+    return _Row(ScheduleInfo(**values), puts_domain, unknown)

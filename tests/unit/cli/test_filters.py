@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pacewheel.cli import filters
@@ -168,7 +168,6 @@ _VALUES = st.recursive(
 
 @pytest.mark.parametrize("chosen", FILTERS, ids=[f"{each.group} {each.name}" for each in FILTERS])
 @given(rows=st.lists(st.dictionaries(st.sampled_from(MEMBERS), _VALUES), min_size=1, max_size=4))
-@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_no_members_of_whatever_type_are_a_defect(
     chosen: filters.Filter, rows: list[dict[str, Any]]
 ) -> None:

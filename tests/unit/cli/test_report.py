@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pacewheel.cli.report import ending_words, form_of
+from pacewheel.cli.report import ending_words, form_of, rows_max_at_end
 from pacewheel.errors import ConfigInvalid
 from pacewheel.report import build
 from tests.reported import facts_of, job
@@ -15,8 +15,18 @@ from tests.reported import facts_of, job
 def test_a_few_sites_are_reported_and_many_are_named() -> None:
     """Three fill a screen; of more it says where to read on."""
     reports = [build(facts_of(job(id=number))) for number in range(3, 7)]
-    assert 3 == ending_words(reports[:3]).count("site.example: job ")
-    assert "(jobs 3 to 6)" in ending_words(reports)
+    assert 3 == ending_words([3, 4, 5], reports[:3]).count("site.example: job ")
+    assert "(jobs 3 to 6)" in ending_words([3, 6, 4, 5], [])
+
+
+def test_no_report_is_made_that_nobody_sees() -> None:
+    """Of many sites without a file, or with the summary as JSON."""
+    assert (100, 0, 0) == (
+        rows_max_at_end(None, 3, as_json=False),
+        rows_max_at_end(None, 4, as_json=False),
+        rows_max_at_end(None, 1, as_json=True),
+    )
+    assert 10_000 == rows_max_at_end("csv", 1_000, as_json=True)
 
 
 @pytest.mark.parametrize(

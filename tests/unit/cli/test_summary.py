@@ -91,6 +91,12 @@ def test_several_sites_have_a_total() -> None:
     assert "total 2/3 warmed 20 18 3 0 5.0 5.5 s" == " ".join(last.split())
 
 
+def test_a_site_of_which_nothing_has_changed_is_warmed() -> None:
+    """Its answers to conditional requests are 304s, and no redirects."""
+    assert result(pages=2, ok=2, statuses={"304": 2}, errors={}).is_warmed
+    assert not result(pages=2, ok=2, statuses={"302": 2}, errors={}).is_warmed
+
+
 @pytest.mark.parametrize(
     ("site", "sentence"),
     [

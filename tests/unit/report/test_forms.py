@@ -10,10 +10,10 @@ from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from pacewheel.report import as_csv, as_json, build, html, junit, text
+from pacewheel.report import as_csv, as_json, build, facts, html, junit, text
 from pacewheel.report.cells import rows_as_csv
 from pacewheel.report.thresholds import check, parse
 from tests.reported import facts_of, full_facts, job
@@ -78,7 +78,6 @@ def test_html_runs_and_loads_nothing_of_what_it_shows(url: str) -> None:
     assert [] == [href for href in page.hrefs if not href.startswith(("http://", "https://"))]
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(WORDS)
 def test_html_escapes_any_text(url: str) -> None:
     """The elements are the same whatever the address is, but for the links."""
@@ -103,10 +102,8 @@ def test_html_needs_no_network_and_permits_none() -> None:
 
 def test_html_is_bounded_and_says_what_it_leaves_out() -> None:
     """A hundred rows a list, with the number there are and where all of them stand."""
-    facts = full_facts()
     many = facts_of(
-        sums=facts.sums.__class__(pages=9_000, broken=5_000),
-        broken=[facts.broken[0]] * 2_000,
+        sums=facts.Sums(pages=9_000, broken=5_000), broken=[full_facts().broken[0]] * 2_000
     )
     content = html.render([(build(many), ())])
     assert 100 == content.count("<details>")
@@ -144,7 +141,6 @@ def test_csv_has_a_line_for_each_finding() -> None:
     assert "nav" == next(row["position"] for row in rows if row["list"] == "broken")
 
 
-@settings(max_examples=60, deadline=None)
 @given(WORDS)
 def test_junit_is_valid_whatever_the_pages_are_called(url: str) -> None:
     """It parses, and its counts are those of its cases."""
@@ -160,14 +156,12 @@ def test_junit_is_valid_whatever_the_pages_are_called(url: str) -> None:
 
 
 @given(WORDS)
-@settings(max_examples=60, deadline=None)
 def test_text_sends_no_control_character(url: str) -> None:
     """What a terminal would obey is shown instead."""
     shown = text.render([(build(full_facts(url)), ())])
     assert all(line.isprintable() for line in shown.split("\n"))
 
 
-@settings(max_examples=60, deadline=None)
 @given(WORDS)
 def test_json_is_what_is_documented(url: str) -> None:
     """The version, the members, and the values that went in."""
@@ -200,3 +194,14 @@ def test_text_shows_the_first_rows_and_how_many_more() -> None:
         == lines[broken + 1]
     )
     assert "    ... and 2 more" in lines
+
+
+def test_text_says_that_the_pace_was_broken_whatever_else_is_known() -> None:
+    """A request within a pause, of a job that left no two departures to compare."""
+    pace = facts.Pace(departures=1, pauses=1, asked_ms=2_000.0, departed_within=1)
+    shown = text.render([(build(facts_of(pace=pace)), ())])
+    assert "politeness: broken 1 time; 1 pause asked for (2 s), 1 request within" in shown
+    pace = facts.Pace(departures=2, least_gap_ms=500, most_gap_ms=500, seen_ms=400.0,
+                      permitted_ms=500, too_close=2)  # fmt: skip
+    shown = text.render([(build(facts_of(pace=pace)), ())])
+    assert "politeness: broken 2 times; tightest gap 400.0 of 500 ms permitted" in shown

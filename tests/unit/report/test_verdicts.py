@@ -54,6 +54,21 @@ CALM = Flow(
         ("server_latency", {"waited_ms": 50_000.0, "busy_ms": 95_000.0}, {}, 8),
         ("database", {"own_ms": 900.0}, {}, 8),
         ("worker_capacity", {}, {"permitted_sum_ms": 30_000.0, "seen_sum_ms": 100_000.0}, 8),
+        ("domain_delay", {}, {"permitted_sum_ms": 79_000.0, "seen_sum_ms": 100_000.0}, 8),
+        ("concurrency_limit", {"busy_ms": 150_000.0, "answer_ms": 140_000.0}, {}, 2),
+        (None, {"waited_ms": 50_000.0}, {}, 8),
+        (
+            "worker_capacity",
+            {"retrying_ms": 60_000.0},
+            {"paused_ms": 30_000.0, "pauses": 1},
+            8,
+        ),
+        (
+            "worker_capacity",
+            {"own_ms": 900.0, "busy_ms": 101_000.0, "answer_ms": 100_000.0},
+            {},
+            8,
+        ),
     ],
 )
 def test_the_limit_that_was_used_up_is_named(
@@ -73,7 +88,25 @@ def test_half_the_gap_gains_half_the_time_until_the_limit_binds() -> None:
     quick = judge(job(), CALM, pace)
     assert "half the gap would gain 50 s" in quick.gain
     slow = judge(job(), replace(CALM, busy_ms=600_000.0, answer_ms=600_000.0), pace)
-    assert "half the gap would gain 25 s, and all of it only with a concurrency of 12" in slow.gain
+    assert "half the gap would gain 25 s, and with a concurrency of 12 50 s" in slow.gain
+    # The limit binds as tightly: the gap alone gains nothing.
+    tied = judge(job(), replace(CALM, busy_ms=800_000.0, answer_ms=800_000.0), pace)
+    assert "half the gap would gain 0.0 s, and with a concurrency of 16 50 s" in tied.gain
+
+
+def test_time_in_a_pause_or_with_retries_alone_is_no_time_of_the_others() -> None:
+    """The mean in flight is that of the time in which something could start."""
+    pace = Pace(paused_ms=30_000.0, pauses=1)
+    found = judge(job(), replace(CALM, busy_ms=50_000.0, retrying_ms=50_000.0), pace)
+    assert found.in_flight == pytest.approx(1.0)
+
+
+def test_faster_answers_gain_no_more_than_half_of_the_answers() -> None:
+    """Nor half of the time that the job took."""
+    flow = replace(CALM, waited_ms=50_000.0, busy_ms=60_000.0, answer_ms=30_000.0)
+    assert "would gain up to 15 s" in judge(job(), flow, Pace()).gain
+    flow = replace(flow, busy_ms=300_000.0, answer_ms=300_000.0)
+    assert "would gain up to 50 s" in judge(job(), flow, Pace()).gain
 
 
 def test_twice_the_limit_gains_half_the_time() -> None:
@@ -138,10 +171,33 @@ def test_thresholds_hold_or_fail_by_their_figures() -> None:
 
 def test_a_figure_that_is_not_known_fails() -> None:
     """A build must not pass because nothing was measured."""
-    report = build(facts_of(sums=Sums(pages=3)))
+    report = build(facts_of(sums=Sums(attempts=3, pages=3)))
     (verdict,) = check(report, parse("warm_share<0.5"))
     assert verdict.is_failed
     assert "warm_share<0.5: warm_share is not known" == str(verdict)
+
+
+@pytest.mark.parametrize("options", [{"links": False}, {"record_links": False}, {"sitemap": False}])
+def test_what_was_not_compared_is_not_known(options: dict[str, Any]) -> None:
+    """Without the links, or without a sitemap, no page is in one and not in the other."""
+    report = build(facts_of(job(options=options), sums=Sums(attempts=3, pages=3)))
+    verdicts = check(report, parse("unlinked>0,unlisted>0,broken>0"))
+    assert [True, True, False] == [verdict.is_failed for verdict in verdicts]
+
+
+def test_before_the_first_result_every_condition_fails() -> None:
+    """Nothing has run yet, or its results are gone: zero broken pages mean nothing."""
+    verdicts = check(build(facts_of()), parse("broken>0,pages<0"))
+    assert ["broken>0: broken is not known", "pages<0: pages is not known"] == list(
+        map(str, verdicts)
+    )
+
+
+def test_large_figures_are_shown_to_the_last_digit() -> None:
+    """A limit of bytes, and what was received."""
+    report = build(facts_of(sums=Sums(attempts=1, bytes=123_456_789)))
+    (verdict,) = check(report, parse("bytes>100000001"))
+    assert "bytes>100000001: bytes is 123456789" == str(verdict)
 
 
 @pytest.mark.parametrize(
