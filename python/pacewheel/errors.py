@@ -116,6 +116,17 @@ class TaskUnknown(StoreError):
     exit_code = 2
 
 
+class DomainUnknown(StoreError):
+    """No domain has this name."""
+
+    exit_code = 2
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Return the error that says so of this name."""
+        return cls(f"there is no domain {name!r}: see 'pacewheel domains --all'")
+
+
 class ScheduleUnknown(StoreError):
     """No schedule has this name."""
 

@@ -299,8 +299,10 @@ class TaskInfo:
     its domain.
     """
 
+    id: int
     job_id: int
     domain: str
+    key: str
     target: str
     state: TaskState
     reason: WaitingReason | None
@@ -309,6 +311,9 @@ class TaskInfo:
     priority: float
     attempt: int
     owner: int | None
+    created_at: datetime
+    ready_at: datetime | None
+    finished_at: datetime | None
     error: str | None
 
 

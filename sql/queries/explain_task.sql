@@ -1,16 +1,20 @@
 -- purpose: say what a task is doing, or why it is not, and what holds it
 -- params: $1 domain id, $2 task id
--- returns: job_id, domain, target, state, reason, expected_in_ms, holder, priority, attempt, owner, error (of its last attempt)
+-- returns: id, job_id, domain, key, target, state, reason, expected_in_ms, holder, priority, attempt, owner, created_at, ready_at, finished_at, error (of its last attempt)
 -- index: tasks_pkey, domains_pkey, jobs_pkey, results_by_task
 -- rows: 0 or 1
 SELECT
-    t.job_id, t.domain, t.target, t.state, t.waiting_reason AS reason,
+    t.id, t.job_id, t.domain,
+    (
+        SELECT coalesce(k.key, k.target) FROM pacewheel.tasks k WHERE k.domain_id = t.domain_id AND k.id = t.id
+    ) AS key,
+    t.target, t.state, t.waiting_reason AS reason,
     CASE
         WHEN t.state = 'waiting' AND w.expected_in_ms IS NOT NULL
             THEN greatest(w.expected_in_ms, extract(epoch FROM t.ready_at - statement_timestamp())::float8 * 1000)
         ELSE w.expected_in_ms
     END AS expected_in_ms,
-    w.holder, t.priority, t.attempt, t.owner,
+    w.holder, t.priority, t.attempt, t.owner, t.created_at, t.ready_at, t.finished_at,
     (
         SELECT r.error
         FROM pacewheel.results r

@@ -1,4 +1,4 @@
-"""`pacewheel job ...` and `pacewheel why ...`: what they change, what they say, and what they refuse."""
+"""`pacewheel job ...`: what it changes, what it says, and what it refuses."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ async def test_pause_and_resume(dsn: str, job: Job) -> None:
     assert JobState.PAUSED is (await job.info()).status
     assert "job 1 was paused already" == said(dsn, "job", "pause", "1")
     assert {"job_id": 1, "changed": False} == object_of(dsn, "job", "pause", "1")
-    assert "job 1: 4 tasks wait, job_paused: job 1 is paused" == said(dsn, "why", "1")
+    assert said(dsn, "why", "1").endswith("job 1: 4 tasks wait, job_paused: job 1 is paused")
     assert "job 1 goes on" == said(dsn, "job", "resume", "1")
     assert "job 1 was not paused" == said(dsn, "job", "resume", "1")
     assert {"job_id": 1, "changed": False} == object_of(dsn, "job", "resume", "1")
@@ -108,38 +108,6 @@ async def test_reprioritise_jobs_and_tasks(dsn: str, job: Job) -> None:
     assert ["k0", "k1", "k2"] == [row["key"] for row in rows]
 
 
-async def test_why_explains_a_job_a_domain_and_a_task(dsn: str, job: Job) -> None:
-    """The reason, what holds it, and when it may end."""
-    holder = "domain a.example permits a request every 60000 ms"
-    words = f"job 1: 4 tasks wait, domain_delay: {holder}; the first may start in 1 min"
-    assert words == said(dsn, "why", "1")
-    assert words == said(dsn, "why", "a.example")
-    told = object_of(dsn, "why", "1")
-    assert 60_000 < told.pop("expected_in_ms") <= 90_000
-    assert {
-        "job_id": 1,
-        "domain": "a.example",
-        "reason": "domain_delay",
-        "tasks": 4,
-        "holder": holder,
-    } == told
-    assert f"t0 is pending, domain_delay: {holder}; the first may start in 1 min" == said(
-        dsn, "why", "1", "k0"
-    )
-    assert "t4 is failed" == said(dsn, "why", "1", "k4")
-    task = object_of(dsn, "why", "1", "k0")
-    assert ("pending", "domain_delay", 0) == (task["state"], task["reason"], task["attempt"])
-    await job.enqueue([NewTask("later", ready_in_s=7200)])
-    words = said(dsn, "why", "1", "later")
-    assert (
-        "later is waiting, scheduled: the time they are scheduled for; the first may start in 2.0 h"
-        == words
-    )
-    await job.cancel()
-    assert "nothing of 1 waits" == said(dsn, "why", "1")
-    assert "nothing of a.example waits" == said(dsn, "why", "a.example")
-
-
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -149,21 +117,15 @@ async def test_why_explains_a_job_a_domain_and_a_task(dsn: str, job: Job) -> Non
         (("job", "cancel", "9", "k0"), "there is no job 9"),
         (("job", "retry", "9"), "there is no job 9"),
         (("job", "reprioritise", "9", "1"), "there is no job 9"),
-        (("why", "9"), "there is no job 9"),
-        (("why", "9", "k0"), "there is no job 9"),
         (("job", "cancel", "1", "nowhere"), "job 1 has no task with key 'nowhere'"),
         (("job", "retry", "1", "nowhere"), "job 1 has no task with key 'nowhere'"),
         (("job", "reprioritise", "1", "1", "nowhere"), "job 1 has no task with key 'nowhere'"),
-        (("why", "b.example"), "there is no job for domain b.example: see 'pacewheel jobs --all'"),
-        (("why", "1", "nowhere"), "job 1 has no task with key 'nowhere'"),
         (("job", "pause", "seven"), "job id 'seven'"),
         (("job", "retry", "0"), "job id '0'"),
         (("job", "reprioritise", "1", "high"), "priority 'high' is no number"),
         (("job", "reprioritise", "1", "nan"), "give a finite number"),
         (("job", "reprioritise", "1", "inf", "k0"), "give a finite number"),
         (("job", "reprioritise", "1"), "PRIORITY"),
-        (("why", "0"), "job id '0'"),
-        (("why", "a.example", "k0"), "job id 'a.example'"),
     ],
 )
 async def test_what_does_not_exist_or_is_no_number_is_refused(

@@ -13,6 +13,7 @@ from pacewheel import Config, Engine, JobState, NewTask, Outcome, Task
 from pacewheel.errors import JobFinal, JobPruned
 from pacewheel.retention import DAY_MS, Keep
 from pacewheel.services.pruner import Pruner
+from pacewheel.store.doctor import read_facts
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries, sql_root
 from tests.conftest import execute, fetch, until, with_database
@@ -20,6 +21,8 @@ from tests.integration.counted_jobs import reconciled
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from pacewheel import Job
 
 SCHEMA = "pw_other"
 pool_module = importlib.import_module("pacewheel.store.pool")
@@ -88,7 +91,8 @@ async def use_schedules(engine: Engine, seen: list[str]) -> None:
 
 
 async def change_what_runs(engine: Engine, seen: list[str]) -> None:
-    """Pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
+    """Look, pause, resume, explain, reprioritise, retry, cancel and schedule, as a user does."""
+    await look(engine, 1)
     job = await engine.create_job(domain="c.example", handler="story")
     await job.enqueue([NewTask("later", ready_in_s=3600), NewTask("soon", ready_in_s=3600)])
     assert await job.pause()
@@ -117,6 +121,29 @@ async def change_what_runs(engine: Engine, seen: list[str]) -> None:
 
     await until(is_final)
     await use_schedules(engine, seen)
+
+
+async def look(engine: Engine, job_id: int) -> None:
+    """Read what people see."""
+    read = engine.store.overview
+    assert 0 < (await read.count_totals()).jobs_active
+    assert "a.example" in {info.name for info in await read.list_domains(live_only=False)}
+    assert 1 == (await read.get_domain("a.example")).id
+    assert 2 <= len(await read.list_workers())
+    assert [] == await read.list_slow()
+    facts = await read_facts(engine.dsn, engine.config)
+    assert ({}, []) == (facts.errors, facts.schema and facts.schema.missing)
+    for row in (await read.list_tasks(job_id)).tasks:
+        assert row.attempt == len((await read.get_task(row.id)).attempts)
+
+
+async def hand_out(job: Job) -> set[str]:
+    """Report and export a job; return the targets."""
+    assert (await job.report(compared_with=job.id)).facts.changes is not None
+    assert (await job.report(compared_with="previous")).facts.changes is None
+    exported: set[str] = set()
+    await job.export(lambda rows: exported.update(row["url"] for row in rows))
+    return exported
 
 
 async def reconcile_damage(engine: Engine, dsn: str, cancelled: int) -> None:
@@ -218,11 +245,7 @@ async def test_an_engine_runs_every_statement_under_another_schema(
         assert JobState.COMPLETED is (await job.info()).status
         assert 3 == (await engine.summarise_job(job.id, "page")).requests - 2
         await engine.store.tasks.count_live(["story"])
-        assert (await job.report(compared_with=job.id)).facts.changes is not None
-        assert (await job.report(compared_with="previous")).facts.changes is None
-        exported: list[str] = []
-        await job.export(lambda rows: exported.extend(row["url"] for row in rows))
-        assert {"first", "found", "flaky"} == set(exported)
+        assert {"first", "found", "flaky"} == await hand_out(job)
         assert [7] == await engine.store.tasks.find_ended([(1, 7)])
         await reconcile_damage(engine, empty_dsn, held.id)
 

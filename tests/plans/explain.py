@@ -8,7 +8,7 @@ transaction that is rolled back; all others are run. `Plan` answers what the tes
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from pacewheel.store.explanations import PostgresExplanations
 from pacewheel.store.hinter import Hinter
 from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
+from pacewheel.store.overview import PostgresOverview
 from pacewheel.store.pool import connect
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
@@ -144,6 +145,7 @@ class Explainer:
         self.jobs = PostgresJobs(pool, self.queries, self.tasks, hinter)
         self.changes = PostgresChanges(pool, self.queries, self.jobs, self.tasks, hinter)
         self.explanations = PostgresExplanations(pool, self.queries, self.jobs)
+        self.overview = PostgresOverview(pool, self.queries, self.jobs, self.explanations)
         self.raises = PostgresRaises(pool, self.queries, hinter)
         self.reports = PostgresReports(pool, self.queries)
         self.counters = PostgresCounters(pool, self.queries)
@@ -165,8 +167,8 @@ class Explainer:
     async def warm(self, name: str) -> None:
         """Have the statement planned and its plan kept, whatever the tables hold now."""
         statement = await self._prepared(self.queries[name])
-        values = ", ".join(["NULL"] * len(statement.get_parameters()))
-        await self.connection.fetch(f"EXPLAIN EXECUTE {statement.get_name()} ({values})")
+        values = _literals([None] * len(statement.get_parameters()))
+        await self.connection.fetch(f"EXPLAIN EXECUTE {statement.get_name()} {values}")
 
     async def _prepared(self, query: str) -> asyncpg.prepared_stmt.PreparedStatement:
         if query not in self._statements:
@@ -178,12 +180,12 @@ class Explainer:
         statement = await self._prepared(query)
         if query != self._wanted:
             return await statement.fetch(*args, timeout=timeout)
-        values = ", ".join(map(_literal, args))
+        values = _literals(args)
         rollback = self.connection.transaction()
         await rollback.start()
         try:
             text = await self.connection.fetchval(
-                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {statement.get_name()} ({values})"
+                f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) EXECUTE {statement.get_name()} {values}"
             )
         finally:
             await rollback.rollback()
@@ -205,6 +207,10 @@ class Explainer:
     def is_closed(self) -> bool:
         """Say that the connection is in use."""
         return False
+
+
+def _literals(values: Sequence[Any]) -> str:
+    return f"({', '.join(map(_literal, values))})" if values else ""
 
 
 def _literal(value: Any) -> str:

@@ -27,14 +27,15 @@ EXIT_INTERRUPTED = 130
 EXIT_USAGE = 2
 _EPILOG = """\
 exit codes:
-  0        fine
+  0        fine; also Ctrl-C in top and in what runs with --watch
   1        the work ended, but a site could not be warmed at all or its job failed; reconcile
-           found something
+           found something; doctor: something is failing
   2        bad input or configuration
   3        the database can't be reached or refuses
   4        the database's schema or the server has the wrong version
   5        the embedded PostgreSQL can't be installed, started or stopped
   6        report: a condition of --fail-on is met
+  7        doctor: nothing is failing, and somebody should look
   70       a defect of pacewheel; --debug shows the traceback
   130/143  interrupted by SIGINT or SIGTERM, after running tasks have ended
 

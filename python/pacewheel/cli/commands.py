@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pacewheel.cli import options, upkeep
+from pacewheel.cli import look_commands, options, upkeep
 from pacewheel.cli.filters import FILTERS
 from pacewheel.config import settings
 from pacewheel.crawl.options import RECHECKS_MAX, RECHECKS_MOST
@@ -21,7 +21,6 @@ DEMO_SCHEMA = "pacewheel_demo"
 DELAY_S = 0.5
 CONCURRENCY = 8
 
-_LOOK_SETTINGS = (*options.DATABASE_SETTINGS, "pooler", *options.LOG_SETTINGS)
 _WARM_SETTINGS = (
     *options.DATABASE_SETTINGS,
     *("pooler", "capacity", "user_agent", "allow_network", "proxy", "grace_s"),
@@ -36,32 +35,18 @@ def add_parsers(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     _add_demo(subparsers)
     _add_run(subparsers)
     _add_submit(subparsers)
-    _add_jobs(subparsers)
+    look_commands.add_parsers(subparsers)
     _add_schedule(subparsers)
     _add_reconcile(subparsers)
     upkeep.add_parsers(subparsers)
-    _add_why(subparsers)
     _add_report(subparsers)
     _add_export(subparsers)
     _add_migrate(subparsers)
     _add_filters(subparsers)
 
 
-def _add(
-    subparsers: _SubParsersAction[ArgumentParser],
-    name: str,
-    target: str,
-    title: str,
-    more: str = "",
-) -> ArgumentParser:
-    description = f"{title[0].upper()}{title[1:]}. {more}".strip()
-    parser = subparsers.add_parser(name, help=title, description=description, allow_abbrev=False)
-    parser.set_defaults(target=target)
-    return parser
-
-
 def _add_warm(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "warm",
         "warm:run",
@@ -81,7 +66,7 @@ def _add_warm(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _add_demo(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "demo",
         "demo:run",
@@ -93,7 +78,7 @@ def _add_demo(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _add_run(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "run",
         "run:run",
@@ -104,7 +89,7 @@ def _add_run(subparsers: _SubParsersAction[ArgumentParser]) -> None:
 
 
 def _add_submit(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "submit",
         "submit:run",
@@ -113,41 +98,7 @@ def _add_submit(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("urls", nargs="+", metavar="URL", help="where to start; one job a site")
     _add_warm_options(parser)
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(parser, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
-
-
-def _add_jobs(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    jobs = _add(subparsers, "jobs", "jobs:list_jobs", "list the jobs that are not final")
-    jobs.add_argument("--all", action="store_true", help="final jobs too")
-    jobs.add_argument("--limit", metavar="N", default="1000", help="at most so many, newest first")
-    jobs.add_argument("--json", action="store_true", help="as one JSON object a line")
-    options.add_settings(jobs, _LOOK_SETTINGS)
-
-    job = subparsers.add_parser("job", help="show or change one job", allow_abbrev=False)
-    actions = job.add_subparsers(metavar="ACTION", required=True)
-    changes = {
-        "show": ("jobs:show_job", "show a job with the sums over its results"),
-        "failed": (
-            "jobs:list_failed",
-            "list the tasks that failed for good, and their last errors",
-        ),
-        "pause": ("changes:pause", "start nothing more of a job until it is resumed"),
-        "resume": ("changes:resume", "go on with a paused job"),
-        "cancel": ("changes:cancel", "end a job and its tasks, or only tasks of it"),
-        "retry": ("changes:retry", "run failed tasks again, in a new job if the job is final"),
-        "reprioritise": ("changes:reprioritise", "change the weight of a job, or tasks of it"),
-    }
-    for name, (function, words) in changes.items():
-        parser = _add(actions, name, function, words)
-        parser.add_argument("id", metavar="ID", help="the job's number")
-        if name == "failed":
-            parser.add_argument("--limit", metavar="N", default="1000", help="at most so many")
-        if name == "reprioritise":
-            parser.add_argument("priority", metavar="PRIORITY", help="a number; higher goes first")
-        if name in {"cancel", "retry", "reprioritise"}:
-            parser.add_argument("keys", metavar="KEY", nargs="*", help="only tasks with these keys")
-        parser.add_argument("--json", action="store_true", help="as one JSON object")
-        options.add_settings(parser, _LOOK_SETTINGS)
+    options.add_settings(parser, (*options.LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
 
 
 def _add_schedule(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -155,7 +106,7 @@ def _add_schedule(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "schedule", help="warm a site again and again", allow_abbrev=False
     )
     actions = schedule.add_subparsers(metavar="ACTION", required=True)
-    add = _add(
+    add = options.command(
         actions,
         "add",
         "schedule:add",
@@ -172,7 +123,7 @@ def _add_schedule(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     )
     _add_warm_options(add)
     add.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(add, (*_LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
+    options.add_settings(add, (*options.LOOK_SETTINGS, "user_agent", "allow_network", "proxy"))
     changes = {
         "list": ("schedule:list_all", "list the schedules with their last jobs"),
         "pause": ("schedule:pause", "make no more jobs of a schedule until it is resumed"),
@@ -181,15 +132,15 @@ def _add_schedule(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "run": ("schedule:fire", "make a job of a schedule now, also of a paused one"),
     }
     for name, (function, words) in changes.items():
-        parser = _add(actions, name, function, words)
+        parser = options.command(actions, name, function, words)
         if name != "list":
             parser.add_argument("name", metavar="NAME", help="the schedule's name")
         parser.add_argument("--json", action="store_true", help="as JSON, an object a line")
-        options.add_settings(parser, _LOOK_SETTINGS)
+        options.add_settings(parser, options.LOOK_SETTINGS)
 
 
 def _add_reconcile(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "reconcile",
         "reconcile:run",
@@ -199,21 +150,11 @@ def _add_reconcile(subparsers: _SubParsersAction[ArgumentParser]) -> None:
     parser.add_argument("--job", metavar="ID", help="only this job (default: all, final ones too)")
     parser.add_argument("--dry-run", action="store_true", help="change nothing, only say it")
     parser.add_argument("--json", action="store_true", help="as one JSON object")
-    options.add_settings(parser, _LOOK_SETTINGS)
-
-
-def _add_why(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
-        subparsers, "why", "why:run", "say what a job, a task or a domain waits for, and until when"
-    )
-    parser.add_argument("what", metavar="JOB|DOMAIN", help="a job's number, or a domain")
-    parser.add_argument("key", metavar="KEY", nargs="?", help="a task of the job, by its key")
-    parser.add_argument("--json", action="store_true", help="as one JSON object a line")
-    options.add_settings(parser, _LOOK_SETTINGS)
+    options.add_settings(parser, options.LOOK_SETTINGS)
 
 
 def _add_report(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "report",
         "report:run",
@@ -241,11 +182,11 @@ def _add_report(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         metavar="CONDITIONS",
         help="end with 6 when one is met, such as broken>0,warm_share<0.9,p95_ms>800",
     )
-    options.add_settings(parser, _LOOK_SETTINGS)
+    options.add_settings(parser, options.LOOK_SETTINGS)
 
 
 def _add_export(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "export",
         "export:run",
@@ -257,11 +198,11 @@ def _add_export(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "--format", choices=("jsonl", "csv"), default="jsonl", help="JSON lines (default) or CSV"
     )
     parser.add_argument("-o", "--output", metavar="FILE", help="write it there")
-    options.add_settings(parser, _LOOK_SETTINGS)
+    options.add_settings(parser, options.LOOK_SETTINGS)
 
 
 def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:
-    parser = _add(
+    parser = options.command(
         subparsers,
         "migrate",
         "migrate:run",
@@ -269,7 +210,7 @@ def _add_migrate(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "Other commands do it too; two at once do no harm.",
     )
     parser.add_argument("--status", action="store_true", help="only say what is missing")
-    options.add_settings(parser, _LOOK_SETTINGS)
+    options.add_settings(parser, options.LOOK_SETTINGS)
 
 
 def _add_filters(subparsers: _SubParsersAction[ArgumentParser]) -> None:
@@ -280,7 +221,7 @@ def _add_filters(subparsers: _SubParsersAction[ArgumentParser]) -> None:
             group = subparsers.add_parser(each.group, help=words, allow_abbrev=False)
             groups[each.group] = group.add_subparsers(metavar="ACTION", required=True)
         more = f"One JSON object a line on standard input, one on standard output: {each.members}"
-        parser = _add(groups[each.group], each.name, "filters:run", each.title, more)
+        parser = options.command(groups[each.group], each.name, "filters:run", each.title, more)
         parser.set_defaults(filter=each)
 
 

@@ -1,4 +1,4 @@
-"""`pacewheel jobs` and `pacewheel job show|failed`: look at jobs.
+"""`pacewheel jobs` and `pacewheel job show|tasks|failed`: look at jobs.
 
 Read from the database at that instant, whoever works on them.
 """
@@ -6,71 +6,165 @@ Read from the database at that instant, whoever works on them.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
-from datetime import datetime
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from pacewheel.cli import options
+from pacewheel.cli import look, options, progress
 from pacewheel.cli.engines import connected, run_async
-from pacewheel.cli.progress import waiting_words
-from pacewheel.crawl.headers import without_secrets
-from pacewheel.report.words import printable
+from pacewheel.cli.tables import NOTHING, aligned, facts, length
+from pacewheel.clock import monotonic_ms
+from pacewheel.errors import ConfigInvalid
+from pacewheel.model import TaskState
+from pacewheel.plain import job_json, page_json, plain, summary_json, task_json
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
     from pacewheel.config import Config
+    from pacewheel.engine import Engine
     from pacewheel.job_summary import JobSummary
     from pacewheel.model import FailedTask, JobInfo
-    from pacewheel.recurrence import ScheduleInfo
+    from pacewheel.overview import TaskPage, TaskRow
 
 JOBS_MAX = 100_000
-FAILED_MAX = 100_000
+TASKS_MAX = 100_000
 FAILED_COLUMNS = ("attempts", "error", "target")
-COLUMNS = ("id", "site", "state", "done", "total", "running", "failed", "waiting")
+TASK_COLUMNS = ("id", "state", "attempts", "status", "time", "why", "key")
+COLUMNS = ("id", "site", "state", "done", "running", "failed", "rate", "ETA", "waiting")
+NUMBERS = ("id", "done", "running", "failed", "rate", "ETA", "attempts", "status", "time")
+
+
+class JobTable:
+    """Jobs as lines, with their rates once they have been looked at for a second."""
+
+    def __init__(self) -> None:
+        """Start with no rates."""
+        self._history = progress.History()
+
+    def lines(self, infos: Sequence[JobInfo], columns: int | None = None) -> list[str]:
+        """Return the jobs as aligned lines under a header."""
+        self._history.note(monotonic_ms() / 1000, infos)
+        rows: list[tuple[str, ...]] = [COLUMNS]
+        for info, row in zip(infos, progress.rows_of(infos, self._history), strict=True):
+            rows.append(
+                (
+                    str(info.id),
+                    info.domain,
+                    info.status.name.lower(),
+                    progress.done(row),
+                    str(info.running),
+                    str(info.failed),
+                    progress.rate(row.rate_per_s),
+                    progress.eta(row),
+                    row.waiting,
+                )
+            )
+        return aligned(rows, numbers=NUMBERS, columns=columns)
 
 
 def list_jobs(args: argparse.Namespace) -> int:
     """Print the table of jobs; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
     limit = options.whole("--limit", args.limit, JOBS_MAX)
-    infos = run_async(_list(config, live_only=not args.all, limit=limit))
-    if args.json:
-        for info in infos:
-            print(json.dumps(plainly(info)))
-    elif infos:
-        print("\n".join(table(infos)))
-    else:
-        print("no jobs" if args.all else "no live jobs; --all shows the final ones")
-    return 0
+    table = JobTable()
+    none = "no jobs" if args.all else "no live jobs; --all shows the final ones"
+
+    async def read(engine: Engine) -> list[JobInfo]:
+        return await engine.list_jobs(live_only=not args.all, limit=limit)
+
+    return look.run(
+        args,
+        look.Look(
+            read,
+            lines=lambda infos, columns: table.lines(infos, columns) if infos else [none],
+            objects=lambda infos: [job_json(info) for info in infos],
+            name="jobs",
+        ),
+    )
 
 
 def show_job(args: argparse.Namespace) -> int:
     """Print one job and the sums over its results; returns the exit code."""
-    config = options.load_config(args, log_level="warning")
     job_id = options.job_id(args.id)
-    info, summary = run_async(_show(config, job_id))
-    values = {**plainly(info), "results": jsonable(asdict(summary))}
+
+    async def read(engine: Engine) -> tuple[JobInfo, JobSummary]:
+        info = await (await engine.get_job(job_id)).info()
+        return info, await engine.summarise_job(job_id)
+
+    def values(found: tuple[JobInfo, JobSummary]) -> dict[str, Any]:
+        info, summary = found
+        return {**job_json(info), "results": summary_json(summary)}
+
+    def lines(found: tuple[JobInfo, JobSummary], _columns: int | None) -> list[str]:
+        shown = values(found)
+        results = shown.pop("results")
+        return facts([(name, _shown(value)) for name, value in (*shown.items(), *results.items())])
+
+    return look.run(args, look.Look(read, lines, objects=lambda found: [values(found)]))
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    return NOTHING if value is None else str(value)
+
+
+def list_tasks(args: argparse.Namespace) -> int:
+    """Print tasks of a job, those in one state if one is given; returns the exit code."""
+    job_id = options.job_id(args.id)
+    limit = options.whole("--limit", args.limit, TASKS_MAX)
+    state = None if args.state is None else task_state(args.state)
+    config = options.load_config(args, log_level="warning")
+    page = run_async(_list_tasks(config, job_id, state, limit, args.after))
     if args.json:
-        print(json.dumps(values))
+        print(json.dumps({"job_id": job_id, **page_json(page)}))
         return 0
-    results = values.pop("results")
-    for name, value in (*values.items(), *results.items()):
-        shown = json.dumps(value) if isinstance(value, dict | list) else value
-        print(f"{name:<17} {'-' if shown is None else shown}")
+    if page.tasks:
+        print("\n".join(task_table(page.tasks)))
+    else:
+        print(f"no task of job {job_id} is there" + ("" if state is None else f" and {args.state}"))
+    if page.after is not None:
+        print(f"there are more: --after {page.after}")
     return 0
+
+
+def task_state(text: str) -> TaskState:
+    """Parse a task's state.
+
+    Raises:
+        ConfigInvalid: there is no such state.
+    """
+    try:
+        return TaskState[text.upper()]
+    except KeyError:
+        words = ", ".join(plain(list(TaskState)))
+        raise ConfigInvalid(f"state {text!r} is refused; give one of {words}") from None
+
+
+def task_table(tasks: Sequence[TaskRow]) -> list[str]:
+    """Return tasks as aligned lines under a header."""
+    rows = [
+        (
+            str(task.id),
+            task.state.name.lower(),
+            str(task.attempt),
+            NOTHING if task.http_status is None else str(task.http_status),
+            length(task.duration_ms),
+            task.reason.value if task.reason is not None else task.error or task.cache or NOTHING,
+            task.key,
+        )
+        for task in tasks
+    ]
+    return aligned([TASK_COLUMNS, *rows], numbers=NUMBERS)
 
 
 def list_failed(args: argparse.Namespace) -> int:
     """Print the failed tasks of a job; returns the exit code."""
     config = options.load_config(args, log_level="warning")
     job_id = options.job_id(args.id)
-    limit = options.whole("--limit", args.limit, FAILED_MAX)
+    limit = options.whole("--limit", args.limit, TASKS_MAX)
     tasks = run_async(_list_failed(config, job_id, limit))
     if args.json:
-        print(json.dumps({"job_id": job_id, "failed": [jsonable(asdict(task)) for task in tasks]}))
+        print(json.dumps({"job_id": job_id, "failed": [task_json(task) for task in tasks]}))
     elif tasks:
         rows = [(str(task.attempt), failure_words(task), task.target) for task in tasks]
         print("\n".join(aligned([FAILED_COLUMNS, *rows])))
@@ -87,49 +181,12 @@ def failure_words(task: FailedTask) -> str:
     return " ".join(words) + (f": {task.message}" if task.message else "")
 
 
-def table(infos: Sequence[JobInfo]) -> list[str]:
-    """Return the jobs as aligned lines under a header."""
-    rows: list[tuple[str, ...]] = [COLUMNS]
-    for info in infos:
-        numbers = (info.settled, info.total, info.running, info.failed)
-        state = info.status.name.lower()
-        words = waiting_words(info)
-        rows.append((str(info.id), info.domain, state, *map(str, numbers), words))
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return rows of words as lines whose columns stand below one another, fit for a terminal."""
-    rows = [tuple(map(printable, row)) for row in rows]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-
-
-def plainly(info: JobInfo | ScheduleInfo) -> dict[str, Any]:
-    """Return a job or a schedule as plain values, without the values of its headers."""
-    return jsonable({**asdict(info), "options": without_secrets(info.options)})
-
-
-def jsonable(values: dict[str, Any]) -> dict[str, Any]:
-    """Return `values` with times in ISO 8601 and states as words."""
-    return {name: _plain(value) for name, value in values.items()}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.isoformat()
-    return value.name.lower() if isinstance(value, IntEnum) else value
-
-
-async def _list(config: Config, *, live_only: bool, limit: int) -> list[JobInfo]:
+async def _list_tasks(
+    config: Config, job_id: int, state: TaskState | None, limit: int, after: str | None
+) -> TaskPage:
     async with connected(config) as engine:
-        return await engine.list_jobs(live_only=live_only, limit=limit)
-
-
-async def _show(config: Config, job_id: int) -> tuple[JobInfo, JobSummary]:
-    async with connected(config) as engine:
-        info = await (await engine.get_job(job_id)).info()
-        return info, await engine.summarise_job(job_id)
+        read = engine.store.overview
+        return await read.list_tasks(job_id, state=state, limit=limit, after=after)
 
 
 async def _list_failed(config: Config, job_id: int, limit: int) -> list[FailedTask]:

@@ -31,14 +31,14 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _migrate(config: Config) -> tuple[list[str], int]:
-    async with _database(config) as dsn:
+    async with database(config) as dsn:
         applied = await store.migrate(dsn, config.schema, pooler=config.pooler)
     lines = [f"applied {step.version:04d} {step.name}" for step in applied]
     return [*lines, f"schema {config.schema} is up to date"], 0
 
 
 async def _status(config: Config) -> tuple[list[str], int]:
-    async with _database(config) as dsn:
+    async with database(config) as dsn:
         missing = await pending(dsn, config.schema, pooler=config.pooler)
     if not missing:
         return [f"schema {config.schema} is up to date"], 0
@@ -47,7 +47,8 @@ async def _status(config: Config) -> tuple[list[str], int]:
 
 
 @asynccontextmanager
-async def _database(config: Config) -> AsyncIterator[str]:
+async def database(config: Config) -> AsyncIterator[str]:
+    """Yield the DSN, the embedded server running if there is no other; migrate nothing."""
     if config.dsn is not None:
         yield config.dsn
         return

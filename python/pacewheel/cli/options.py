@@ -16,12 +16,28 @@ from pacewheel.config import Config, flag_name, settings
 from pacewheel.errors import ConfigInvalid
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser, _SubParsersAction
     from collections.abc import Iterable
 
 DATABASE_SETTINGS = ("dsn", "schema", "data_dir")
 LOG_SETTINGS = ("log_level", "log_format")
+LOOK_SETTINGS = (*DATABASE_SETTINGS, "pooler", *LOG_SETTINGS)
 DELAY_MAX_S = 3600
 ID_MAX = 2**63 - 1
+
+
+def command(
+    subparsers: _SubParsersAction[ArgumentParser],
+    name: str,
+    target: str,
+    title: str,
+    more: str = "",
+) -> ArgumentParser:
+    """Add a command whose function is `target`, a module of this package and a name in it."""
+    description = f"{title[0].upper()}{title[1:]}. {more}".strip()
+    parser = subparsers.add_parser(name, help=title, description=description, allow_abbrev=False)
+    parser.set_defaults(target=target)
+    return parser
 
 
 def add_settings(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:

@@ -1,13 +1,11 @@
 """What the live progress says: pure functions from job information and its recent past to rows and text.
 
-Owns the rates and the words for what a site is waiting for. Reads no
-clock, knows no terminal and no database; `live` draws what stands here. The history is rebuilt by
-watching again.
+Owns the words for what a site is waiting for. Reads no clock, knows no terminal and no database;
+`live` draws what stands here. The history is rebuilt by watching again.
 """
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pacewheel.model import JobInfo, JobState, WaitingReason
+from pacewheel.rates import Rates
 from pacewheel.report.eta import estimate
 from pacewheel.report.words import duration
 
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 
     from rich.console import JustifyMethod
 
-RATE_WINDOW_S = 10.0
-RATE_MIN_S = 1.0
-SAMPLES_MAX = 64
 BAR_COLUMNS = 16
 NARROW_COLUMNS = 60
 WIDE_COLUMNS = 96
@@ -55,37 +51,25 @@ class Row:
 
 
 class History:
-    """The last seconds of each job's counters; at most 64 samples a job, ended jobs are kept.
-
-    Samples closer than a sixty-fourth of the window are merged, so the window is always covered.
-    """
+    """The last seconds of each job's counters."""
 
     def __init__(self) -> None:
         """Start with nothing known."""
-        self._samples: dict[int, deque[tuple[float, int, int]]] = {}
+        self._settled: Rates[int] = Rates()
+        self._total: Rates[int] = Rates()
 
     def note(self, now_s: float, infos: Sequence[JobInfo]) -> None:
         """Remember the counters of `infos` at `now_s` (any clock that never goes back)."""
-        for info in infos:
-            samples = self._samples.setdefault(info.id, deque(maxlen=SAMPLES_MAX))
-            if len(samples) > 1 and now_s - samples[-2][0] < RATE_WINDOW_S / SAMPLES_MAX:
-                samples.pop()
-            samples.append((now_s, info.settled, info.total))
-            # One sample from before the window stays: it is the window's start.
-            while len(samples) > 2 and samples[1][0] <= now_s - RATE_WINDOW_S:
-                samples.popleft()
+        self._settled.note(now_s, {info.id: info.settled for info in infos})
+        self._total.note(now_s, {info.id: info.total for info in infos})
 
     def rate_per_s(self, job_id: int) -> float | None:
         """Tasks settled a second over the window, None until a second has been seen."""
-        samples = self._samples.get(job_id)
-        if not samples or samples[-1][0] - samples[0][0] < RATE_MIN_S:
-            return None
-        return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0])
+        return self._settled.per_s(job_id)
 
     def grows(self, job_id: int) -> bool:
         """True when the job got new tasks within the window."""
-        samples = self._samples.get(job_id)
-        return samples is not None and samples[-1][2] > samples[0][2]
+        return self._total.grew(job_id)
 
 
 def rows_of(

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.jobs import aligned, plainly
 from pacewheel.cli.sites import plan_of, sites_of
+from pacewheel.cli.tables import aligned
 from pacewheel.crawl.warm import initial_tasks
 from pacewheel.errors import ConfigInvalid
+from pacewheel.plain import schedule_json
 from pacewheel.recurrence import Recurrence
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ def list_all(args: argparse.Namespace) -> int:
     infos = _do(args, lambda schedules: schedules.list_all())
     if args.json:
         for info in infos:
-            print(json.dumps(plainly(info)))
+            print(json.dumps(schedule_json(info)))
     elif infos:
         print("\n".join(aligned([COLUMNS, *map(_row, infos)])))
     else:

@@ -18,6 +18,7 @@ from pacewheel.store.jobs import PostgresJobs
 from pacewheel.store.leases import PostgresLeases
 from pacewheel.store.listener import PostgresListener
 from pacewheel.store.migrate import migrate, pending
+from pacewheel.store.overview import PostgresOverview
 from pacewheel.store.pool import WorkPool
 from pacewheel.store.queries import load_queries
 from pacewheel.store.raises import PostgresRaises
@@ -62,6 +63,7 @@ class Store:
         self.jobs = PostgresJobs(pool, queries, self.tasks, self.hinter)
         self.changes = PostgresChanges(pool, queries, self.jobs, self.tasks, self.hinter)
         self.explanations = PostgresExplanations(pool, queries, self.jobs)
+        self.overview = PostgresOverview(pool, queries, self.jobs, self.explanations)
         self.reports = PostgresReports(pool, queries)
         self.raises = PostgresRaises(pool, queries, self.hinter)
         self.counters = PostgresCounters(pool, queries)

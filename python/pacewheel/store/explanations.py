@@ -53,12 +53,17 @@ class PostgresExplanations:
             TaskUnknown, JobUnknown: there is no such task.
         """
         found = await self._pool.fetchrow(self._queries["find_tasks"], job_id, [key])
-        row = found and await self._pool.fetchrow(
-            self._queries["explain_task"], found["domain_id"], found["id"]
-        )
-        if row is None:
+        info = found and await self.explain_task_of(found["domain_id"], found["id"])
+        if info is None:
             await self._jobs.get_job(job_id)
             raise TaskUnknown(f"job {job_id} has no task with key {key!r}: check its spelling")
+        return info
+
+    async def explain_task_of(self, domain_id: int, task_id: int) -> TaskInfo | None:
+        """Return what a task of a domain is doing; None: there is no such task."""
+        row = await self._pool.fetchrow(self._queries["explain_task"], domain_id, task_id)
+        if row is None:
+            return None
         values = dict(row)
         values["state"] = TaskState[values["state"].upper()]
         if values["reason"] is not None:

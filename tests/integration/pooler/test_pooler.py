@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Task
 from pacewheel.errors import StoreUnavailable
 from pacewheel.store import migrate, pending
+from tests.commands import ran
 from tests.conftest import FAST, fetch, until
 from tests.integration.pooler.conftest import POOL_SIZE
 from tests.pgbouncer import PgBouncer
@@ -165,3 +167,16 @@ async def test_with_a_direct_dsn_a_saturated_pooler_starves_no_heartbeat(
             assert [(True, None)] == [tuple(row) for row in workers]
             await asyncio.sleep(0.05)
         await asyncio.gather(*asleep)
+
+
+async def test_the_doctor_works_through_it(dsn: str, pooler: PgBouncer) -> None:
+    """Of hints it says that none come this way, and counts no connections."""
+    code, out, err = await ran("doctor", "--json", "--pooler", "--dsn", pooler.through(dsn))
+    assert (7, "") == (code, err), out
+    found = {each["check"]: each for each in json.loads(out)["findings"]}
+    # This server doesn't sync, which is a finding too.
+    assert ["settings", "hints"] == [
+        check for check, each in found.items() if each["level"] != "ok"
+    ]
+    assert "set direct_dsn" in found["hints"]["next_step"]
+    assert "behind a pooler" in found["connections"]["words"]

@@ -59,17 +59,6 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
     assert history.rate_per_s(2) is None
 
 
-def test_the_history_is_bounded_and_covers_the_window() -> None:
-    """However often it is told, it keeps at most 64 samples a job, ten seconds deep."""
-    history = History()
-    for step in range(5000):
-        history.note(step * 0.01, [job(completed=step)])
-    samples = history._samples[1]
-    assert len(samples) <= progress.SAMPLES_MAX
-    assert samples[-1][0] - samples[0][0] >= progress.RATE_WINDOW_S * 0.9
-    assert pytest.approx(100.0, rel=0.02) == history.rate_per_s(1)
-
-
 @pytest.mark.parametrize(
     ("values", "rate", "expected"),
     [
