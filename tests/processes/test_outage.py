@@ -19,7 +19,7 @@ from tests.processes.fleet import Fleet, Run, count, create_jobs, send, wait_for
 DOMAINS = [f"d{number}" for number in range(6)]
 READ_ONLY = "ALTER SYSTEM SET default_transaction_read_only = on"
 WRITABLE = "ALTER SYSTEM RESET default_transaction_read_only"
-WAITS = "the start waits for the database"
+WAITS = "the database is away, and waited for"
 RELOAD = "SELECT pg_reload_conf()"
 
 
