@@ -72,6 +72,11 @@ class Terminal:
         self._set_size()
         self.process.send_signal(signal.SIGWINCH)
 
+    @property
+    def refuses_to_wait(self) -> bool:
+        """Whether a write to the terminal fails when it is slow, for everybody who has it open."""
+        return bool(fcntl.fcntl(self._slave, fcntl.F_GETFL) & os.O_NONBLOCK)
+
     def press(self, keys: bytes) -> None:
         """Type."""
         os.write(self._master, keys)

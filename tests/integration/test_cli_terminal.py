@@ -78,6 +78,7 @@ async def test_top_follows_the_size_of_its_terminal(work: str) -> None:
     def use() -> None:
         with Terminal(("top", "--dsn", work), columns=80, lines=24) as terminal:
             terminal.until_line("waiting for: worker_capacity")
+            assert not terminal.refuses_to_wait
             assert not any("░" in line for line in terminal.lines)
             terminal.resize(140, 50)
             terminal.until_line("░")

@@ -7,6 +7,7 @@ are no keys.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import signal
@@ -55,6 +56,7 @@ class Screen:
         )
         self._events: asyncio.Queue[str] = asyncio.Queue(_EVENTS_MAX)
         self._modes: list[Any] | None = None
+        self._keys: int | None = None
         self._followed: asyncio.Future[None] | None = None
 
     @property
@@ -74,7 +76,12 @@ class Screen:
         if sys.stdin.isatty():
             self._modes = termios.tcgetattr(sys.stdin)
             tty.setcbreak(sys.stdin, termios.TCSANOW)
-            loop.add_reader(sys.stdin.fileno(), self._read)
+            # Opened once more: the loop makes what it reads non-blocking, and with it whatever the
+            # same file is written by, our output and the shell's included.
+            # Where it has no name there are no keys; Ctrl-C is a signal.
+            with contextlib.suppress(OSError):
+                self._keys = os.open(os.ttyname(sys.stdin.fileno()), os.O_RDONLY | os.O_NOCTTY)
+                loop.add_reader(self._keys, self._read)
         self._live.start()
         return self
 
@@ -90,8 +97,10 @@ class Screen:
         try:
             self._live.stop()
         finally:
+            if self._keys is not None:
+                loop.remove_reader(self._keys)
+                os.close(self._keys)
             if self._modes is not None:
-                loop.remove_reader(sys.stdin.fileno())
                 termios.tcsetattr(sys.stdin, termios.TCSADRAIN, self._modes)
 
     def draw(self, what: RenderableType) -> None:
@@ -120,8 +129,9 @@ class Screen:
         return event
 
     def _read(self) -> None:
-        text = os.read(sys.stdin.fileno(), _READ_BYTES).decode(errors="replace")
+        assert self._keys is not None
+        text = os.read(self._keys, _READ_BYTES).decode(errors="replace")
         if not text:
-            asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+            asyncio.get_running_loop().remove_reader(self._keys)
         for key in _KEY.findall(text):
             self.tell(_KEYS.get(key.replace("\x1bO", "\x1b["), key))
