@@ -50,7 +50,7 @@ class Terminal:
             stdin=self._slave,
             stdout=self._slave,
             stderr=self._slave,
-            env=environment(TERM="xterm-256color"),
+            env=self._environment(),
             start_new_session=True,
         )
         return self
@@ -61,6 +61,12 @@ class Terminal:
         self.process.wait()
         os.close(self._slave)
         os.close(self._master)
+
+    @staticmethod
+    def _environment() -> dict[str, str]:
+        """As on a terminal, which has a size of its own; who runs tests may have set another."""
+        values = environment(TERM="xterm-256color")
+        return {name: value for name, value in values.items() if name not in {"COLUMNS", "LINES"}}
 
     def _set_size(self) -> None:
         size = struct.pack("HHHH", self.screen.lines, self.screen.columns, 0, 0)

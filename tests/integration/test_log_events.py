@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -13,21 +13,14 @@ from pacewheel import Breaker, Config, Engine, NewTask, Outcome, Task, logs
 from tests.conftest import until
 from tests.postgres_proxy import proxy_to
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 TASKS = 2_000
 
 
 @pytest.fixture
-def said(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+def said(capsys: pytest.CaptureFixture[str]) -> Lines:
     """What the daemon's handler has written in JSON, at info."""
-    logger = logging.getLogger("pacewheel")
-    before = (logger.handlers, logger.level, logger.propagate)
     logs.configure("info", "json")
-    yield Lines(capsys)
-    logger.handlers, logger.propagate = before[0], before[2]
-    logger.setLevel(before[1])
+    return Lines(capsys)
 
 
 class Lines:

@@ -5,22 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from collections.abc import Iterator
 
 import pytest
 
 from pacewheel import Task, events, logs
 from pacewheel.redaction import redact
-
-
-@pytest.fixture(autouse=True)
-def restored() -> Iterator[None]:
-    """The `pacewheel` logger as it was."""
-    logger = logging.getLogger("pacewheel")
-    before = (logger.handlers, logger.level, logger.propagate)
-    yield
-    logger.handlers, logger.propagate = before[0], before[2]
-    logger.setLevel(before[1])
 
 
 def record(message: str, *args: object, **extra: object) -> logging.LogRecord:
