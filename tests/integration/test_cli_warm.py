@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_presets import farm_sites
+from tests.conftest import fetch
 from tests.integration.test_cli_errors import LOOPBACK, README, environment, pacewheel
 from tests.waiting import wait_until
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 DELAY_MS = 50
 # The farm reads its sockets beside everything else this machine does.
 TOLERANCE_MS = 25
+LAGGING_SHARE = 0.05
 OPTIONS = (*LOOPBACK, "--delay", str(DELAY_MS / 1000))
 
 
@@ -232,6 +235,14 @@ def test_the_demo_is_polite(dsn: str) -> None:
     assert all(site["warmed"] for site in content["sites"])
     assert {"bookshop", "townhall", "boxoffice"} <= {site["label"] for site in content["sites"]}
     assert content["farm"]["requests"] >= content["total"]["pages"]
+    departures = asyncio.run(
+        fetch(
+            dsn,
+            "SELECT count(*), count(*) FILTER (WHERE apart_ms < gap_ms) FROM pacewheel_demo.results"
+            " WHERE departed_at IS NOT NULL",
+        )
+    )
+    assert departures[0][0] >= content["total"]["pages"]
+    assert 0 == departures[0][1]
     # The farm's clock lags behind its sockets while the machine is busy: its log can't be exact then.
-    farm = content["farm"]
-    assert farm["smallest_gap_ms"] >= farm["permitted_gap_ms"] - TOLERANCE_MS, farm
+    assert content["farm"]["violations"] <= content["farm"]["requests"] * LAGGING_SHARE

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-
-import pytest
+from typing import TYPE_CHECKING, Any
 
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.scaling import ScaleDecision, ScaleReason
 from pacewheel.store.pool import WorkPool
 from tests.conftest import execute, fetch, until
+
+if TYPE_CHECKING:
+    import pytest
 
 # Evaluations are so close that a quiet time is 0.6 s.
 QUICK = {"capacity": 16, "capacity_min": 2, "scale_interval_s": 0.02, "sweep_s": 0.2}
@@ -36,7 +38,7 @@ def ups(engine: Engine) -> float:
 class Holding:
     """An engine whose handler runs until it is let go, unless the target says otherwise."""
 
-    def __init__(self, dsn: str, **config: float) -> None:
+    def __init__(self, dsn: str, **config: Any) -> None:
         self.engine = Engine(dsn, config=Config(**{**QUICK, **config}))
         self.running: set[str] = set()
         self.let_go = asyncio.Event()
@@ -126,10 +128,9 @@ WAYS_TO_WAIT = {
 }
 
 
-@pytest.mark.parametrize("reason", WAYS_TO_WAIT)
-async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> None:
+async def only_wait(dsn: str, reason: str) -> None:
     """Two handlers hold both slots while others wait; only one that could run brings slots."""
-    holding = Holding(dsn)
+    holding = Holding(dsn, schema=reason)
     engine = holding.engine
     async with engine:
         for number in range(10):
@@ -139,8 +140,8 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
         if reason == "job_paused":
             await execute(
                 dsn,
-                "UPDATE pacewheel.jobs SET status = 2, pending = waiting, waiting = 0",
-                "UPDATE pacewheel.tasks SET status = 0, waiting_reason = NULL",
+                f"UPDATE {reason}.jobs SET status = 2, pending = waiting, waiting = 0",
+                f"UPDATE {reason}.tasks SET status = 0, waiting_reason = NULL",
             )
         await holding.is_down_to_its_least()
 
@@ -162,7 +163,7 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
         await holding.evaluations(60)
         live = await fetch(
             dsn,
-            "SELECT DISTINCT waiting_reason FROM pacewheel.task_states "
+            f"SELECT DISTINCT waiting_reason FROM {reason}.task_states "
             "WHERE state IN ('pending', 'waiting')",
         )
         assert {reason, *(["scheduled"] if rest else [])} == {row[0] for row in live}
@@ -173,6 +174,13 @@ async def test_tasks_that_only_wait_never_scale_up(dsn: str, reason: str) -> Non
         await until(lambda: len(holding.running) == 3, timeout_s=30)
         await until(lambda: ups(engine) == 1)
         holding.let_go.set()
+
+
+async def test_tasks_that_only_wait_never_scale_up(dsn: str) -> None:
+    """For whichever reason, an engine each, all at once in schemas of their own."""
+    async with asyncio.TaskGroup() as group:
+        for reason in WAYS_TO_WAIT:
+            group.create_task(only_wait(dsn, reason))
 
 
 async def test_a_task_that_was_claimed_ahead_goes_on_asking_for_a_slot(dsn: str) -> None:
@@ -202,6 +210,7 @@ async def test_a_task_that_was_claimed_ahead_goes_on_asking_for_a_slot(dsn: str)
         await scaler.run_once()
         await scaler.run_once()
         await until(lambda: len(holding.running) == 3)
+        holding.let_go.set()
 
 
 async def test_a_wait_in_vain_does_not_count_when_a_task_runs_later(dsn: str) -> None:
