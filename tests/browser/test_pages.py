@@ -120,7 +120,8 @@ async def test_every_metric_that_is_asked_for_stands_on_the_overview(watcher: Wa
         heading = watcher.page.get_by_role("columnheader", name=column, exact=True)
         await expect(heading.first).to_be_visible()
     await expect(watcher.page.locator("#transactions + .note")).to_contain_text("slow a minute")
-    await expect(watcher.page.get_by_text("Slots of this process in use")).to_be_visible()
+    slots = watcher.page.get_by_text("Slots of this process in use", exact=True)
+    await expect(slots).to_be_visible()
 
 
 async def test_charts_are_drawn_and_told(watcher: Watcher) -> None:

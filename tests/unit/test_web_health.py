@@ -159,6 +159,13 @@ def totals(running: int = 0, alive: int = 1, **waiting: int) -> Totals:
             "raise capacity, or start another process",
         ),
         (totals(worker_capacity=9), {}, "worker_capacity", "about to be claimed"),
+        (totals(worker_capacity=9, domain_delay=8), {}, "worker_capacity", "about to be claimed"),
+        (
+            totals(worker_capacity=9, domain_delay=8, scheduled=20),
+            {"slots": (1, 64)},
+            "domain_delay",
+            "the pace",
+        ),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else None,
 )

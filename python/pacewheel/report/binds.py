@@ -7,7 +7,7 @@ don't run wait for in these seconds. Pure. In this order, the first that fits:
 | --- | --- |
 | `database` | it can't be read, or requests wait for a connection |
 | `nothing` | there is no live task |
-| `worker_capacity` | no process works; or most of the tasks that wait do so for a slot |
+| `worker_capacity` | no process works; or no slot is free, and most of what waits does so for one |
 | `domain_delay`, `domain_blocked`, `concurrency_limit`, `retry_backoff` | most wait for it |
 | `scheduled`, `job_paused` | nothing waits for anything else |
 | `server_latency` | all live tasks run |
@@ -85,10 +85,14 @@ def find_binding(
     by_number = sorted(counts.items(), key=_most_first)
     basis = "lately " + ", ".join(f"{n:.0f} {reason.value}" for reason, n in by_number)
     binding = {reason: n for reason, n in counts.items() if reason not in _WANTED}
+    busy, size = slots
+    if busy < size and last_reason not in _SLOT_WORDS:
+        # Nobody lacks a slot: a domain whose next one has just come, with all its tasks behind it.
+        others = {r: n for r, n in binding.items() if r is not WaitingReason.WORKER_CAPACITY}
+        binding = others or binding
     reason = min((binding or counts).items(), key=_most_first)[0]
     words = _WORDS[reason]
     if reason is WaitingReason.WORKER_CAPACITY:
-        busy, size = slots
         more = _SLOT_WORDS.get(last_reason or "", "those that wait are about to be claimed")
         words, basis = f"{words}: {more}", f"{busy} of {size} slots of this process in use; {basis}"
     if not binding and totals.running:
