@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING
 import uvloop
 from prometheus_client import generate_latest
 
-from benches.test_drain import CAPACITY, JOBS, TASKS, Round, engine_round
+from benches.test_drain import CAPACITY, FULL, JOBS, TASKS, Round, engine_round
 from pacewheel import Config, Engine
 from pacewheel.metrics import Metrics
 
 if TYPE_CHECKING:
     import pytest
 
-ROUNDS = 10
+ROUNDS = 10 if FULL else 4
 
 
 class Nothing:

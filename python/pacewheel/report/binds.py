@@ -88,8 +88,7 @@ def find_binding(
     busy, size = slots
     if busy < size and last_reason not in _SLOT_WORDS:
         # Nobody lacks a slot: a domain whose next one has just come, with all its tasks behind it.
-        others = {r: n for r, n in binding.items() if r is not WaitingReason.WORKER_CAPACITY}
-        binding = others or binding
+        binding = _without(binding, WaitingReason.WORKER_CAPACITY) or binding
     reason = min((binding or counts).items(), key=_most_first)[0]
     words = _WORDS[reason]
     if reason is WaitingReason.WORKER_CAPACITY:
@@ -99,6 +98,12 @@ def find_binding(
         words = f"how fast handlers and sites answer; {words}"
         return Binding("server_latency", words, f"{totals.running} running, {basis}")
     return Binding(reason.value, words, f"{totals.running} running, {basis}")
+
+
+def _without(
+    counts: Mapping[WaitingReason, float], reason: WaitingReason
+) -> dict[WaitingReason, float]:
+    return {each: n for each, n in counts.items() if each != reason}
 
 
 def _most_first(item: tuple[WaitingReason, float]) -> tuple[float, str]:
