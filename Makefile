@@ -74,12 +74,11 @@ check-rust: setup
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
 
 # Cargo's log is shown whole if a test fails; otherwise its sum stands beside pytest's closing line.
-# Three processes on two cores: most tests wait for leases, timers and other processes.
 test: setup pgbouncer promtool chromium
 	@mkdir -p $(dir $(CARGO_LOG))
 	@echo 'cargo test (builds first; a minute when fresh)'
 	@cargo test --quiet > $(CARGO_LOG) 2>&1 || { cat $(CARGO_LOG); exit 1; }
-	@$(BIN)/python -m pytest --numprocesses=3 --dist=loadfile --no-loadscope-reorder; code=$$?; \
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder; code=$$?; \
 	awk '/^test result:/ { passed += $$4; failed += $$6; binaries++ } \
 	  END { printf "cargo test: %d passed, %d failed in %d binaries\n", passed, failed, binaries }' \
 	  $(CARGO_LOG); exit $$code

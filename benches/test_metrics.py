@@ -11,17 +11,14 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+import pytest
 import uvloop
 from prometheus_client import generate_latest
 
 from benches.test_drain import CAPACITY, FULL, JOBS, TASKS, Round, engine_round
 from pacewheel import Config, Engine
 from pacewheel.metrics import Metrics
-
-if TYPE_CHECKING:
-    import pytest
 
 ROUNDS = 10 if FULL else 4
 
@@ -38,6 +35,7 @@ class Nothing:
         return self
 
 
+@pytest.mark.slow
 def test_metrics_cost_a_drain_next_to_nothing(
     dsn: str, budget: Callable[[str, float], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,8 +43,10 @@ async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
     processes = [fleet.start() for _ in range(3)]
 
     async def everyone_holds_a_share() -> bool:
+        # The same for all: with one more here and one less there, a domain may be on its way to the
+        # victim when it is killed.
         held = Counter((await fleet.owners()).values())
-        return all(3 <= held[process.pid] <= 5 for process in processes)
+        return all(held[process.pid] == len(DOMAINS) // 3 for process in processes)
 
     await until(everyone_holds_a_share)
     victim = rng.choice(processes)
