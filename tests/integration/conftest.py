@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pacewheel import Engine
+from tests.integration.old_rows import past_engine
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -18,4 +19,14 @@ async def engine(dsn: str) -> AsyncIterator[Engine]:
     made = Engine(dsn)
     await made.connect()
     yield made
+    await made.close()
+
+
+@pytest.fixture
+async def past(dsn: str) -> AsyncIterator[Engine]:
+    """An engine with its handler, connected."""
+    made = past_engine(dsn)
+    await made.connect()
+    yield made
+    await made.stop()
     await made.close()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from pacewheel import Engine, NewTask, Outcome, Task
-from pacewheel.retention import DAY_MS, Keep
+from pacewheel.retention import DAY_MS, Keep, Pruned
+from pacewheel.services.pruner import prune
 from tests.conftest import execute, fetch
 
 if TYPE_CHECKING:
@@ -73,3 +75,13 @@ async def partition(dsn: str, days_ago: int) -> str:
         f" FOR VALUES FROM ('{first} 00:00+00') TO ('{last} 00:00+00')",
     )
     return f"results_{name}"
+
+
+async def no_pause(_pause_s: float) -> None:
+    """Don't wait between the pieces of a run."""
+    await asyncio.sleep(0)
+
+
+async def pruned(engine: Engine, keep: Keep = KEEP) -> Pruned:
+    """Prune by the times of the tests."""
+    return await prune(engine.store.retention, keep, sleep=no_pause)

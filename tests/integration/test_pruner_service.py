@@ -1,0 +1,155 @@
+"""The pruner as a service: one process at a time, when it is due, beside everything else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from pacewheel import Config, Engine, Outcome, Task
+from pacewheel.metrics import Metrics
+from pacewheel.services import pruner as pruner_module
+from pacewheel.services.pruner import Pruner
+from tests.conftest import execute, fetch, until
+from tests.integration.old_rows import (
+    KEEP,
+    counts,
+    make_older,
+    no_pause,
+    past_engine,
+    pruned,
+    ran,
+)
+
+if TYPE_CHECKING:
+    import pytest
+
+
+def service(engine: Engine, worker_id: int = 1, **how: Any) -> tuple[Pruner, Metrics]:
+    """A pruner on the engine's store, and its metrics."""
+    metrics = Metrics()
+    made = Pruner(
+        store=engine.store.retention,
+        metrics=metrics,
+        worker_id=lambda: worker_id,
+        keep=KEEP,
+        **{"interval_s": 3600.0, "sleep": no_pause, **how},
+    )
+    return made, metrics
+
+
+async def test_one_process_at_a_time_prunes_and_once_in_the_interval(
+    past: Engine, dsn: str
+) -> None:
+    """The turn is free after a run and by silence; another run is due after the interval."""
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+    (one, metrics), (two, _) = service(past, 1), service(past, 2)
+    assert await past.store.retention.take_turn(2, 60_000, due=True)
+    assert (await one.run_once()).is_nothing
+    await execute(dsn, "UPDATE pacewheel.retention SET held_until = now()")
+    assert 1 == (await one.run_once()).rows["jobs"]
+    assert 5 == metrics.registry.get_sample_value("pacewheel_pruned_rows_total", {"table": "tasks"})
+    assert metrics.registry.get_sample_value("pacewheel_prune_last_run_timestamp_seconds")
+    assert not await past.store.retention.take_turn(2, 60_000, due=True)
+    await execute(dsn, "UPDATE pacewheel.retention SET next_at = now()")
+    assert await past.store.retention.take_turn(2, 60_000, due=True)
+    assert (await two.run_once()).is_nothing
+
+
+async def test_a_run_stops_when_its_turn_was_taken(
+    past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that was suspended in mid-run finds another one at it."""
+    monkeypatch.setattr(pruner_module, "TURN_MS", 0)
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+
+    async def suspended(_pause_s: float) -> None:
+        await past.store.retention.take_turn(2, 60_000, due=False)
+
+    one, _ = service(past, 1, sleep=suspended)
+    assert {"jobs": 1} == (await one.run_once()).rows
+    rows = await fetch(dsn, "SELECT worker_id FROM pacewheel.retention")
+    assert [(2,)] == [tuple(row) for row in rows]
+
+
+async def test_an_engine_prunes_by_itself(dsn: str) -> None:
+    """Soon after its start, and now and then."""
+    engine = past_engine(dsn)
+    await engine.connect()
+    old, _ = await ran(engine, "a.example"), await ran(engine, "a.example")
+    await engine.run_until_idle()
+    await make_older(dsn, 31, old.id)
+    daily = Engine(dsn, config=Config(prune_interval_s=0.1))
+    async with daily:
+
+        async def is_gone() -> bool:
+            return {"jobs": 0, "tasks": 0}.items() <= (await counts(dsn, old.id)).items()
+
+        await until(is_gone)
+
+
+async def test_what_can_not_be_removed_is_said_and_ends_nothing(
+    past: Engine, dsn: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A right or a function is missing: the engine works, and what else is old goes."""
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+    await execute(dsn, "DROP FUNCTION pacewheel.drop_results")
+    one, _ = service(past, interval_s=0.01, sleep=asyncio.sleep)
+    await one.start()
+
+    def failed_twice() -> bool:
+        return 2 <= sum(vars(each).get("event") == "prune_failed" for each in caplog.records)
+
+    await until(failed_twice)
+    await one.stop()
+    assert 0 == (await counts(dsn, old.id))["tasks"]
+
+
+async def test_starts_and_stops_in_any_order_leave_it_in_order(past: Engine) -> None:
+    """Twenty at once, of one service, with runs in between."""
+    one, _ = service(past, interval_s=0.1, sleep=asyncio.sleep)
+
+    async def hammer(number: int) -> None:
+        for _ in range(5):
+            await one.start()
+            await asyncio.sleep(0.001 * (number % 3))
+            await one.stop()
+
+    async with asyncio.timeout(30.0):
+        await asyncio.gather(*(hammer(number) for number in range(20)))
+    assert one._supervisor is None
+
+
+async def test_old_jobs_go_while_an_engine_works_in_their_domain(dsn: str) -> None:
+    """Nothing of what runs is lost, done twice or held up."""
+    engine = past_engine(dsn)
+    seen: list[str] = []
+
+    @engine.handler("busy")
+    async def busy(task: Task) -> Outcome:
+        seen.append(task.target)
+        return Outcome.completed()
+
+    await engine.connect()
+    old = [await ran(engine, "a.example", 200) for _ in range(3)]
+    await ran(engine, "a.example", 1)
+    await engine.run_until_idle()
+    await make_older(dsn, 31, *(job.id for job in old))
+    async with engine:
+        job = await ran(engine, "a.example", 2_000, handler="busy")
+        done = await pruned(engine)
+        assert 600 == done.rows["tasks"]
+
+        async def is_final() -> bool:
+            return (await job.info()).status.is_final
+
+        await until(is_final, timeout_s=30.0)
+    assert (2_000, 2_000) == (len(seen), len(set(seen)))
