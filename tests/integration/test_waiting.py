@@ -142,7 +142,7 @@ EXPLAINED = {
     WaitingReason.RETRY_BACKOFF: ("their own delay after a failed attempt", 20_000),
     WaitingReason.SCHEDULED: ("the time they are scheduled for", 50_000),
     WaitingReason.JOB_PAUSED: ("job 1 is paused", None),
-    WaitingReason.WORKER_CAPACITY: (f"worker 1 on {socket.gethostname()} has no free slot", 0),
+    WaitingReason.WORKER_CAPACITY: (f"a free slot of worker 1 on {socket.gethostname()}", 0),
 }
 
 
@@ -336,6 +336,17 @@ async def test_only_a_job_that_nothing_asks_to_wait_is_stuck(world: World) -> No
         "UPDATE pacewheel.jobs SET created_at = now() - interval '2 hours'",
         "UPDATE pacewheel.tasks SET created_at = now() - interval '2 hours'",
     )
-    found = {each.job_id for each in await engine.find_stuck_jobs()}
-    assert {orphan.id, fresh.id, shared.id} < found
+    found = [each.job_id for each in await engine.find_stuck_jobs()]
+    assert {orphan.id, fresh.id, shared.id} < set(found)
+    # A job whose first task may start, with others behind it, is one stuck job with all its tasks.
+    await execute(
+        world.dsn,
+        "UPDATE pacewheel.domains SET owner = 1 WHERE name = 'shared'",
+        "UPDATE pacewheel.workers SET handlers = '{work}'",
+    )
+    once = await engine.find_stuck_jobs()
+    assert found == [each.job_id for each in once]
+    assert (3, WaitingReason.WORKER_CAPACITY) == next(
+        (each.tasks, each.reason) for each in once if each.job_id == shared.id
+    )
     assert [] == await engine.find_stuck_jobs(8000)
