@@ -64,7 +64,7 @@ async def work(
             (row,) = await fetch(daemon.dsn, query)
             return bool(row["n"] == len(SITES))
 
-        await until(settled, timeout_s=30)
+        await until(settled)
         (row,) = await fetch(
             daemon.dsn,
             "SELECT t.id, d.name FROM pacewheel.tasks t JOIN pacewheel.domains d ON d.id = t.domain_id"
@@ -101,7 +101,7 @@ async def test_the_figures_are_live_and_the_databases(daemon: Daemon, watcher: W
         return int((await watcher.figure("Completed").inner_text()).replace(",", ""))
 
     first = await shown()
-    await until(lambda: _later(shown, first), timeout_s=10)
+    await until(lambda: _later(shown, first))
     # The small job is done by now, or its tasks are part of the sum too: the larger bound holds.
     (row,) = await fetch(daemon.dsn, "SELECT sum(completed)::int AS n FROM pacewheel.jobs")
     assert first < await shown() <= row["n"] + 20

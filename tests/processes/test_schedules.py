@@ -56,7 +56,7 @@ async def test_processes_fire_each_occurrence_once_while_one_is_killed(
         async def so_many() -> bool:
             return await count(dsn, JOBS) >= number
 
-        await until(so_many, timeout_s=60.0)
+        await until(so_many)
 
     await have_fired(2 * SCHEDULES)
     send(processes[0], signal.SIGKILL)
@@ -92,7 +92,7 @@ async def test_a_process_killed_within_a_firing_leaves_it_to_another(
         waits = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
         return await count(dsn, waits + " AND query LIKE '%INSERT INTO pacewheel.jobs%'") == 1
 
-    await until(is_within, timeout_s=60.0)
+    await until(is_within)
     send(first, signal.SIGKILL)
     first.wait()
     fleet.start()

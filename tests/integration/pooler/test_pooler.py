@@ -85,11 +85,11 @@ async def test_several_processes_do_all_tasks_once_and_leave_no_statement_behind
             alive = "SELECT count(*) FROM pacewheel.workers WHERE dead_at IS NULL"
             return 3 == await count(dsn, alive)
 
-        await until(all_are_registered, timeout_s=30)
+        await until(all_are_registered)
         fleet.dsn = dsn
         names = [f"d{number}.example" for number in range(DOMAINS)]
         await create_jobs(dsn, names, TASKS_A_JOB, hold_ms=30)
-        await fleet.until_all_settled(timeout_s=60)
+        await fleet.until_all_settled()
         left = await statements_left(pooler, dsn)
     finally:
         errors = fleet.end()
