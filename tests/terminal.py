@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Self
 
 import pyte
 
-from tests.integration.test_cli_errors import environment
+from tests.commands import environment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

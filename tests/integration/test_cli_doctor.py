@@ -12,9 +12,8 @@ import pytest
 from pacewheel import Engine, NewTask
 from pacewheel.doctor import storage
 from pacewheel.store.migrate import migrate
-from tests.commands import ran
+from tests.commands import NO_SERVER, ran
 from tests.conftest import execute, fetch
-from tests.integration.test_cli_errors import NO_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -17,8 +17,8 @@ import pytest
 
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_presets import farm_sites
+from tests.commands import LOOPBACK, README, environment, pacewheel
 from tests.conftest import fetch
-from tests.integration.test_cli_errors import LOOPBACK, README, environment, pacewheel
 from tests.waiting import wait_until
 
 if TYPE_CHECKING:

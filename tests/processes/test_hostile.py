@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, get_args
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_pages import truth
 from pacewheel.loadtest.farm_sites import HostileKind, SiteSpec
+from tests.commands import environment
 from tests.conftest import fetch
-from tests.integration.test_cli_errors import environment
 
 if TYPE_CHECKING:
     import asyncpg

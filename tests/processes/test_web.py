@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from tests.commands import environment, refused
 from tests.conftest import FAST, until
-from tests.integration.test_cli_errors import environment, refused
 from tests.own_server import free_port
 
 if TYPE_CHECKING:
