@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel import Breaker, Config, Engine, NewTask, Outcome, Task
 from pacewheel.store.tasks import PostgresTasks
-from tests.conftest import FAST, fetch, until
+from tests.conftest import PROMPT, fetch, until
 
 if TYPE_CHECKING:
     import asyncpg
@@ -31,7 +31,7 @@ class Site:
 
     def new_engine(self) -> Engine:
         """One more process that asks this site."""
-        engine = Engine(self.dsn, config=Config(**FAST))
+        engine = Engine(self.dsn, config=Config(**PROMPT))
 
         @engine.handler(
             "ask", attempts=50, backoff_s=0.01, backoff_max_s=0.05, breaker=self.breaker
@@ -113,7 +113,7 @@ async def test_an_open_circuit_outlives_its_owner(dsn: str) -> None:
     site.most_running = 0
     site.hold_s = 0.3
     async with site.new_engine():
-        await until(lambda: len(site.requests) == before + 2, timeout_s=15)
+        await until(lambda: len(site.requests) == before + 2)
         assert 1.0 <= site.requests[before] - opened
         assert 1.5 <= site.requests[before + 1] - site.requests[before]
         assert 1 == site.most_running
@@ -141,7 +141,7 @@ async def test_missing_pages_and_defects_leave_the_circuit_closed(dsn: str) -> N
         tasks=[NewTask(f"{n}") for n in range(40)],
         discovery_open=False,
     )
-    await asyncio.wait_for(engine.run_until_idle(), 10)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     assert 40 == len(seen)
     rows = await fetch(
         dsn, "SELECT failures, block_reason, blocked_until::text FROM pacewheel.domains"
@@ -164,7 +164,7 @@ async def test_answers_of_a_calm_domain_cost_no_statement(
     site = Site(dsn, Breaker({"connect"}, failures=100))
     site.is_up, site.hold_s = True, 0.0
     await site.create(100)
-    await asyncio.wait_for(site.engine.run_until_idle(), 20)
+    await asyncio.wait_for(site.engine.run_until_idle(), 60)
     assert (100, []) == (len(site.requests), written)
     site.is_up = False
     await site.create(1)
@@ -178,7 +178,7 @@ async def test_answers_of_a_calm_domain_cost_no_statement(
 
 async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(dsn: str) -> None:
     """Refused together counts once; the row follows; the next requests keep the new gap."""
-    engine = Engine(dsn, config=Config(**FAST))
+    engine = Engine(dsn, config=Config(**PROMPT))
     departures: list[float] = []
     all_are_under_way = asyncio.Barrier(4)
 
@@ -207,7 +207,7 @@ async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(ds
         await until(lambda: len(departures) >= 6)
         assert 500 == await gap_ms()
         assert 0.499 <= departures[5] - departures[4]
-        await until(lambda: len(departures) >= 27, timeout_s=20)
+        await until(lambda: len(departures) >= 27)
         rows = await fetch(dsn, "SELECT adaptive_delay_ms, gap_ms FROM pacewheel.domains")
         assert (333, 333) == tuple(rows[0])
     assert 1 == engine.metrics.value("pacewheel_pace_changes_total", direction="slower")

@@ -12,7 +12,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.web import WebServer
 from pacewheel.web.ports import Phase
-from tests.conftest import FAST, until
+from tests.conftest import PROMPT, until
 from tests.own_server import free_port
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ async def served(
 
 
 def web_config(**settings: Any) -> Config:
-    """Leases that expire within a test, and a port of its own."""
-    return Config(**{**FAST, "http_port": free_port(), **settings})
+    """Short beats, and a port of its own."""
+    return Config(**{**PROMPT, "http_port": free_port(), **settings})
 
 
 def add_handlers(engine: Engine) -> None:

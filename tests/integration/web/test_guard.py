@@ -298,7 +298,7 @@ async def test_a_body_that_does_not_come_is_given_up(
     monkeypatch.setattr("pacewheel.web.guard.BODY_PATIENCE_S", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", idle.port)
     writer.write(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\ntoken=")
-    assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
 
 
@@ -306,7 +306,7 @@ async def test_a_probe_without_a_host_is_served(idle: Client) -> None:
     """As load balancers ask, by HTTP/1.0; no browser leaves the Host out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", idle.port)
     writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
-    assert b" 200 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 200 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
 
 
