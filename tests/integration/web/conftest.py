@@ -104,7 +104,15 @@ def add_handlers(engine: Engine) -> None:
 
     @engine.handler("hold")
     async def hold(_task: Task) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine: no answer is refused because it takes long."""
+    monkeypatch.setattr("pacewheel.web.watch.PATIENCE_S", 45.0)
+    monkeypatch.setattr("pacewheel.web.database.PATIENCE_S", 45.0)
+    monkeypatch.setattr("pacewheel.observer.WAIT_S", 45.0)
 
 
 @pytest.fixture

@@ -225,7 +225,7 @@ async def test_wrong_tokens_are_answered_one_by_one_and_right_ones_at_once(
     began_s = time.monotonic()
     await until(lambda: sum(each.done() for each in tries) >= 4)
     await guarded.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    assert WRONG_AT_ONCE_MAX * pause_s > time.monotonic() - began_s
+    assert not all(each.done() for each in tries)
     statuses = [status for status, _, _ in await asyncio.gather(*tries)]
     assert 4 == statuses.count(429)
     assert WRONG_AT_ONCE_MAX * pause_s <= time.monotonic() - began_s
