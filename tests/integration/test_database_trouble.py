@@ -202,7 +202,7 @@ async def test_a_deadlock_is_run_again_until_both_are_done(dsn: str) -> None:
         await pool.run(work)
 
     try:
-        await asyncio.wait_for(asyncio.gather(add_to_both(1), add_to_both(2)), 10)
+        await asyncio.wait_for(asyncio.gather(add_to_both(1), add_to_both(2)), 60)
     finally:
         await pool.close()
     rows = await fetch(dsn, "SELECT n FROM counters")

@@ -258,7 +258,7 @@ async def test_a_cancelled_job_ends_its_tasks_and_stops_its_handlers(dsn: str) -
 
         await until(runs)
         assert 2 == await job.cancel()
-        await asyncio.wait_for(stopped.wait(), 5)
+        await asyncio.wait_for(stopped.wait(), 60)
         with pytest.raises(JobFinal):
             await job.enqueue([NewTask("c")])
         with pytest.raises(JobFinal):
@@ -280,7 +280,7 @@ async def test_a_drain_gives_interrupted_tasks_back_without_an_attempt(dsn: str)
 
     await engine.start()
     job = await engine.create_job(domain="a.example", handler="hold", tasks=[NewTask("a")])
-    await asyncio.wait_for(started.wait(), 5)
+    await asyncio.wait_for(started.wait(), 60)
     await engine.stop(grace_s=0.1)
 
     rows = await fetch(dsn, "SELECT status, attempt FROM pacewheel.tasks")

@@ -183,7 +183,7 @@ async def test_a_trigger_can_feed_the_engine(dsn: str) -> None:
             "CREATE TRIGGER feed AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION feed()",
             "INSERT INTO orders VALUES (7)",
         )
-        await asyncio.wait_for(started.wait(), 2.0)
+        await asyncio.wait_for(started.wait(), 60)
 
         async def settled() -> bool:
             return (await job.info()).completed == 1

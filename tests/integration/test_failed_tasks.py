@@ -36,7 +36,7 @@ async def fail_some(dsn: str) -> tuple[Engine, int]:
         tasks=[NewTask(target, key=f"{target} key") for target in targets],
         discovery_open=False,
     )
-    await asyncio.wait_for(engine.run_until_idle(), 10)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     await engine.connect()
     return engine, job.id
 

@@ -74,7 +74,7 @@ async def test_waiting_by_reason_and_running_sum_up_to_the_live_tasks(dsn: str) 
             assert sum(by_reason.values()) == by_state["pending"] + by_state["waiting"]
             return (by_state["running"], by_state["pending"], by_state["waiting"]) == (3, 28, 5)
 
-        await until(settled, timeout_s=30)
+        await until(settled)
         live = await fetch(dsn, "SELECT count(*) FROM pacewheel.tasks WHERE status < 2")
         assert live[0][0] == sum(waiting(engine).values()) + tasks(engine)["running"]
         assert {

@@ -61,7 +61,7 @@ class Holding:
 
     async def is_down_to_its_least(self) -> None:
         """Wait until the idle engine has gone down."""
-        await until(lambda: slots(self.engine) == 2, timeout_s=30)
+        await until(lambda: slots(self.engine) == 2)
 
     async def evaluations(self, more: int) -> None:
         """Wait until there have been so many more evaluations."""
@@ -74,7 +74,7 @@ class Holding:
             )
 
         goal = total() + more
-        await until(lambda: total() >= goal, timeout_s=30)
+        await until(lambda: total() >= goal)
 
 
 async def test_slots_follow_the_backlog_up_and_idleness_down(
@@ -159,7 +159,7 @@ async def only_wait(dsn: str, reason: str) -> None:
                     *(NewTask(f"rest {n}", **rest) for n in range(3)),
                 ],
             )
-        await until(lambda: len(holding.running) == 2, timeout_s=30)
+        await until(lambda: len(holding.running) == 2)
         await holding.evaluations(60)
         live = await fetch(
             dsn,
@@ -171,7 +171,7 @@ async def only_wait(dsn: str, reason: str) -> None:
         assert count(engine, "no_change", "sufficient_capacity") >= 50
 
         await engine.create_job(domain="runs.example", handler="hold", tasks=[NewTask("hold")])
-        await until(lambda: len(holding.running) == 3, timeout_s=30)
+        await until(lambda: len(holding.running) == 3)
         await until(lambda: ups(engine) == 1)
         holding.let_go.set()
 
