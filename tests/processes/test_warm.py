@@ -30,7 +30,7 @@ SITES = (
     SiteSpec(name="index", pages=24, seed=1, sitemap="index", sitemap_child_pages=9),
     SiteSpec(name="strict", pages=10, seed=2, robots=Robots(crawl_delay_s=0.25)),
     SiteSpec(name="rules", pages=20, seed=3, robots=Robots(disallow=("/archive/",))),
-    SiteSpec(name="limited", pages=18, seed=4, rate_limit=RateLimit(after_requests=8, retry_after_s=2)),
+    SiteSpec(name="limited", pages=11, seed=4, rate_limit=RateLimit(after_requests=7, retry_after_s=1)),
     SiteSpec(
         name="links",
         pages=20,
@@ -151,7 +151,7 @@ async def test_an_interrupted_warm_is_resumed_by_the_same_command(
     killed = number is signal.SIGKILL
 
     async def half_is_done() -> bool:
-        return len(await settled_pages(dsn)) > 40
+        return len(await settled_pages(dsn)) > 30
 
     await until(half_is_done)
     first.send_signal(number)
