@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 READ_BYTES = 65_536
-ANSWER_S = 15.0
+ANSWER_S = 60.0
 STEP_S = 0.05
 
 
