@@ -75,7 +75,6 @@ class Holding:
 
     async def evaluations(self, more: int) -> None:
         """Wait until there have been so many more evaluations."""
-
         goal = evaluated(self.engine) + more
         await until(lambda: evaluated(self.engine) >= goal)
 
