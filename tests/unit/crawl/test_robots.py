@@ -39,7 +39,7 @@ Sitemap: /two.xml
 """
 
 # Of CPU, on a slow machine too; what is guarded against takes minutes.
-CPU_MAX_S = 15.0
+CPU_MAX_S = 5.0
 
 
 def rules_of(*lines: str) -> RobotsRules:
@@ -191,7 +191,7 @@ def test_hostile_patterns_cost_milliseconds(lines: list[str]) -> None:
 
 
 def test_a_file_beyond_ascii_costs_little() -> None:
-    """500 KiB of it take a few times as long as plain ones, not hundreds of times."""
+    """500 KiB of it take as long to read as plain ones, not 36 times as long."""
 
     def took_s(letter: str) -> float:
         path = letter * (MAX_ROBOTS_BYTES // len(letter.encode()))
@@ -202,16 +202,22 @@ def test_a_file_beyond_ascii_costs_little() -> None:
         assert not rules.allows("/%C3%B6")
         return took_s
 
-    print(min(took_s("é") for _ in range(5)), min(took_s("e") for _ in range(5)))
+    # As many bytes; 36 times is what it was.
+    assert min(took_s("é") for _ in range(5)) < 10 * min(took_s("e") for _ in range(5))
 
 
 def test_many_plain_rules_cost_as_little_as_few() -> None:
     """They are looked up by their length: 19,000 of them take a microsecond, not a millisecond."""
-    rules = rules_of(*(f"Disallow: /products/cat-{number}/" for number in range(19_000)))
-    began_s = time.process_time()
-    for number in range(1000):
-        assert not rules.allows(f"/products/cat-{number}/item")
-    assert time.process_time() - began_s < CPU_MAX_S
+
+    def took_s(count: int) -> float:
+        rules = rules_of(*(f"Disallow: /products/cat-{number}/" for number in range(count)))
+        began_s = time.process_time()
+        for number in range(1000):
+            assert not rules.allows(f"/products/cat-{number % count}/item")
+        return time.process_time() - began_s
+
+    # A thousand times is what it would be if each rule were looked at.
+    assert min(took_s(19_000) for _ in range(3)) < 50 * min(took_s(19) for _ in range(3))
 
 
 def test_crawl_delay_and_sitemaps_are_read() -> None:
