@@ -118,8 +118,19 @@ async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> 
     await expect(watcher.page).to_have_title(f"{MARKUP} · pacewheel")
 
 
-async def test_a_database_that_is_away_is_said(proxy: PostgresProxy, watcher: Watcher) -> None:
+async def test_a_database_that_is_away_is_said(
+    proxy: PostgresProxy, daemon: Daemon, watcher: Watcher
+) -> None:
     """Failing, with what happens next; figures known before stay; all goes on when it is back."""
+    await add_job(daemon, "away.example")
+    await watcher.go("#/jobs")
+    proxy.go_away()
+    await expect(watcher.page.locator("main .notice")).to_contain_text(
+        "can't be read anew", timeout=PATIENCE_MS
+    )
+    await expect(watcher.page.get_by_role("table", name="Jobs")).to_be_visible()
+    proxy.come_back()
+    await expect(watcher.page.locator("main .notice")).to_have_count(0, timeout=PATIENCE_MS)
     await watcher.go("#/")
     healthy = watcher.page.get_by_role("region", name="Is it healthy?")
     live_jobs = await watcher.figure("Live jobs").inner_text()
@@ -164,7 +175,7 @@ async def test_a_lost_server_is_said_and_found_again(daemon: Daemon, watcher: Wa
 async def test_a_token_is_asked_for_and_then_all_works(daemon: Daemon, watcher: Watcher) -> None:
     """A server that comes back with a token sends who watches to its log-in, and from there on."""
     job_id = await add_job(daemon, "token.example")
-    await watcher.go("#/")
+    await watcher.go(f"#/jobs/{job_id}")
     daemon.kill()
     await daemon.start(http_token=TOKEN)
     field = watcher.page.get_by_label("token", exact=False)
@@ -173,6 +184,7 @@ async def test_a_token_is_asked_for_and_then_all_works(daemon: Daemon, watcher: 
     await field.fill(TOKEN)
     await field.press("Enter")
     await expect(watcher.page.locator(".live")).to_have_text("Live")
+    await expect(watcher.page.get_by_role("heading", level=1)).to_contain_text(f"Job {job_id}")
     await watcher.go("#/jobs")
     await watcher.page.get_by_role("button", name=f"Pause: job {job_id}").click()
     await watcher.answer("Pause job")

@@ -65,8 +65,7 @@ class App extends Component {
       await this.history.load();
       this.setState({ session });
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      if (error.status === 401) location.assign("login"); // it wants its token (again)
+      if (!(error instanceof ApiError)) throw error; // it is tried again with the next connection
     }
   };
 
@@ -104,6 +103,8 @@ class App extends Component {
 
   act = (action) => this.setState({ action });
 
+  leave = () => logOut().catch((error) => this.say(error.message));
+
   turn = () => {
     const [next] = THEMES[this.state.theme];
     window.pacewheelTheme.set(next);
@@ -114,7 +115,14 @@ class App extends Component {
     const Page = PAGES[route.page] ?? Missing;
     document.title = `${titleOf(route)} · pacewheel`;
     return html`<${Fragment}>
-      <${Header} route=${route} connected=${connected} session=${session} theme=${theme} turn=${this.turn} />
+      <${Header}
+        route=${route}
+        connected=${connected}
+        session=${session}
+        theme=${theme}
+        turn=${this.turn}
+        leave=${this.leave}
+      />
       ${connected === false && html`<${Lost} since=${since} at=${overview?.at} />`}
       <main id="main" tabindex="-1" class=${connected === false ? "stale" : ""}>
         <${Page}
@@ -133,7 +141,7 @@ class App extends Component {
   }
 }
 
-function Header({ route, connected, session, theme, turn }) {
+function Header({ route, connected, session, theme, turn, leave }) {
   return html`<header class="top">
     <a class="brand" href="#/"><${Mark} />pacewheel</a>
     <nav aria-label="Pages">
@@ -150,7 +158,7 @@ function Header({ route, connected, session, theme, turn }) {
         ${connected === true ? "Live" : connected === false ? "Lost" : "Connecting"}
       </span>
       ${session && html`<span class="version wide">${session.version}</span>`}
-      ${session?.needs_token && html`<button type="button" class="small" onClick=${logOut}>Log out</button>`}
+      ${session?.needs_token && html`<button type="button" class="small" onClick=${leave}>Log out</button>`}
       <button type="button" class="small" onClick=${turn} aria-label=${`Theme: ${THEMES[theme][1]}. Change it`}>
         ${THEMES[theme][1]}
       </button>
