@@ -136,7 +136,7 @@ async def test_a_database_that_is_away_is_said(
     live_jobs = await watcher.figure("Live jobs").inner_text()
     proxy.go_away()
     await expect(healthy).to_contain_text("Failing", timeout=PATIENCE_MS)
-    await expect(healthy).to_contain_text("the database")
+    await expect(healthy).to_contain_text("Database: ")
     await expect(watcher.figure("Live jobs")).to_have_text(live_jobs)
     await watcher.page.get_by_role("link", name="Workers").click()
     await expect(watcher.page.get_by_role("alert")).to_contain_text(

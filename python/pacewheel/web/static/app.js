@@ -6,7 +6,7 @@ import { Dialog } from "./dialog.js";
 import { History } from "./history.js";
 import { Live } from "./live.js";
 import { ApiError, getSession, logOut } from "./api.js";
-import { ago, clock } from "./format.js";
+import { ago, clock, hearTime } from "./format.js";
 import { Empty } from "./parts.js";
 import { CHANGED } from "./resource.js";
 import { routeOf } from "./router.js";
@@ -76,6 +76,7 @@ class App extends Component {
   };
 
   update = (overview) => {
+    hearTime(overview.at);
     this.history.append(overview);
     this.setState(({ beat }) => ({ overview, beat: beat + 1 }));
   };

@@ -7,11 +7,10 @@ import {
   count,
   decimal,
   millis,
-  perMinute,
   perSecond,
   seconds,
-  sentence,
   share,
+  term,
 } from "../format.js";
 import { Bar, Empty, Facts, Panel, to } from "../parts.js";
 import { Table } from "../table.js";
@@ -67,18 +66,17 @@ export class Transactions extends Component {
 const DECISIONS_SHOWN = 8;
 const DECISIONS = [
   { title: "At", value: (row) => clock(row.at) },
-  { title: "Decision", value: (row) => sentence(row.decision) },
+  { title: "Decision", value: (row) => term(row.decision) },
   { title: "Slots", value: (row) => `${row.slots_before} → ${row.slots_after}`, number: true },
-  { title: "Reason", value: (row) => sentence(row.reason), grow: true },
+  { title: "Reason", value: (row) => term(row.reason), grow: true },
 ];
 
-export function Scaling({ scaling, slots, history }) {
-  const perS = history.rate((overview) => overview.scaling.evaluations);
+export function Scaling({ scaling, slots }) {
   return html`<${Panel} id="scaling" title="Scaling decisions">
     <${Facts} facts=${[
       ["Slots now", count(slots.size), `${count(slots.min)} to ${count(slots.max)}`],
-      ["Evaluations/min", perMinute(perS)],
-      ...Object.entries(scaling.by_decision).map(([word, times]) => [sentence(word), count(times)]),
+      ["Evaluations/min", decimal(scaling.per_min)],
+      ...Object.entries(scaling.by_decision).map(([word, times]) => [term(word), count(times)]),
     ]} />
     <h3>The last that said something new</h3>
     <${Table}
@@ -108,7 +106,7 @@ export function Cache({ cache = {} }) {
     <h3>Invalidations by reason</h3>
     ${
       reasons.length
-        ? html`<${Facts} facts=${reasons.map(([word, times]) => [sentence(word), count(times)])} />`
+        ? html`<${Facts} facts=${reasons.map(([word, times]) => [term(word), count(times)])} />`
         : html`<p class="soft">None so far.</p>`
     }
     <h3>Hot jobs, look-ups of the last minute</h3>
@@ -143,7 +141,7 @@ function hitRatio(database) {
   return whole ? database["blocks_total:hit"] / whole : null;
 }
 
-export function Database({ overview: { pool, database, process, raises, worker }, history }) {
+export function Database({ overview: { pool, database, database_per_s: grown, process, raises, worker } }) {
   const outcomes = Object.entries(raises.by_outcome ?? {});
   return html`<${Panel} id="database" title="Connections, database, process">
     <${Facts} facts=${[
@@ -155,12 +153,12 @@ export function Database({ overview: { pool, database, process, raises, worker }
     <${Facts} facts=${[
       ["Size", bytes(database.size_bytes)],
       ["Connections", count(sumOf(database, "connections"))],
-      ["Commits", perSecond(history.databaseRate("transactions_total:commit"))],
-      ["Rollbacks", perSecond(history.databaseRate("transactions_total:rollback"))],
-      ["Sessions at work", decimal(history.databaseRate("active_seconds_total"))],
+      ["Commits", perSecond(grown["transactions_total:commit"])],
+      ["Rollbacks", perSecond(grown["transactions_total:rollback"])],
+      ["Sessions at work", decimal(grown.active_seconds_total)],
       ["Cache hits", share(hitRatio(database))],
-      ["Blocks read", perSecond(history.databaseRate("blocks_total:read"))],
-      ["WAL", bytesPerSecond(history.databaseRate("wal_bytes_total"))],
+      ["Blocks read", perSecond(grown["blocks_total:read"])],
+      ["WAL", bytesPerSecond(grown.wal_bytes_total)],
       ["Dead rows", count(sumOf(database, "dead_rows"))],
     ]} />
     <h3>This process</h3>
@@ -176,7 +174,7 @@ export function Database({ overview: { pool, database, process, raises, worker }
     <${Facts} facts=${[
       ["Raises/min", decimal(raises.per_min)],
       ["Buffered", count(raises.buffered)],
-      ...outcomes.map(([word, times]) => [sentence(word), count(times)]),
+      ...outcomes.map(([word, times]) => [term(word), count(times)]),
     ]} />
   <//>`;
 }

@@ -2,7 +2,7 @@
 // jobs, domains, and what the process did for it.
 
 import { Fragment, html } from "../html.js";
-import { count, decimal, perMinute, seconds, sentence, share } from "../format.js";
+import { capital, count, decimal, perMinute, seconds, share } from "../format.js";
 import { Counts, Meter, Panel, Reasons } from "../parts.js";
 import { HEALTH } from "../words.js";
 import { Resource } from "../resource.js";
@@ -47,11 +47,11 @@ export function Overview({ overview, history, beat, act }) {
     <div class="columns">
       <div class="stack">
         <${Transactions} transactions=${overview.transactions} />
-        <${Scaling} scaling=${overview.scaling} slots=${overview.slots} history=${history} />
+        <${Scaling} scaling=${overview.scaling} slots=${overview.slots} />
       </div>
       <div class="stack">
         <${Cache} cache=${overview.cache} />
-        <${Database} overview=${overview} history=${history} />
+        <${Database} overview=${overview} />
       </div>
     </div>
   <//>`;
@@ -81,8 +81,8 @@ function Healthy({ health }) {
         ? html`<p class="soft">Nothing needs your attention.</p>`
         : html`<ul class="findings">
           ${findings.map(
-            ({ level, words, next_step: step }) => html`<li key=${words} class=${TONES[level] ?? "warn"}>
-              <b>${words}</b>${step && html`<span>${step}</span>`}
+            ({ check, level, words, meaning, next_step: step }) => html`<li key=${check + words} class=${TONES[level]}>
+              <b>${capital(check)}: ${words}</b><span>${capital(meaning)}; ${step}.</span>
             </li>`,
           )}
         </ul>`
@@ -131,8 +131,8 @@ function Waits({ totals }) {
 }
 
 function Binds({ overview: { binds, pool, process } }) {
-  return html`<${Answer} id="binds" question="What binds?" headline=${sentence(binds.words)}>
-    <p class="soft">${sentence(binds.basis.replaceAll("_", " "))}.</p>
+  return html`<${Answer} id="binds" question="What binds?" headline=${capital(binds.words)}>
+    <p class="soft">${capital(binds.basis)}.</p>
     <${Meter} label="Connections in use" value=${pool.busy} max=${pool.limit} warnAt=${0.9} />
     <${Meter}
       label="Processor, of one core"
