@@ -196,7 +196,7 @@ class HeldDomain:
             self.block_reason = reason
         if block_ms:
             self.blocked_until_ms = max(self.blocked_until_ms, now_ms + block_ms)
-        return Lesson(self.pace, block_ms, self.block_reason)
+        return Lesson(self.pace, block_ms, self.block_reason, refused=said.blocking)
 
     def take_time(self, latency_delay_ms: float) -> None:
         """Keep at least this gap from now on; a shorter one than before counts from the next claim."""

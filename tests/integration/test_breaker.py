@@ -208,6 +208,10 @@ async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(ds
         assert 500 == await gap_ms()
         assert 0.499 <= departures[5] - departures[4]
         await until(lambda: len(departures) >= 27, timeout_s=20)
-        rows = await fetch(dsn, "SELECT adaptive_delay_ms, gap_ms FROM pacewheel.domains")
-        assert (333, 333) == tuple(rows[0])
+        info = await engine.store.overview.get_domain("a.example")
+        assert (333, 333) == (info.adaptive_delay_ms, info.gap_ms)
+        (refused,) = await fetch(
+            dsn, "SELECT min(finished_at) FROM pacewheel.results WHERE http_status = 429"
+        )
+        assert refused[0] == info.refused_at
     assert 1 == engine.metrics.value("pacewheel_pace_changes_total", direction="slower")

@@ -142,7 +142,7 @@ EXPLAINED = {
     WaitingReason.RETRY_BACKOFF: ("their own delay after a failed attempt", 20_000),
     WaitingReason.SCHEDULED: ("the time they are scheduled for", 50_000),
     WaitingReason.JOB_PAUSED: ("job 1 is paused", None),
-    WaitingReason.WORKER_CAPACITY: (f"worker 1 on {socket.gethostname()} has no free slot", 0),
+    WaitingReason.WORKER_CAPACITY: (f"a free slot of worker 1 on {socket.gethostname()}", 0),
 }
 
 
@@ -176,6 +176,77 @@ async def test_a_retry_in_a_blocked_domain_is_expected_after_both(world: World) 
     task = await job.explain_task("it")
     assert WaitingReason.RETRY_BACKOFF is task.reason
     assert 45_000 - TOLERANCE_MS < (task.expected_in_ms or 0) <= 45_000
+
+
+@pytest.mark.parametrize(
+    ("gap_ms", "startable", "behind", "behind_in_ms"),
+    [
+        (60_000, 1, WaitingReason.DOMAIN_DELAY, 60_000),
+        (0, 2, WaitingReason.CONCURRENCY_LIMIT, None),
+    ],
+    ids=["paced", "limited"],
+)
+async def test_only_what_may_start_now_waits_for_a_worker(
+    world: World, gap_ms: int, startable: int, behind: WaitingReason, behind_in_ms: int | None
+) -> None:
+    """The first in line; what stands behind them waits for the pace, or for the job's limit."""
+    job = await world.create("a.example", *(f"t{n}" for n in range(6)))
+    await world.claim("a.example")
+    await execute(
+        world.dsn,
+        f"UPDATE pacewheel.domains SET base_delay_ms = {gap_ms}",
+        "UPDATE pacewheel.jobs SET concurrency = 3",
+    )
+    found = {each.reason: (each.tasks, each.expected_in_ms) for each in await job.explain()}
+    assert {
+        WaitingReason.WORKER_CAPACITY: (startable, 0),
+        behind: (5 - startable, behind_in_ms),
+    } == found
+    reasons = [(await job.explain_task(f"t{n}")).reason for n in range(6)]
+    capacity = WaitingReason.WORKER_CAPACITY
+    assert [None, *[capacity] * startable, *[behind] * (5 - startable)] == reasons
+    page = await world.engine.store.overview.list_tasks(job.id, state=TaskState.PENDING)
+    assert reasons[1:] == [row.reason for row in page.tasks]
+    totals = await world.engine.store.overview.count_totals()
+    assert (startable, 5 - startable) == (
+        totals.waiting_by_reason[capacity],
+        totals.waiting_by_reason[behind],
+    )
+    assert (capacity, 0) == ((info := await job.info()).waiting_reason, info.next_start_in_ms)
+
+
+async def test_slow_answers_hold_a_domain_back_without_a_gap_of_its_own(world: World) -> None:
+    """The gap that its owner keeps stands in no row, the next slot does."""
+    job = await world.create("a.example", "it", "other")
+    await execute(world.dsn, "UPDATE pacewheel.domains SET next_slot_at = now() + interval '40 s'")
+    (waiting,) = await job.explain()
+    assert (WaitingReason.DOMAIN_DELAY, 2, "domain a.example answers slowly") == (
+        waiting.reason,
+        waiting.tasks,
+        waiting.holder,
+    )
+    assert 40_000 - TOLERANCE_MS < (waiting.expected_in_ms or 0) <= 40_000
+    info = await world.engine.store.overview.get_domain("a.example")
+    assert 40_000 - TOLERANCE_MS < info.next_slot_in_ms <= 40_000
+
+
+async def test_where_nobody_works_all_tasks_wait_for_a_worker(world: World) -> None:
+    """Its lease has run out, and nobody is there to say so: no gate lets anything through."""
+    job = await world.create("a.example", "it", "other", "third")
+    await execute(
+        world.dsn,
+        "UPDATE pacewheel.domains SET base_delay_ms = 1000",
+        "UPDATE pacewheel.workers SET lease_until = now() - interval '1 s'",
+    )
+    (waiting,) = await job.explain()
+    assert (WaitingReason.WORKER_CAPACITY, 3, None) == (
+        waiting.reason,
+        waiting.tasks,
+        waiting.expected_in_ms,
+    )
+    assert "no worker that knows handler note holds domain a.example yet" == waiting.holder
+    info = await job.info()
+    assert (WaitingReason.WORKER_CAPACITY, 0) == (info.waiting_reason, info.workers_alive)
 
 
 async def test_what_lacks_a_worker_says_so(world: World) -> None:
@@ -336,6 +407,17 @@ async def test_only_a_job_that_nothing_asks_to_wait_is_stuck(world: World) -> No
         "UPDATE pacewheel.jobs SET created_at = now() - interval '2 hours'",
         "UPDATE pacewheel.tasks SET created_at = now() - interval '2 hours'",
     )
-    found = {each.job_id for each in await engine.find_stuck_jobs()}
-    assert {orphan.id, fresh.id, shared.id} < found
+    found = [each.job_id for each in await engine.find_stuck_jobs()]
+    assert {orphan.id, fresh.id, shared.id} < set(found)
+    # One whose first task may start, with others behind it, is one stuck job, and all its tasks are.
+    await execute(
+        world.dsn,
+        "UPDATE pacewheel.domains SET owner = 1 WHERE name = 'shared'",
+        "UPDATE pacewheel.workers SET handlers = '{work}'",
+    )
+    once = await engine.find_stuck_jobs()
+    assert found == [each.job_id for each in once]
+    assert (3, WaitingReason.WORKER_CAPACITY) == next(
+        (each.tasks, each.reason) for each in once if each.job_id == shared.id
+    )
     assert [] == await engine.find_stuck_jobs(8000)

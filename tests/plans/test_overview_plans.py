@@ -8,7 +8,7 @@ from pacewheel import TaskState
 from pacewheel.overview import DomainSort
 from tests.conftest import execute, fetch
 from tests.plans.explain import Explainer, Plan, explainer
-from tests.plans.shapes import DOMAINS, PREPARE, fill
+from tests.plans.shapes import CONCURRENCY, DOMAINS, PREPARE, fill
 from tests.plans.test_other_plans import LARGE_ROWS, MIXED, PAGE_ROWS, RUNNING, SMALL_ROWS
 
 if TYPE_CHECKING:
@@ -46,9 +46,21 @@ LOOKS = [
     ("list_domains", look("list_domains", sort=DomainSort.LIVE, limit=5), PKEY, 5 * 6, 400),
     ("list_domains", look("list_domains", live_only=False, limit=5), PKEY, 5 * 6, 400),
     ("list_domains", look("get_domain", name="d2"), PKEY, 6, 100),
-    ("list_tasks", tasks_in(None), PKEY, LOOKED_AT + 2 * PAGE_ROWS, 700),
+    (
+        "list_tasks",
+        tasks_in(None),
+        PKEY | {"tasks_claim"},
+        LOOKED_AT + 2 * PAGE_ROWS + CONCURRENCY,
+        700,
+    ),
     ("list_tasks", tasks_in(TaskState.COMPLETED), PKEY, LOOKED_AT + 2 * PAGE_ROWS, 700),
-    ("list_tasks", tasks_in(TaskState.PENDING), PKEY | {"tasks_claim"}, 4 * PAGE_ROWS, 500),
+    (
+        "list_tasks",
+        tasks_in(TaskState.PENDING),
+        PKEY | {"tasks_claim"},
+        4 * PAGE_ROWS + CONCURRENCY,
+        500,
+    ),
     ("list_tasks", tasks_in(TaskState.RUNNING), PKEY, 4 * PAGE_ROWS, 500),
     (
         "list_tasks",

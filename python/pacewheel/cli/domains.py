@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import look, options
 from pacewheel.cli.jobs import JobTable
-from pacewheel.cli.tables import NOTHING, aligned, facts, gap, some, wait
+from pacewheel.cli.tables import NOTHING, aligned, facts, gap, moment, some, wait
 from pacewheel.cli.waiting import waiting_lines
 from pacewheel.errors import ConfigInvalid
 from pacewheel.overview import DomainSort
 from pacewheel.plain import domain_json, job_json, plain, waiting_json
-from pacewheel.report.words import duration
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +25,7 @@ DOMAINS_MAX = 100_000
 JOBS_MAX = 100
 COLUMNS = (
     *("domain", "gap", "set by", "next slot", "running", "pending", "waiting"),
-    *("blocked", "jobs", "worker"),
+    *("blocked", "jobs", "worker", "last 429 or 503"),
 )
 NUMBERS = ("gap", "next slot", "running", "pending", "waiting", "jobs", "worker")
 
@@ -77,6 +76,7 @@ def cells(info: DomainInfo) -> tuple[str, ...]:
         blocked(info),
         some(info.live_jobs),
         NOTHING if info.owner is None else str(info.owner),
+        moment(info.refused_at),
     )
 
 
@@ -151,18 +151,10 @@ def about(info: DomainInfo) -> list[tuple[str, str]]:
         ("gap", gap(info.gap_ms) + (longest or (f", set by {set_by(info)}" if parts else ""))),
         ("next slot", wait(info.next_slot_in_ms)),
         ("blocked", blocked(info)),
-        ("last pause", _pause(info)),
+        ("last 429 or 503", moment(info.refused_at)),
         ("failures in a row", str(info.failures)),
         ("worker", NOTHING if info.owner is None else str(info.owner)),
         ("live jobs", str(info.live_jobs)),
         ("tasks", f"{info.running} running, {info.pending} pending, {info.waiting} waiting"),
         ("of its live jobs", f"{info.completed} completed, {info.failed} failed"),
     ]
-
-
-def _pause(info: DomainInfo) -> str:
-    if info.blocked_until is None:
-        return "it never asked for one"
-    if info.blocked_in_ms:
-        return f"ends in {duration(info.blocked_in_ms / 1000)}"
-    return f"ended at {info.blocked_until.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -11,6 +11,7 @@ from pacewheel.report.words import duration, millis, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
 
 NOTHING = "-"
 GUTTER = 2
@@ -92,6 +93,11 @@ def length(value_ms: float | None) -> str:
 def gap(value_ms: int) -> str:
     """Return the time between two requests; `none` where there is none."""
     return "none" if value_ms == 0 else length(value_ms)
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time in the zone of whoever looks; `-` for never."""
+    return NOTHING if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def some(number: int) -> str:

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from pacewheel.cli import options, progress
 from pacewheel.cli.domains import blocked, set_by
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.tables import gap, length, wait
+from pacewheel.cli.tables import gap, length, moment, wait
 from pacewheel.cli.waiting import own_start, waiting_lines
 from pacewheel.crawl.options import read as read_options
 from pacewheel.crawl.urls import parse
@@ -140,6 +140,8 @@ def job_line(info: JobInfo) -> str:
         return f"{words}{error}: {info.completed} of {info.total} tasks completed, {info.failed} failed"
     grows = info.discovery_open
     words += f": {info.settled}/{info.total}{'+' if grows else ''} done, {info.running} running"
+    if info.workers_alive == 0 and info.live:
+        words += f", no process that knows handler {info.handler} works"
     eta_s = progress.eta_s(info, None)
     return words + (f", {progress.eta_words(eta_s, grows=grows)} left" if eta_s else "")
 
@@ -152,6 +154,8 @@ def domain_line(info: DomainInfo) -> str:
         words += f", the next slot {wait(info.next_slot_in_ms)}"
     if info.blocked_in_ms is not None:
         words += f"; blocked: {blocked(info)}"
+    if info.refused_at is not None:
+        words += f"; the last 429 or 503 at {moment(info.refused_at)}"
     holder = "no worker" if info.owner is None else f"worker {info.owner}"
     return f"{words}; {plural(info.running, 'task')} running; {holder} holds it"
 
@@ -192,7 +196,7 @@ def _task_line(task: TaskInfo) -> str:
 
 
 def _attempt_line(each: Attempt) -> str:
-    words = [f"{each.finished_at.astimezone():%Y-%m-%d %H:%M:%S}", f"attempt {each.attempt}:"]
+    words = [moment(each.finished_at), f"attempt {each.attempt}:"]
     # Of an attempt that is to be repeated the state says waiting: its error says more.
     words.append(each.error or each.outcome.name.lower())
     if each.http_status is not None:

@@ -58,11 +58,7 @@ class History:
             self._samples.popleft()
 
     def waiting_lately(self, now: Sample) -> dict[WaitingReason, float]:
-        """Return how many tasks waited for each reason on average in the last seconds, up to `now`.
-
-        At any one instant a domain whose slot has just come waits for a worker, and a moment later
-        for its next slot.
-        """
+        """Return how many tasks waited for each reason on average in the last seconds, up to `now`."""
         found = [now.totals]
         for sample in reversed(self._samples):
             if sample.at_s < now.at_s - LATELY_S:

@@ -24,7 +24,7 @@ def job(job_id: int = 1, **values: Any) -> JobInfo:
         "total": 100, "pending": 80, "waiting": 0,
         "running": 0, "completed": 20, "failed": 0, "skipped": 0, "cancelled": 0,
         "created_at": start, "started_at": start, "finished_at": None, "waiting_reason": None,
-        "next_start_in_ms": None, "owner": 1, "gap_ms": 0,
+        "next_start_in_ms": None, "owner": 1, "gap_ms": 0, "workers_alive": 1,
     }  # fmt: skip
     return JobInfo(**{**base, **values})
 

@@ -7,7 +7,7 @@ import { Resource } from "../resource.js";
 import { Table } from "../table.js";
 import { setDelay } from "../actions.js";
 import { JobTable } from "./jobs.js";
-import { lastPause, nextSlot } from "./domains.js";
+import { lastRefusal, nextSlot } from "./domains.js";
 import { WaitingTable } from "./waiting.js";
 import { NoJobs } from "./empty.js";
 
@@ -49,7 +49,7 @@ function Head({ domain, act }) {
         ["Pending", count(domain.pending)],
         ["Waiting", count(domain.waiting)],
         ["Failures in a row", count(domain.failures)],
-        ["Last 429 or 503", lastPause(domain)],
+        ["Last 429 or 503", lastRefusal(domain)],
         ["Pace used", share(domain.pace_used)],
         ["Worker", domain.owner ?? "none"],
       ]}

@@ -22,7 +22,7 @@ const COLUMNS = [
   { title: "Live jobs", value: (d) => count(d.live_jobs), number: true, wide: true },
   { title: "Pending", value: (d) => count(d.pending), number: true, sort: "live" },
   { title: "Waiting", value: (d) => count(d.waiting), number: true },
-  { title: "Last 429 or 503", value: (d) => lastPause(d), number: true, sort: "blocked" },
+  { title: "Last 429 or 503", value: (d) => lastRefusal(d), number: true, sort: "refused" },
   { title: "Pace used", value: (d) => html`<${Used} share=${d.pace_used} />`, number: true },
   { title: "Worker", value: (d) => d.owner ?? "–", number: true, wide: true },
 ];
@@ -35,9 +35,9 @@ export function nextSlot(domain) {
   return domain.next_slot_in_ms > 0 ? millis(domain.next_slot_in_ms) : "now";
 }
 
-/** When the last pause that the site asked for ended: each 429 and 503 sets one. */
-export const lastPause = ({ blocked_until: until, blocked_in_ms: left }) =>
-  until ? html`<span class=${left > 0 ? "mark warn" : ""}>${left > 0 ? "now" : ago(until)}</span>` : "–";
+/** When the site last refused a request. */
+export const lastRefusal = ({ refused_at: at, blocked_in_ms: left }) =>
+  at ? html`<span class=${left > 0 ? "mark warn" : ""}>${ago(at)}</span>` : "–";
 
 const Used = ({ share: part }) =>
   part == null
