@@ -93,7 +93,9 @@ async def test_ten_thousand_domains_stay_fluent(daemon: Daemon, open_page: Open)
     await expect(watcher.page.locator(".empty")).to_contain_text(
         "No domain has “nowhere” in its name"
     )
-    await watcher.page.get_by_label("Find a domain").fill("")
+    await watcher.page.get_by_role("link", name="Domains", exact=True).click()
+    await expect(watcher.page.get_by_label("Find a domain")).to_have_value("")
+    await expect(rows).to_have_count(50)
     await watcher.page.get_by_label("Order").select_option("Delay now")
     await expect(rows.first).to_contain_text("site-10000.example")
     assert 0 == await watcher.overflow_px()
@@ -104,6 +106,30 @@ async def test_ten_thousand_domains_stay_fluent(daemon: Daemon, open_page: Open)
         " requestAnimationFrame(tick); })"
     )
     assert blocked_ms < 400
+
+
+async def test_what_the_database_has_not_said_is_not_known(watcher: Watcher) -> None:
+    """Not that there is nothing: the process may have begun without its database."""
+    await watcher.page.add_init_script(
+        "window.EventSource = class extends EventTarget { constructor() { super();"
+        " fetch('api/v1/overview').then((answer) => answer.json()).then((found) => this.dispatchEvent("
+        " new MessageEvent('overview', { data: JSON.stringify({ ...found, totals: null }) }))); }"
+        " close() {} };"
+    )
+    await watcher.go("#/")
+    for question in ("What is it doing?", "Why is it waiting?"):
+        region = watcher.page.get_by_role("region", name=question)
+        await expect(region.locator(".headline")).to_have_text("Not known yet")
+
+
+async def test_charts_go_on_when_the_servers_clock_is_set_back(watcher: Watcher) -> None:
+    """By an hour, or by more than there is; what was before is still before."""
+    await watcher.go("#/workers")
+    at = await watcher.page.evaluate(
+        "import('/static/history.js').then(({ History }) => { const history = new History();"
+        " for (const at of [7200, 7201, 3600, 3601, 3599]) history.append({ at }); return history.at; })"
+    )
+    assert [3598, 3599, 3600, 3601] == at
 
 
 async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> None:

@@ -224,7 +224,7 @@ def _of_domains(schemas: Schemas) -> tuple[Operation, ...]:
         Operation(
             "get",
             "/domains/{name}",
-            "a domain, its latest jobs, and why their tasks wait",
+            "a domain, a hundred of its jobs, live ones first, and why their tasks wait",
             obj(
                 domain=domain,
                 jobs=array(schemas.of(JobInfo)),

@@ -50,6 +50,7 @@ class App extends Component {
     theme: window.pacewheelTheme.get(),
   };
   history = new History();
+  visits = 0;
 
   componentDidMount() {
     window.addEventListener("hashchange", this.go);
@@ -69,8 +70,10 @@ class App extends Component {
     }
   };
 
-  go = () => {
+  /** By a link a page begins anew, its fields too; a filter that it sets (setQuery) leaves it as it is. */
+  go = ({ isTrusted: byLink }) => {
     const route = routeOf(location.hash);
+    if (byLink) this.visits += 1;
     const moved = route.path !== this.state.route.path;
     this.setState({ route }, () => moved && arrive());
   };
@@ -127,7 +130,7 @@ class App extends Component {
       ${connected === false && html`<${Lost} since=${since} at=${overview?.at} />`}
       <main id="main" tabindex="-1" class=${connected === false ? "stale" : ""}>
         <${Page}
-          key=${route.path}
+          key=${this.visits}
           route=${route}
           overview=${overview}
           history=${this.history}

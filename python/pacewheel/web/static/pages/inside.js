@@ -15,7 +15,7 @@ import {
 import { Bar, Empty, Facts, Panel, to } from "../parts.js";
 import { Table } from "../table.js";
 
-// What the server sums up.
+// What the server sums up, once it has run for so long.
 const MINUTES = 5;
 const STATEMENTS_SHOWN = 8;
 const STATEMENTS = [
@@ -37,10 +37,11 @@ const byNeed = (one, other) =>
 export class Transactions extends Component {
   state = { all: false };
 
-  render({ transactions }, { all }) {
+  render({ transactions, uptimeS }, { all }) {
     const rows = [...transactions].sort(byNeed);
     const slow = rows.reduce((sum, row) => sum + row.slow, 0);
-    const note = `of this process, the last five minutes: ${decimal(slow / MINUTES)} slow a minute`;
+    const minutes = Math.min(MINUTES, uptimeS / 60);
+    const note = `of this process, the last five minutes: ${decimal(slow / minutes)} slow a minute`;
     return html`<${Panel} id="transactions" title="Transactions" note=${note}>
       <${Table}
         caption="Transactions of this process by statement, the last five minutes"
@@ -109,7 +110,7 @@ export function Cache({ cache = {} }) {
         ? html`<${Facts} facts=${reasons.map(([word, times]) => [term(word), count(times)])} />`
         : html`<p class="soft">None so far.</p>`
     }
-    <h3>Hot jobs, look-ups of the last minute</h3>
+    <h3>Hot jobs, look-ups of the last full minute</h3>
     ${
       hot.length
         ? html`<ul class="reasons">
@@ -121,7 +122,7 @@ export function Cache({ cache = {} }) {
             </li>`,
           )}
         </ul>`
-        : html`<p class="soft">No job has been looked up.</p>`
+        : html`<p class="soft">None.</p>`
     }
   <//>`;
 }

@@ -14,6 +14,7 @@ import { Cache, Database, Scaling, Transactions } from "./inside.js";
 
 const JOBS = "jobs?live=true&limit=10";
 const OLD_S = 5;
+const NOT_KNOWN = "Not known yet";
 const DOMAINS = "domains?sort=live&limit=10";
 
 export function Overview({ overview, history, beat, act }) {
@@ -46,7 +47,7 @@ export function Overview({ overview, history, beat, act }) {
     <//>
     <div class="columns">
       <div class="stack">
-        <${Transactions} transactions=${overview.transactions} />
+        <${Transactions} transactions=${overview.transactions} uptimeS=${overview.worker.uptime_s} />
         <${Scaling} scaling=${overview.scaling} slots=${overview.slots} />
       </div>
       <div class="stack">
@@ -73,9 +74,8 @@ const Answer = ({ id, question, tone = "", headline, children }) =>
 const TONES = { ok: "good", warning: "warn", failing: "bad" };
 
 function Healthy({ health }) {
-  const findings = health?.findings ?? [];
-  const state = health?.state ?? "ok";
-  return html`<${Answer} id="healthy" question="Is it healthy?" tone=${TONES[state]} headline=${HEALTH[state] ?? state}>
+  const { state, findings } = health;
+  return html`<${Answer} id="healthy" question="Is it healthy?" tone=${TONES[state]} headline=${HEALTH[state]}>
     ${
       findings.length === 0
         ? html`<p class="soft">Nothing needs your attention.</p>`
@@ -91,13 +91,11 @@ function Healthy({ health }) {
 }
 
 function Doing({ overview: { totals, rates, slots } }) {
-  const live = totals ? totals.pending + totals.waiting + totals.running : 0;
   const perS = rates.attempts_per_s ?? rates.completed_per_s;
-  const idle = !perS && !totals?.running;
   return html`<${Answer}
     id="doing"
     question="What is it doing?"
-    headline=${idle ? (live ? "Nothing right now" : "Idle") : html`${decimal(perS)}<small> attempts a second</small>`}
+    headline=${perS || totals?.running ? html`${decimal(perS)}<small> attempts a second</small>` : resting(totals)}
   >
     <${Counts}
       values=${[
@@ -117,15 +115,19 @@ function Doing({ overview: { totals, rates, slots } }) {
   <//>`;
 }
 
+/** Why no attempt is made. */
+const resting = (totals) => (totals ? (totals.live ? "Nothing right now" : "Idle") : NOT_KNOWN);
+
 function Waits({ totals }) {
-  const counts = totals?.waiting_by_reason ?? {};
+  if (!totals) return html`<${Answer} id="waits" question="Why is it waiting?" headline=${NOT_KNOWN} />`;
+  const counts = totals.waiting_by_reason;
   const waiting = Object.values(counts).reduce((sum, tasks) => sum + tasks, 0);
   const words = html`${count(waiting)}<small> ${waiting === 1 ? "task waits" : "tasks wait"}</small>`;
   return html`<${Answer} id="waits" question="Why is it waiting?" headline=${waiting ? words : "Nothing waits"}>
     ${
       waiting
         ? html`<${Reasons} counts=${counts} />`
-        : html`<p class="soft">${totals?.running ? "Every live task runs." : "There is no live task."}</p>`
+        : html`<p class="soft">${totals.running ? "Every live task runs." : "There is no live task."}</p>`
     }
   <//>`;
 }
