@@ -18,6 +18,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 DOMAINS = 10_000
 TOKEN = "a-token-of-sixteen-characters"
 MARKUP = "<img src=x onerror=document.title=1>"
+# Turns what follows it about, and is as long as a name may be.
+MISLEADING = "evil\u202egnp." + 400 * "long-name-"
 FILL = (
     (
         "INSERT INTO pacewheel.domains (name, base_delay_ms) SELECT 'site-' || lpad(n::text, 5, '0') || '.example',"
@@ -142,6 +144,18 @@ async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> 
     await expect(watcher.page.get_by_role("dialog")).to_contain_text(MARKUP)
     assert 0 == await watcher.page.locator("img").count()
     await expect(watcher.page).to_have_title(f"{MARKUP} · pacewheel")
+
+
+async def test_names_mislead_nobody(daemon: Daemon, watcher: Watcher) -> None:
+    """What would turn the words of a dialog about is shown as what it is; a long name is cut off in lists."""
+    job_id = await add_job(daemon, MISLEADING)
+    await watcher.go("#/jobs")
+    row = watcher.row("Jobs", "evil")
+    box = await row.bounding_box()
+    assert box is not None
+    assert box["height"] < 150
+    await row.get_by_role("button", name=f"Cancel: job {job_id}").click()
+    await expect(watcher.page.get_by_role("dialog")).to_contain_text(r"(evil\u202egnp.long")
 
 
 async def test_a_database_that_is_away_is_said(

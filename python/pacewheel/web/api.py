@@ -125,12 +125,8 @@ class Api:
                 ids=None, domain=domain, live_only=live_only, limit=limit, before=before
             )
         )
-        return answer(
-            {
-                "jobs": [{**job_json(job), "eta": self._insights.eta(job)} for job in jobs],
-                "before": jobs[-1].id if len(jobs) == limit else None,
-            }
-        )
+        before = jobs[-1].id if len(jobs) == limit else None
+        return answer({"jobs": list(map(self._job_json, jobs)), "before": before})
 
     async def job(self, request: web.Request) -> web.Response:
         """Show a job: its counters, why its tasks wait, what binds it, when it may end."""
@@ -212,7 +208,7 @@ class Api:
         return answer(
             {
                 "domain": self._domain_json(info),
-                "jobs": [job_json(job) for job in jobs],
+                "jobs": list(map(self._job_json, jobs)),
                 "waiting": [waiting_json(each) for each in waiting],
             }
         )
@@ -223,6 +219,9 @@ class Api:
                 ids=None, domain=domain, live_only=live_only, limit=DOMAIN_JOBS_MAX
             )
         )
+
+    def _job_json(self, info: JobInfo) -> dict[str, Any]:
+        return {**job_json(info), "eta": self._insights.eta(info)}
 
     def _domain_json(self, info: DomainInfo) -> dict[str, Any]:
         """Return a domain with what only its owner knows, if that is this process."""
