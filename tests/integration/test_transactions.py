@@ -167,3 +167,16 @@ async def test_a_transaction_that_no_connection_was_free_for_is_an_error(
     assert 1 == value("pacewheel_transaction_errors_total", statement="read_clock")
     assert 1 == value("pacewheel_pool_timeouts_total")
     assert 0 == value("pacewheel_database_errors_total", sqlstate_class="none")
+
+
+async def test_a_database_that_takes_no_connections_is_away(dsn: str, server_dsn: str) -> None:
+    """As while it is restored: it is waited for, where the engine ended after five tries."""
+    name = dsn.rpartition("/")[2].partition("?")[0]
+    allow = f"ALTER DATABASE {name} ALLOW_CONNECTIONS"
+    engine = Engine(dsn)
+    await execute(server_dsn, f"{allow} false")
+    with pytest.raises(StoreUnavailable, match="not currently accepting connections"):
+        await engine.connect()
+    await execute(server_dsn, f"{allow} true")
+    await engine.connect()
+    await engine.close()

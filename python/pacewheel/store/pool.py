@@ -60,13 +60,17 @@ async def _set_up(connection: asyncpg.Connection) -> None:
 
 
 async def _open(dsn: str, *, pooler: bool) -> asyncpg.Connection:
-    connection = await asyncpg.connect(
-        dsn,
-        timeout=CONNECT_TIMEOUT_S,
-        command_timeout=STATEMENT_TIMEOUT_S,
-        statement_cache_size=0 if pooler else 100,
-        server_settings=None if pooler else _SETTINGS,
-    )
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            statement_cache_size=0 if pooler else 100,
+            server_settings=None if pooler else _SETTINGS,
+        )
+    except asyncpg.ObjectNotInPrerequisiteStateError as error:
+        # ALLOW_CONNECTIONS is off, for as long as somebody works on the database.
+        raise asyncpg.CannotConnectNowError(str(error)) from error
     try:
         await _set_up(connection)
     except BaseException:
