@@ -86,7 +86,8 @@ def find_binding(
         basis = f"all {live} live tasks run"
         return Binding("server_latency", "how fast handlers and sites answer", basis)
     by_number = sorted(counts.items(), key=_most_first)
-    basis = "lately " + ", ".join(f"{n:.0f} {reason.value}" for reason, n in by_number)
+    parts = [f"{n:.0f} {reason.value.replace('_', ' ')}" for reason, n in by_number if n >= 0.5]
+    basis = "lately " + (", ".join(parts) or "next to none")
     binding = {reason: n for reason, n in counts.items() if reason not in _WANTED}
     busy, size = slots
     reason = min((binding or counts).items(), key=_most_first)[0]
