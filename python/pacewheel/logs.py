@@ -122,19 +122,20 @@ def configure(level: str, log_format: str = "auto", *, also: Sequence[str] = ())
 
     `level`: debug, info, warning or error. `log_format`: human, json, or auto (human on a
     terminal). `also`: other loggers whose warnings go the same way. A second call replaces what the
-    first one set.
+    first one set, and no handler of the program's own.
     """
     human = log_format == "human" or (log_format == "auto" and is_terminal())
     handler = _Handler()
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
     handler.addFilter(ContextFilter())
-    logger = logging.getLogger("pacewheel")
-    for before in logger.handlers:
-        before.close()
     for name in ("pacewheel", *also):
-        logging.getLogger(name).handlers = [handler]
-        logging.getLogger(name).propagate = False
-    logger.setLevel(level.upper())
+        logger = logging.getLogger(name)
+        ours = [before for before in logger.handlers if isinstance(before, _Handler)]
+        for before in ours:
+            before.close()
+        logger.handlers = [*(each for each in logger.handlers if each not in ours), handler]
+        logger.propagate = False
+    logging.getLogger("pacewheel").setLevel(level.upper())
 
 
 class HumanFormatter(logging.Formatter):
