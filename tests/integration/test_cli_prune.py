@@ -3,24 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
+from tests.commands import called
 from tests.integration.old_rows import counts, make_older, past_engine, ran
 
 
 def pacewheel(dsn: str, *arguments: str) -> tuple[int, str, str]:
     """Run a command; return exit code, standard output and standard error."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PACEWHEEL_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pacewheel", *arguments, "--dsn", dsn],
-        capture_output=True,
-        text=True,
-        env=kept,
-        timeout=60,
-        check=False,
-    )
+    done = called(*arguments, "--dsn", dsn)
     return done.returncode, done.stdout, done.stderr
 
 

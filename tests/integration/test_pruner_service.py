@@ -223,7 +223,7 @@ async def test_old_jobs_go_while_an_engine_works_in_their_domain(dsn: str) -> No
         async def is_final() -> bool:
             return (await job.info()).status.is_final
 
-        await until(is_final, timeout_s=30.0)
+        await until(is_final)
     assert (2_000, 2_000) == (len(seen), len(set(seen)))
 
 

@@ -103,6 +103,7 @@ class PostgresChanges:
         row = await self._unless_final(
             job_id, await self._pool.fetchrow(self._queries["cancel_tasks"], job_id, ids)
         )
+        say_ended([row["sums"]])
         self._hint("stopped", *row["cancelled"])
         self._hint("due", row["domain_id"])
         return len(row["cancelled"])
