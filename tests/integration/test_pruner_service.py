@@ -163,7 +163,7 @@ async def test_an_outage_is_waited_for_like_everywhere_else(
     monkeypatch.setattr(past.store.retention, "take_turn", away)
     one, _ = service(past)
     await one.start()
-    await until(lambda: asked == 2)
+    await until(lambda: asked >= 2, timeout_s=60.0)
     await one.stop()
     assert "prune_failed" not in [vars(each).get("event") for each in caplog.records]
 
@@ -251,7 +251,7 @@ async def test_a_job_whose_failed_tasks_are_run_again_is_not_removed_meanwhile(
     async with pruning.transaction():
         await pruning.execute("LOCK TABLE pacewheel.jobs IN SHARE MODE")
         retrying = asyncio.create_task(past.store.changes._retry_in_new_job(old.id, None))
-        await until(partial(waits_for_a_lock, dsn))
+        await until(partial(waits_for_a_lock, dsn), timeout_s=60.0)
         days = (KEEP.jobs_ms, KEEP.domains_ms, 500, ALWAYS, 0)
         row = await pruning.fetchrow(load_queries()["prune_jobs"], *days)
     new_id, tasks = await retrying

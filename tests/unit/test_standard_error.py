@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import logging
 import os
@@ -17,7 +18,8 @@ import pytest
 
 from pacewheel import logs, standard_error
 
-LINES = 700
+LINES = 1_000
+PIPE_BYTES = 65_536
 WAITING_MAX = 100
 HANGS_AFTER_S = 60.0
 
@@ -26,6 +28,7 @@ HANGS_AFTER_S = 60.0
 def piped(monkeypatch: pytest.MonkeyPatch, *, blocking: bool) -> Iterator[int]:
     """A pipe is this process's standard error; yield the end that nobody reads yet."""
     reading, writing = os.pipe()
+    fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     os.set_blocking(writing, blocking)
     # Not in a fixture: pytest replaces standard error before each phase of a test.
     with os.fdopen(writing, "w", encoding="utf-8") as stream, monkeypatch.context() as patched:
