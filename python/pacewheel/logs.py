@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -198,7 +198,9 @@ class _Handler(logging.Handler):
         except Exception as error:  # noqa: BLE001 - arguments that don't fit, a value that can't be shown
             where = f"{type(error).__name__} at {record.pathname}:{record.lineno}"
             line = self.format(_record_of(events.LINE_UNSHOWN, error=where))
-        self._out.write(line)
+        # The program has closed it: there is nowhere to say so.
+        with suppress(OSError, ValueError):
+            self._out.write(line)
 
     def _left_out(self, lines: int) -> str:
         return self.format(_record_of(events.LINES_LEFT_OUT, lines=lines))

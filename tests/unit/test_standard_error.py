@@ -79,16 +79,24 @@ def test_a_pipe_that_nobody_reads_holds_nobody_up(
     assert 2 * lines == len(numbers) + sum(missing)
 
 
-@pytest.mark.parametrize("reader", ["stopped", "gone", "none"])
+@pytest.mark.parametrize("reader", ["a terminal that is stopped", "gone", "none"])
 def test_a_process_ends_in_order_whoever_reads(reader: str) -> None:
     """With its own exit code: the interpreter has nothing left to write, or no standard error at all."""
     code = "from tests.unit.test_standard_error import *; logs.configure('info'); say_many(); sys.exit(3)"
     command = [sys.executable, "-c", code]
     if reader == "none":
         command = ["sh", "-c", 'exec "$0" "$@" 2>&-', *command]
-    reading, writing = os.pipe()
+    reading, writing = os.pipe() if reader == "gone" else os.openpty()
     with os.fdopen(writing, "wb") as errors, os.fdopen(reading, "rb") as unread:
         if reader == "gone":
             unread.close()
         done = subprocess.run(command, stderr=errors, timeout=HANGS_AFTER_S, check=False)
     assert 3 == done.returncode
+
+
+def test_a_standard_error_that_was_closed_hurts_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is nowhere to say so."""
+    with piped(monkeypatch, blocking=True) as reading:
+        os.close(reading)
+        sys.stderr.close()
+        say_many(lines=1)
