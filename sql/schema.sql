@@ -223,15 +223,16 @@ CREATE VIEW pacewheel.job_states AS
                 ELSE (j.concurrency - r.running)
             END))
         END AS startable
-   FROM ((((pacewheel.jobs j
+   FROM (((((pacewheel.jobs j
      JOIN pacewheel.domains d ON ((d.id = j.domain_id)))
      LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL) AND
         (o.lease_until > statement_timestamp()))))
-     CROSS JOIN LATERAL ( SELECT count(*) AS running
-           FROM unnest(d.in_flight) f(id)
-          WHERE ( SELECT ((t.job_id = j.id) AND (t.status = 0) AND ((t.ready_at > d.claimed_at) IS NOT TRUE))
+     CROSS JOIN LATERAL ( SELECT array_agg(( SELECT t.job_id
                    FROM pacewheel.tasks t
-                  WHERE ((t.domain_id = d.id) AND (t.id = f.id)))) r)
+                  WHERE ((t.domain_id = d.id) AND (t.id = f.id) AND (t.status < 1) AND
+        ((t.ready_at > d.claimed_at) IS NOT TRUE)))) AS job_ids
+           FROM unnest(d.in_flight) f(id)) w)
+     CROSS JOIN LATERAL ( SELECT (COALESCE(cardinality(array_positions(w.job_ids, j.id)), 0))::bigint AS running) r)
      CROSS JOIN LATERAL ( SELECT
                 CASE
                     WHEN (j.status = 2) THEN 'job_paused'::text

@@ -212,6 +212,10 @@ class HeldDomain:
         """Milliseconds until the next request may leave, by this process's own clock."""
         return max(0.0, self._slot_ms() - monotonic_ms())
 
+    def is_late(self, now_ms: float) -> bool:
+        """Tell whether a slot was left to pass for longer than a gap: not the pace held it back."""
+        return now_ms > self._slot_ms() + self.gap_ms > 0
+
     def _slot_ms(self) -> float:
         return max(self.last_departure_ms + self.gap_ms, self._first_slot_ms)
 

@@ -39,14 +39,18 @@ FROM pacewheel.jobs j
 JOIN pacewheel.domains d ON d.id = j.domain_id
 LEFT JOIN pacewheel.workers o ON o.id = d.owner AND o.dead_at IS NULL AND o.lease_until > statement_timestamp()
 CROSS JOIN LATERAL (
-    SELECT count(*) AS running
-    FROM unnest(d.in_flight) AS f (id)
-    -- Looked up one by one: a join could read every pending task of the job.
-    WHERE (
-        SELECT t.job_id = j.id AND t.status = 0 AND (t.ready_at > d.claimed_at) IS NOT TRUE
+    -- Once a domain, whatever its jobs; looked up one by one: a join could read every pending task.
+    SELECT array_agg((
+        SELECT t.job_id
         FROM pacewheel.tasks t
-        WHERE t.domain_id = d.id AND t.id = f.id
-    )
+        WHERE
+            t.domain_id = d.id AND t.id = f.id AND t.status < 1
+            AND (t.ready_at > d.claimed_at) IS NOT TRUE
+    )) AS job_ids
+    FROM unnest(d.in_flight) AS f (id)
+) w
+CROSS JOIN LATERAL (
+    SELECT coalesce(cardinality(array_positions(w.job_ids, j.id)), 0)::bigint AS running
 ) r
 CROSS JOIN LATERAL (
     SELECT

@@ -96,7 +96,7 @@ async def test_retry(daemon: Daemon, job: Job, watcher: Watcher) -> None:
     await watcher.page.get_by_role("button", name="Retry failed").click()
     await expect(watcher.page.get_by_role("dialog")).to_contain_text("in this job")
     await watcher.answer("Retry failed tasks")
-    await watcher.expect_said(f"1 tasks run again in job {job.id}.")
+    await watcher.expect_said(f"1 task to run again in job {job.id}.")
     assert (0, 5) == await state_of(daemon, job, "failed, pending")
 
 

@@ -13,9 +13,8 @@ import pytest
 
 from pacewheel import Engine, NewTask
 from pacewheel.plain import domain_json, job_json, totals_json, worker_json
-from tests.commands import objects, ran, said
+from tests.commands import environment, objects, ran, said
 from tests.conftest import execute
-from tests.integration.test_cli_errors import environment
 
 if TYPE_CHECKING:
     from pacewheel.job import Job

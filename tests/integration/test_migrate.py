@@ -223,7 +223,7 @@ async def test_a_user_without_create_is_told_so_and_can_use_a_schema_made_for_it
     job = await engine.create_job(
         domain="a.example", handler="note", tasks=[NewTask("a")], discovery_open=False
     )
-    await asyncio.wait_for(engine.run_until_idle(), 20)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     rows = await fetch(empty_dsn, "SELECT completed FROM pacewheel.jobs WHERE id = $1", job.id)
     assert [1] == [row[0] for row in rows]
 

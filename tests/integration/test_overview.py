@@ -11,7 +11,7 @@ from pacewheel import Config, Engine, NewTask, Outcome, Task, TaskState, Waiting
 from pacewheel.errors import ConfigInvalid, DomainUnknown, JobUnknown, TaskUnknown
 from pacewheel.overview import DomainSort, WorkerState
 from pacewheel.store import overview as overview_module
-from tests.conftest import FAST, execute, fetch, until
+from tests.conftest import PROMPT, execute, fetch, until
 
 if TYPE_CHECKING:
     from pacewheel.job import Job
@@ -266,7 +266,7 @@ async def test_lists_of_nothing_and_wrong_cursors(engine: Engine) -> None:
 
 async def test_a_task_tells_its_attempts(dsn: str) -> None:
     """By its id alone, by job and id, by job and key; the last attempt first."""
-    engine = Engine(dsn, config=Config(**FAST))
+    engine = Engine(dsn, config=Config(**PROMPT))
 
     @engine.handler("h", backoff_s=0.01)
     async def handler(task: Task) -> Outcome:
@@ -334,7 +334,7 @@ async def test_a_task_tells_its_attempts(dsn: str) -> None:
 
 async def test_totals_read_while_others_work_agree_with_themselves(dsn: str) -> None:
     """One snapshot each: live tasks and reasons sum up whatever is being claimed and settled."""
-    engine = Engine(dsn, config=Config(**FAST))
+    engine = Engine(dsn, config=Config(**PROMPT))
 
     @engine.handler("h")
     async def handler(_task: Task) -> None:

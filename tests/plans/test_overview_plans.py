@@ -105,3 +105,25 @@ async def test_a_look_costs_what_it_shows(dsn: str, monkeypatch: pytest.MonkeyPa
     assert [(DOMAINS,)] == [
         tuple(row) for row in await fetch(dsn, "SELECT count(*) FROM pacewheel.domains")
     ]
+
+
+MANY_JOBS = 200
+
+
+async def test_what_runs_is_looked_up_once_a_domain_however_many_jobs_it_has(dsn: str) -> None:
+    """Once a job, a domain of five thousand jobs cost every look more than a second."""
+    await execute(dsn, *PREPARE)
+    async with explainer(dsn) as explain:
+        await explain.warm("count_totals")
+        await fill(dsn, MIXED, SMALL_ROWS, seed=1)
+        await execute(
+            dsn,
+            "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, status, pending)"
+            f" SELECT 1, 'h', 8, 1, 1 FROM generate_series(1, {MANY_JOBS})",
+            *RUNNING,
+            "UPDATE pacewheel.domains d SET in_flight = ARRAY(SELECT t.id FROM pacewheel.tasks t"
+            " WHERE t.domain_id = d.id AND t.status = 0 ORDER BY t.id LIMIT 5) WHERE d.id = 1",
+            "ANALYZE pacewheel.domains, pacewheel.jobs, pacewheel.tasks",
+        )
+        plan = await explain.plan("count_totals", explain.overview.count_totals)
+        assert plan.rows_read_of("tasks") <= RUNNING_MAX, str(plan)

@@ -69,7 +69,7 @@ def cells(info: DomainInfo) -> tuple[str, ...]:
         info.name,
         gap(info.gap_ms),
         set_by(info),
-        wait(info.next_slot_in_ms),
+        next_slot(info),
         some(info.running),
         some(info.pending),
         some(info.waiting),
@@ -87,6 +87,11 @@ def set_by(info: DomainInfo) -> str:
     if info.adaptive_delay_ms == info.gap_ms:
         return "429s"
     return "robots.txt" if info.robots_delay_ms == info.gap_ms else "user"
+
+
+def next_slot(info: DomainInfo) -> str:
+    """Return when the next request may start: not before a block is over."""
+    return wait(max(info.next_slot_in_ms, info.blocked_in_ms or 0.0))
 
 
 def blocked(info: DomainInfo) -> str:
@@ -149,7 +154,7 @@ def about(info: DomainInfo) -> list[tuple[str, str]]:
     return [
         ("domain", info.name),
         ("gap", gap(info.gap_ms) + (longest or (f", set by {set_by(info)}" if parts else ""))),
-        ("next slot", wait(info.next_slot_in_ms)),
+        ("next slot", next_slot(info)),
         ("blocked", blocked(info)),
         ("last 429 or 503", moment(info.refused_at)),
         ("failures in a row", str(info.failures)),

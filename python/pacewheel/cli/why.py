@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options, progress
-from pacewheel.cli.domains import blocked, set_by
+from pacewheel.cli.domains import blocked, next_slot, set_by
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.tables import gap, length, moment, wait
+from pacewheel.cli.tables import gap, length, moment
 from pacewheel.cli.waiting import own_start, waiting_lines
 from pacewheel.crawl.options import read as read_options
 from pacewheel.crawl.urls import parse
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 JOBS_END = 10**12
 JOBS_OF_A_SITE = 20
 ATTEMPTS_SHOWN = 5
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+# No longer than an id may be: a number of thousands of digits is a name.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,7 @@ def domain_line(info: DomainInfo) -> str:
     words = f"{info.name}: no gap between requests"
     if info.gap_ms:
         words = f"{info.name}: a request every {gap(info.gap_ms)} (set by {set_by(info)})"
-        words += f", the next slot {wait(info.next_slot_in_ms)}"
+        words += f", the next slot {next_slot(info)}"
     if info.blocked_in_ms is not None:
         words += f"; blocked: {blocked(info)}"
     if info.refused_at is not None:

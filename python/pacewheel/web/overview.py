@@ -210,7 +210,7 @@ def _process(samples: Samples, growth: Growth) -> figures.Process:
 def by_defect(samples: Samples) -> Mapping[str, float]:
     """Return what must be zero and is not, by what it is."""
     found = {
-        "counter drift": samples.sum("pacewheel_counter_drift_total"),
+        "counter drift": samples.sum("pacewheel_drift_total"),
         "orphans": samples.sum("pacewheel_orphans_total"),
         "crashes of services": samples.sum("pacewheel_service_crashes_total"),
     }

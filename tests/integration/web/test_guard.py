@@ -224,7 +224,7 @@ async def test_wrong_tokens_are_answered_one_by_one_and_right_ones_at_once(
     began_s = time.monotonic()
     await until(lambda: sum(each.done() for each in tries) >= 4)
     await guarded.get("/metrics", headers={"Authorization": f"Bearer {TOKEN}"})
-    assert WRONG_AT_ONCE_MAX * pause_s > time.monotonic() - began_s
+    assert not all(each.done() for each in tries)
     statuses = [status for status, _, _ in await asyncio.gather(*tries)]
     assert 4 == statuses.count(429)
     assert WRONG_AT_ONCE_MAX * pause_s <= time.monotonic() - began_s
@@ -297,7 +297,7 @@ async def test_a_body_that_does_not_come_is_given_up(
     monkeypatch.setattr("pacewheel.web.guard.BODY_PATIENCE_S", 0.1)
     reader, writer = await asyncio.open_connection("127.0.0.1", idle.port)
     writer.write(b"POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\ntoken=")
-    assert b" 408 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 408 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
 
 
@@ -348,7 +348,7 @@ async def test_a_probe_without_a_host_is_served(idle: Client) -> None:
     """As load balancers ask, by HTTP/1.0; no browser leaves the Host out."""
     reader, writer = await asyncio.open_connection("127.0.0.1", idle.port)
     writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
-    assert b" 200 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b" 200 " in await asyncio.wait_for(reader.readline(), 60)
     writer.close()
 
 

@@ -52,7 +52,7 @@ class Daemon:
             return holds(found)
 
         condition.__qualname__ = holds.__qualname__
-        await until(condition, timeout_s=15)
+        await until(condition)
         return found
 
 
@@ -123,7 +123,7 @@ async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
     job = await daemon.engine.create_job(
         domain="a.example", handler="hold", tasks=[NewTask("one")], discovery_open=False
     )
-    await asyncio.wait_for(daemon.held.wait(), 10)
+    await asyncio.wait_for(daemon.held.wait(), 60)
     await daemon.overview_with(lambda o: o["totals"]["running"] == 1)
 
     # It stands still until the lease has run out.
@@ -159,7 +159,7 @@ async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
     assert not (await client.get("/readyz", 503))["ready"]
     assert {"alive": True, "phase": "draining"} == await client.get("/healthz")
     daemon.let_go.set()
-    await asyncio.wait_for(running_it, 10)
+    await asyncio.wait_for(running_it, 60)
     assert not await client.answers()
     await client.session.close()
 
