@@ -111,6 +111,15 @@ async def test_ten_thousand_domains_stay_fluent(daemon: Daemon, open_page: Open)
     assert ANSWER_BYTES_MAX > max(sizes), sizes
 
 
+async def test_a_server_that_sends_no_events_is_not_called_lost(watcher: Watcher) -> None:
+    """As to the fifty-first who watches: what is asked is still answered."""
+    await watcher.page.route("**/api/v1/events", lambda route: route.fulfill(status=503))
+    await watcher.go("#/workers")
+    await expect(watcher.page.get_by_role("alert")).to_contain_text("The server sends no events")
+    await expect(watcher.rows("Workers").first).to_contain_text("alive")
+    watcher.forgive(REFUSED)
+
+
 async def test_what_the_database_has_not_said_is_not_known(watcher: Watcher) -> None:
     """Not that there is nothing: the process may have begun without its database."""
     await watcher.page.add_init_script(
