@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import expect
@@ -142,6 +143,11 @@ async def test_charts_go_on_when_the_servers_clock_is_set_back(watcher: Watcher)
         " for (const at of [7200, 7201, 3600, 3601, 3599]) history.append({ at }); return history.at; })"
     )
     assert [3598, 3599, 3600, 3601] == at
+    an_hour_ahead = await watcher.page.evaluate(
+        "import('/static/format.js').then(({ ago, hearTime }) => {"
+        " const at = new Date(Date.now() + 3600e3).toISOString(); hearTime(at); return ago(at); })"
+    )
+    assert "just now" == an_hour_ahead
 
 
 async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> None:
@@ -185,6 +191,9 @@ async def test_a_database_that_is_away_is_said(
     proxy.go_away()
     await expect(healthy).to_contain_text("Failing")
     await expect(healthy).to_contain_text("Database: ")
+    name = urlsplit(daemon.dsn).path
+    assert "_" in name
+    await expect(watcher.page.get_by_role("region", name="What binds?")).to_contain_text(name)
     await expect(watcher.figure("Live jobs")).to_have_text(live_jobs)
     await watcher.page.get_by_role("link", name="Workers").click()
     await expect(watcher.page.get_by_role("alert")).to_contain_text("This can't be shown now")
