@@ -69,6 +69,14 @@ BY_HINTS_ALONE = {"heartbeat_s": 60.0, "lease_ttl_s": 300.0, "sweep_s": 3600.0}
 FAST = {"lease_ttl_s": 2.0, "heartbeat_s": 0.25, "lease_margin_s": 0.5, "sweep_s": 1.0}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files and end with the shortest, so that all processes end together.
+
+    Whole files are given out in this order: tests of many processes first, unit tests last.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/processes/"))
+
+
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Name a test by no bytes: what was packed at its start holds the time, and each process another."""
     return argname if isinstance(val, bytes) else None
