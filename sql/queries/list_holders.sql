@@ -3,7 +3,7 @@
 -- returns: kind (session, prepared, slot, standby), name (application, gid or slot), who (role), pid, state, age_s (null: not known), xmin_age (transactions), retained_bytes (of WAL, by a slot); the oldest snapshot first
 -- index: none
 -- rows: at most 20
--- A role sees the snapshots of its own sessions, and of all with pg_read_all_stats.
+-- A role sees the snapshots of its own sessions, and of all with pg_read_all_stats. A vacuum holds back no other.
 SELECT h.kind, h.name, h.who, h.pid, h.state, h.age_s, h.xmin_age, h.retained_bytes
 FROM (
     SELECT
@@ -12,7 +12,8 @@ FROM (
         greatest(age(a.backend_xmin), age(a.backend_xid)) AS xmin_age, NULL::bigint AS retained_bytes
     FROM pg_stat_activity a
     WHERE
-        a.pid <> pg_backend_pid() AND a.datname = current_database() AND a.xact_start IS NOT NULL
+        a.pid <> pg_backend_pid() AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum v)
+        AND a.datname = current_database() AND a.xact_start IS NOT NULL
         AND (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL OR a.state LIKE 'idle in transaction%')
     UNION ALL
     SELECT

@@ -15,9 +15,11 @@ SELECT
         SELECT c.relname::text
         FROM pg_class c
         WHERE
-            c.relnamespace = n.oid AND c.relkind IN ('r', 'p') AND NOT (
-                has_table_privilege(c.oid, 'SELECT') AND has_table_privilege(c.oid, 'INSERT')
-                AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')
+            c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v') AND NOT (
+                has_table_privilege(c.oid, 'SELECT') AND (
+                    c.relkind = 'v' OR has_table_privilege(c.oid, 'INSERT')
+                    AND has_table_privilege(c.oid, 'UPDATE') AND has_table_privilege(c.oid, 'DELETE')
+                )
             )
         ORDER BY c.relname
     ) AS refused

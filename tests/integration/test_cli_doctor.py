@@ -14,7 +14,7 @@ from pacewheel import Engine, NewTask, embedded
 from pacewheel.doctor import storage
 from pacewheel.store.migrate import migrate
 from tests.commands import NO_SERVER, ran
-from tests.conftest import execute, fetch, with_database
+from tests.conftest import execute, fetch, until, with_database
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -74,7 +74,10 @@ async def test_a_fresh_installation_is_healthy(dsn: str) -> None:
 async def test_damage_is_found_and_named(
     dsn: str, engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An index invalid, one gone, a session in the way, rows by default, orphans, drift, no handler."""
+    """An index invalid, one gone, a session in the way, rows by default, orphans, drift, no handler.
+
+    A vacuum at work is in nobody's way.
+    """
     monkeypatch.setattr(storage, "HELD_WARNING_S", 0.0)
     for domain in ("a.example", "b.example"):
         await engine.create_job(domain=domain, handler="h", tasks=[NewTask("t")])
@@ -90,12 +93,22 @@ async def test_damage_is_found_and_named(
         " attempt, outcome) VALUES ('2001-01-01', 1, 1, 1, 1, 1, 1, 3)",
     )
     other = await asyncpg.connect(dsn, server_settings={"application_name": "forgotten"})
+    cleaner = await asyncpg.connect(dsn)
+    await cleaner.execute("SET vacuum_cost_delay = 100; SET vacuum_cost_limit = 1")
+    cleaning = asyncio.create_task(cleaner.execute("VACUUM (DISABLE_PAGE_SKIPPING) pg_proc"))
     try:
+
+        async def is_cleaning() -> bool:
+            return bool(await fetch(dsn, "SELECT FROM pg_stat_progress_vacuum"))
+
+        await until(is_cleaning)
         await other.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         await other.execute("SELECT FROM pacewheel.jobs")
         found = await findings(dsn, 1)
         pid = other.get_server_pid()
     finally:
+        cleaner.terminate()
+        await asyncio.gather(cleaning, return_exceptions=True)
         await other.close()
     assert {"indexes", "schema", "vacuum", "partitions", "left behind", "workers"} == {*found}
     assert "pacewheel.tasks_failed on tasks is invalid" == found["indexes"][0]["words"]
@@ -172,8 +185,9 @@ async def test_an_ordinary_role_learns_what_it_may_not_do(ordinary: str, dsn: st
         f"role {ROLE} does not see other roles' sessions",
     ] == [each["words"] for each in found["rights"]]
     await execute(dsn, f"REVOKE UPDATE ON pacewheel.tasks FROM {ROLE}")
+    await execute(dsn, f"REVOKE SELECT ON pacewheel.waiting FROM {ROLE}")
     refused = (await findings(ordinary, 1))["rights"]
-    assert f"role {ROLE} may not read and write tasks" == refused[0]["words"]
+    assert f"role {ROLE} may not read and write tasks, waiting" == refused[0]["words"]
     await execute(dsn, f"REVOKE USAGE ON SCHEMA pacewheel FROM {ROLE}")
     refused = (await findings(ordinary, 1))["rights"]
     assert f"role {ROLE} may not use the schema" == refused[0]["words"]

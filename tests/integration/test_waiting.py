@@ -191,6 +191,7 @@ async def test_what_lacks_a_worker_says_so(world: World) -> None:
         f"worker 1 on {socket.gethostname()} holds domain a.example and runs no handler unknown"
         == task.holder
     )
+    assert [1, 0] == [(await each.info()).workers_alive for each in (job, other)]
     await world.release("a.example")
     task = await job.explain_task("it")
     assert "no worker that knows handler note holds domain a.example yet" == task.holder

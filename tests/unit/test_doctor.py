@@ -64,7 +64,7 @@ WORKER = WorkerInfo(
     started_at=datetime(2026, 1, 1, tzinfo=UTC),
     ended_at=None,
 )
-WORK = Work([WORKER], [], [], [], [], [], [], 3)
+WORK = Work([WORKER], [], [], [], [], [], 3)
 INDEX = Index(
     "s.tasks_claim", "tasks", is_valid=True, bytes=10**6, entries=1000.0, entry_bytes=50.0
 )
@@ -160,10 +160,13 @@ CASES = [
     ),
     (
         "a table refused",
-        {"rights": Rights(may_use=True, may_create=True, owns=True, refused=["tasks"])},
+        {
+            "rights": Rights(may_use=True, may_create=True, owns=True, refused=["tasks"]),
+            "server": replace(SERVER, role="my-role"),
+        },
         "failing",
         "rights",
-        "ON ALL TABLES IN SCHEMA s TO me",
+        'ON ALL TABLES IN SCHEMA s TO "my-role"',
     ),
     (
         "another owner",
@@ -319,7 +322,7 @@ CASES = [
     ),
     (
         "a blocked statement",
-        {"work": replace(WORK, slow=[SlowStatement(9, "claim_tasks", 2000.0, "Lock: tuple", [8])])},
+        {"slow": [SlowStatement(9, "claim_tasks", 2000.0, "Lock: tuple", [8])]},
         "warning",
         "slow statements",
         "pid 8",

@@ -15,6 +15,7 @@ from pacewheel.pacing import (
     CALM,
     CIRCUIT_OPEN,
     RETRY_AFTER,
+    Lesson,
     Pace,
     Said,
     learn,
@@ -57,6 +58,13 @@ def test_a_blocking_answer_doubles_the_gap_up_to_a_cap(gap_ms: int, expected_ms:
     assert expected_ms == lesson.pace.adaptive_delay_ms == lesson.block_ms
     assert RETRY_AFTER == lesson.block_reason
     assert 0 == lesson.pace.failures
+
+
+def test_of_two_lessons_in_a_batch_the_last_holds_and_no_refusal_is_lost() -> None:
+    """The pace of the last one, the longer pause of both."""
+    refused = Lesson(Pace(1000), 5000, RETRY_AFTER, refused=True)
+    assert Lesson(Pace(666), 5000, refused=True) == refused.then(Lesson(Pace(666)))
+    assert Lesson(Pace(666), 9000) == Lesson(Pace(1000)).then(Lesson(Pace(666), 9000))
 
 
 def test_an_answer_of_a_calm_domain_changes_nothing() -> None:

@@ -122,7 +122,8 @@ def _add_domains(subparsers: _SubParsersAction[ArgumentParser]) -> None:
         "--sort",
         metavar="BY",
         default="name",
-        help="name (default), live (most live tasks), gap (longest), blocked, next (earliest slot)",
+        help="name (default), live (most live tasks), gap (longest), blocked, refused (most lately "
+        "answered 429 or 503), next (earliest slot)",
     )
     domains.add_argument("--limit", metavar="N", default="1000", help="at most so many")
     _look(domains, _LINE)

@@ -24,6 +24,7 @@ _PARTS = {
     "indexes": "indexes",
     "tables": "dead rows",
     "holders": "vacuum",
+    "slow": "slow statements",
     "partitions": "partitions",
     "hints": "hints",
     "work": "workers",
@@ -75,6 +76,8 @@ def _storage(facts: Facts) -> Iterator[Finding]:
 
 
 def _work(facts: Facts) -> Iterator[Finding]:
+    if facts.slow is not None:
+        yield from work.check_slow(facts.slow)
     if facts.work is not None:
         yield from work.check_workers(facts.work)
         yield from work.check_stuck(facts.work)

@@ -125,7 +125,6 @@ class Work:
     workers: Sequence[WorkerInfo]
     unknown_handlers: Sequence[tuple[str, int, int]]
     stuck: Sequence[StuckJob]
-    slow: Sequence[SlowStatement]
     orphaned_jobs: Sequence[int]
     stranded_domains: Sequence[int]
     drifting_jobs: Sequence[int]
@@ -149,6 +148,7 @@ class Facts:
     indexes: Sequence[Index] | None = None
     tables: Sequence[Table] | None = None
     holders: Sequence[Holder] | None = None
+    slow: Sequence[SlowStatement] | None = None
     partitions: Partitions | None = None
     hints: Hints | None = None
     work: Work | None = None

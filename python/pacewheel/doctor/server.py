@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from pacewheel.doctor.findings import Finding, failing, ok, warning
@@ -96,7 +97,7 @@ def _settings(server: Server) -> Iterator[Finding]:
                 "settings",
                 f"{name} is {millis(timeout_ms)}",
                 "long statements (migrations, reports, large enqueues) are cancelled",
-                f"set {name} to 0 for role {server.role}: ALTER ROLE {server.role} SET {name} = 0",
+                f"set {name} to 0: ALTER ROLE {_quoted(server.role)} SET {name} = 0",
             )
 
 
@@ -107,20 +108,20 @@ def check_rights(rights: Rights, server: Server, schema: str) -> Iterator[Findin
 
 
 def _rights(rights: Rights, server: Server, schema: str) -> Iterator[Finding]:
-    role = server.role
+    role, name = server.role, _quoted(server.role)
     if not rights.may_use:
         yield failing(
             "rights",
             f"role {role} may not use the schema",
             "nothing works",
-            f"GRANT USAGE ON SCHEMA {schema} TO {role}",
+            f"GRANT USAGE ON SCHEMA {schema} TO {name}",
         )
     if rights.refused:
         yield failing(
             "rights",
             f"role {role} may not read and write {', '.join(rights.refused)}",
             "statements are refused",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {role}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {name}",
         )
     if not (rights.may_create and rights.owns):
         yield warning(
@@ -128,15 +129,22 @@ def _rights(rights: Rights, server: Server, schema: str) -> Iterator[Finding]:
             f"role {role} does not own the tables, or may create none",
             "it can make no partitions for results and run no migrations: results go into the default "
             "partition, which can't be dropped by age",
-            f"have one process run as the owner, or make {role} a member of that role",
+            f"have one process run as the owner, or make {name} a member of that role",
         )
     if not server.sees_all:
         yield warning(
             "rights",
             f"role {role} does not see other roles' sessions",
             "what these hold back stays unnamed here",
-            f"GRANT pg_read_all_stats TO {role}, if they are to be seen",
+            f"GRANT pg_read_all_stats TO {name}, if they are to be seen",
         )
+
+
+def _quoted(role: str) -> str:
+    """Return a role's name as SQL takes it."""
+    if re.fullmatch(r"[a-z_][a-z0-9_]*", role):
+        return role
+    return '"' + role.replace('"', '""') + '"'
 
 
 def check_connections(server: Server, facts: Facts) -> Iterator[Finding]:

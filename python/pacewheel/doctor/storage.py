@@ -174,7 +174,8 @@ def _ended(holder: Holder) -> str:
         case "session":
             return f"ask whose it is, or end it: SELECT pg_terminate_backend({holder.pid})"
         case "prepared":
-            return f"COMMIT PREPARED or ROLLBACK PREPARED '{holder.name}'"
+            name = holder.name.replace("'", "''")
+            return f"COMMIT PREPARED or ROLLBACK PREPARED '{name}'"
         case "slot":
             return (
                 "start its consumer, or drop the slot: "

@@ -9,9 +9,10 @@ from pacewheel.overview import WorkerState
 from pacewheel.report.words import duration, millis, plural
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from pacewheel.doctor.facts import Work
+    from pacewheel.overview import SlowStatement
 
 SHOWN_MAX = 5
 _SLOW_FAILING_MS = 30_000
@@ -50,7 +51,7 @@ def check_workers(work: Work) -> Iterator[Finding]:
 
 
 def check_stuck(work: Work) -> Iterator[Finding]:
-    """Check that every job gets on, and every statement does."""
+    """Check that every job gets on."""
     for stuck in work.stuck[:SHOWN_MAX]:
         yield failing(
             "stuck jobs",
@@ -67,7 +68,11 @@ def check_stuck(work: Work) -> Iterator[Finding]:
         )
     if not work.stuck:
         yield ok("stuck jobs", "none")
-    for slow in work.slow[:SHOWN_MAX]:
+
+
+def check_slow(statements: Sequence[SlowStatement]) -> Iterator[Finding]:
+    """Check that every statement of ours gets on."""
+    for slow in statements[:SHOWN_MAX]:
         of = failing if slow.age_ms > _SLOW_FAILING_MS else warning
         blockers = ", ".join(map(str, slow.blocked_by))
         yield of(

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from pacewheel.config import Config
+    from pacewheel.overview import SlowStatement
 
 STUCK_S = 600.0
 HEARD_WITHIN_S = 3.0
@@ -84,7 +85,11 @@ class _Reading:
         self._dsn = dsn
         self._config = config
         self._facts = facts
-        self._queries = load_queries(config.schema)
+        self._queries = queries = load_queries(config.schema)
+        hinter = Hinter(pool, queries, Metrics())
+        self._jobs = PostgresJobs(pool, queries, PostgresTasks(pool, queries, hinter), hinter)
+        self._explanations = PostgresExplanations(pool, queries, self._jobs)
+        self._overview = PostgresOverview(pool, queries, self._jobs, self._explanations)
 
     async def read(self) -> None:
         await self._part("server", self._server)
@@ -93,6 +98,8 @@ class _Reading:
         await self._part("schema", self._schema)
         await self._part("rights", self._rights)
         await self._part("holders", self._holders)
+        # Before all that reads our tables: whatever blocks those statements may block these.
+        await self._part("slow", self._slow)
         if self._facts.schema is None or self._facts.schema.version == 0:
             return
         for name, read in (
@@ -181,22 +188,20 @@ class _Reading:
             connection.terminate()
         return Hints((time.perf_counter() - sent_s) * 1000)
 
+    async def _slow(self) -> list[SlowStatement]:
+        return await self._overview.list_slow()
+
     async def _work(self) -> Work:
         pool, queries = self._pool, self._queries
-        hinter = Hinter(pool, queries, Metrics())
-        jobs = PostgresJobs(pool, queries, PostgresTasks(pool, queries, hinter), hinter)
-        explanations = PostgresExplanations(pool, queries, jobs)
-        overview = PostgresOverview(pool, queries, jobs, explanations)
         counters = PostgresCounters(pool, queries)
-        drifting, compared = await _compare(jobs, counters)
+        drifting, compared = await _compare(self._jobs, counters)
         unknown = await self._rows("find_unknown_handlers")
         orphans = await counters.find_orphans(LEFT_BEHIND_MAX)
         stranded = await counters.find_stranded(0, LEFT_BEHIND_MAX)
         return Work(
-            workers=await overview.list_workers(ended=0),
+            workers=await self._overview.list_workers(ended=0),
             unknown_handlers=[(row["handler"], row["jobs"], row["tasks"]) for row in unknown],
-            stuck=await explanations.find_stuck_jobs(STUCK_S),
-            slow=await overview.list_slow(),
+            stuck=await self._explanations.find_stuck_jobs(STUCK_S),
             orphaned_jobs=[job_id for _, job_id in orphans],
             stranded_domains=[domain_id for domain_id, _ in stranded],
             drifting_jobs=drifting,
