@@ -54,8 +54,8 @@ SELECT
         WHEN d.block_reason = 'circuit_open' THEN 0
     END AS blocked_in_ms,
     CASE
-        WHEN d.block_reason IS NOT NULL THEN d.block_reason
-        WHEN d.blocked_until > statement_timestamp() THEN 'retry_after'
+        WHEN d.blocked_until > statement_timestamp() OR d.block_reason = 'circuit_open'
+            THEN coalesce(d.block_reason, 'retry_after')
     END AS block_reason,
     d.refused_at, d.failures, s.live_jobs, s.pending, s.waiting, s.running, s.completed, s.failed
 FROM named n

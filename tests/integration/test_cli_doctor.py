@@ -12,6 +12,7 @@ import pytest
 
 from pacewheel import Engine, NewTask, embedded
 from pacewheel.doctor import storage
+from pacewheel.store import doctor
 from pacewheel.store.migrate import migrate
 from tests.commands import NO_SERVER, ran
 from tests.conftest import execute, fetch, until, with_database
@@ -125,6 +126,20 @@ async def test_damage_is_found_and_named(
         "domains 1 have tasks in flight and no owner",
     ] == [each["words"] for each in found["left behind"]]
     assert "no living process has the handler h" == found["workers"][0]["words"]
+
+
+async def test_it_does_not_wait_with_those_that_wait_for_a_lock(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody alters the table of jobs, and has gone to lunch."""
+    other = await asyncpg.connect(dsn)
+    try:
+        await other.execute("BEGIN; LOCK TABLE pacewheel.jobs")
+        monkeypatch.setattr(doctor, "PART_S", 2.0)
+        found = await findings(dsn, 1)
+    finally:
+        await other.close()
+    assert "can't be read within 2 s" in found["workers"][0]["words"]
 
 
 async def test_days_without_a_partition_are_found(dsn: str) -> None:

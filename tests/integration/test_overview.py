@@ -159,6 +159,10 @@ async def test_a_domain_says_what_its_gap_consists_of_and_until_when_it_is_shut(
     )
     opened = await engine.store.overview.get_domain("a.example")
     assert (0.0, "circuit_open") == (opened.blocked_in_ms, opened.block_reason)
+    # A pause that is over leaves its reason in the row: it is no reason of now.
+    await execute(dsn, "UPDATE pacewheel.domains SET block_reason = 'retry_after'")
+    over = await engine.store.overview.get_domain("a.example")
+    assert (None, None) == (over.blocked_in_ms, over.block_reason)
     with pytest.raises(DomainUnknown, match=r"there is no domain 'b\.example'"):
         await engine.store.overview.get_domain("b.example")
 

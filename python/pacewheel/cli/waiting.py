@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 
     from pacewheel.model import Waiting
 
+LINES_MAX = 200
+
 
 def waiting_lines(found: Sequence[Waiting]) -> list[str]:
-    """Return a sentence for each job and reason."""
-    return [waiting_line(each) for each in found]
+    """Return a sentence for each job and reason, of a domain with very many jobs for the first ones."""
+    lines = [waiting_line(each) for each in found[:LINES_MAX]]
+    left_out = len(found) - len(lines)
+    return [*lines, f"... and {left_out} more; --json tells all of them"] if left_out else lines
 
 
 def waiting_line(each: Waiting) -> str:

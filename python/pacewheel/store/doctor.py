@@ -27,7 +27,7 @@ from pacewheel.doctor.facts import (
     Table,
     Work,
 )
-from pacewheel.errors import PacewheelError
+from pacewheel.errors import PacewheelError, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.store.counters import PostgresCounters
 from pacewheel.store.explanations import PostgresExplanations
@@ -50,6 +50,8 @@ if TYPE_CHECKING:
 
 STUCK_S = 600.0
 HEARD_WITHIN_S = 3.0
+# A hundred times what a part takes: who examines a system that stands still is not to wait with it.
+PART_S = 20.0
 COMPARED_JOBS_MAX = 50
 COMPARED_TASKS_MAX = 20_000
 LEFT_BEHIND_MAX = 100
@@ -112,10 +114,16 @@ class _Reading:
             await self._part(name, read)
 
     async def _part(self, name: str, read: Callable[[], Awaitable[Any]]) -> None:
+        # To connect has limits of its own.
+        limit_s = PART_S if self._facts.server else None
         try:
-            setattr(self._facts, name, await read())
+            async with asyncio.timeout(limit_s):
+                setattr(self._facts, name, await read())
         except PacewheelError as error:
             self._facts.errors[name] = error
+        except TimeoutError:
+            words = f"it can't be read within {PART_S:g} s: see whether somebody holds a lock on it"
+            self._facts.errors[name] = StoreUnavailable(words)
 
     async def _row(self, name: str) -> dict[str, Any] | None:
         row = await self._pool.fetchrow(self._queries[name])

@@ -9,7 +9,9 @@ import pytest
 
 from pacewheel.cli.domains import blocked, next_slot, set_by, table
 from pacewheel.cli.top import Watcher
+from pacewheel.cli.waiting import LINES_MAX, waiting_lines
 from pacewheel.cli.why import domain_line
+from pacewheel.model import Waiting, WaitingReason
 from pacewheel.overview import DomainInfo
 
 
@@ -66,3 +68,12 @@ def test_a_share_of_the_pace_takes_some_gaps_to_be_known() -> None:
         used = watcher._used([domain(gap_ms=1000)])
         assert {} == used if second < 5 else {1: 0.8} == used
     assert {} == watcher._used([domain(gap_ms=0)])
+
+
+def test_a_domain_of_very_many_jobs_fills_no_screens() -> None:
+    """The first reasons, and how many more there are."""
+    found = [Waiting(n, "a", WaitingReason.JOB_PAUSED, 1, None, "-") for n in range(5000)]
+    lines = waiting_lines(found)
+    assert LINES_MAX + 1 == len(lines)
+    assert "... and 4800 more; --json tells all of them" == lines[-1]
+    assert LINES_MAX == len(waiting_lines(found[:LINES_MAX]))
