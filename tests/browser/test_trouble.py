@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import expect
@@ -111,6 +112,15 @@ async def test_ten_thousand_domains_stay_fluent(daemon: Daemon, open_page: Open)
     assert ANSWER_BYTES_MAX > max(sizes), sizes
 
 
+async def test_a_server_that_sends_no_events_is_not_called_lost(watcher: Watcher) -> None:
+    """As to the fifty-first who watches: what is asked is still answered."""
+    await watcher.page.route("**/api/v1/events", lambda route: route.fulfill(status=503))
+    await watcher.go("#/workers")
+    await expect(watcher.page.get_by_role("alert")).to_contain_text("The server sends no events")
+    await expect(watcher.rows("Workers").first).to_contain_text("alive")
+    watcher.forgive(REFUSED)
+
+
 async def test_what_the_database_has_not_said_is_not_known(watcher: Watcher) -> None:
     """Not that there is nothing: the process may have begun without its database."""
     await watcher.page.add_init_script(
@@ -133,6 +143,11 @@ async def test_charts_go_on_when_the_servers_clock_is_set_back(watcher: Watcher)
         " for (const at of [7200, 7201, 3600, 3601, 3599]) history.append({ at }); return history.at; })"
     )
     assert [3598, 3599, 3600, 3601] == at
+    an_hour_ahead = await watcher.page.evaluate(
+        "import('/static/format.js').then(({ ago, hearTime }) => {"
+        " const at = new Date(Date.now() + 3600e3).toISOString(); hearTime(at); return ago(at); })"
+    )
+    assert "just now" == an_hour_ahead
 
 
 async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> None:
@@ -176,6 +191,9 @@ async def test_a_database_that_is_away_is_said(
     proxy.go_away()
     await expect(healthy).to_contain_text("Failing")
     await expect(healthy).to_contain_text("Database: ")
+    name = urlsplit(daemon.dsn).path
+    assert "_" in name
+    await expect(watcher.page.get_by_role("region", name="What binds?")).to_contain_text(name)
     await expect(watcher.figure("Live jobs")).to_have_text(live_jobs)
     await watcher.page.get_by_role("link", name="Workers").click()
     await expect(watcher.page.get_by_role("alert")).to_contain_text("This can't be shown now")

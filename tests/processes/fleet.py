@@ -31,6 +31,8 @@ SETTLED_TIMEOUT_S = 120.0
 LOOK_S = 0.1
 # So many tasks each job has to do at the least, as long as it is fed.
 FED_TASKS = 20
+# For processes that nobody kills: no busy machine keeps one from its heartbeats for so long.
+LONG_LEASE = {"lease_ttl_s": 60.0, "lease_margin_s": 5.0}
 MS = 1_000_000
 LOG_TOLERANCE_MS = 2.0
 LATE_LOG_TOLERANCE_MS = 10.0
@@ -302,12 +304,6 @@ def pace_faults_ms(runs: Iterable[Run], gap_ms: float) -> list[float]:
     if len(short) > len(times) * LATE_LOG_SHARE:
         return short
     return [time_ms for time_ms in short if time_ms < gap_ms - LATE_LOG_TOLERANCE_MS]
-
-
-def longest_pause_ms(runs: Sequence[Run], from_ns: int, to_ns: int) -> float:
-    """The longest time without a start between two moments."""
-    inside = [run.start_ns for run in runs if from_ns < run.start_ns < to_ns]
-    return max(b - a for a, b in pairwise([from_ns, *inside, to_ns])) / MS
 
 
 def foreign_overlaps(runs: Sequence[Run]) -> list[tuple[Run, Run]]:

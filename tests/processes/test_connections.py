@@ -15,7 +15,7 @@ import pytest
 from pacewheel.store import migrate
 from tests.conftest import execute, fetch, until
 from tests.own_server import PASSWORD, OwnServer, running
-from tests.processes.fleet import Fleet, count, create_jobs, send, wait_for_exit
+from tests.processes.fleet import LONG_LEASE, Fleet, count, create_jobs, send, wait_for_exit
 
 MAX_CONNECTIONS = 40
 ADMINS = 20
@@ -93,7 +93,7 @@ async def start_one_by_one(fleet: Fleet, processes: int) -> list[subprocess.Pope
     """Start processes, each when the others have left room for it: who comes at once takes from the reserve."""
     started = []
     for number in range(1, processes + 1):
-        started.append(fleet.start())
+        started.append(fleet.start(**LONG_LEASE))
 
         async def there_is_room_for_one_more(number: int = number) -> bool:
             query = "SELECT connections FROM pacewheel.workers WHERE dead_at IS NULL"
@@ -167,7 +167,7 @@ async def test_a_rolling_deploy_on_a_full_server_ends_no_connection(
             await until(lambda: watch.now == 3 * ONE_MORE)
             async with admins(dsn):
                 for process in old:
-                    new = fleet.start()
+                    new = fleet.start(**LONG_LEASE)
                     await fleet.until_runs(lambda runs, new=new: new.pid in {r.pid for r in runs})
                     send(process, signal.SIGTERM)
                     assert 0 == await asyncio.to_thread(wait_for_exit, process)

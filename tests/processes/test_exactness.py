@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import fetch
 from tests.processes.fleet import (
     FED_TASKS,
+    LONG_LEASE,
     Fleet,
     by_domain,
     create_jobs,
@@ -37,10 +38,10 @@ async def test_four_processes_keep_every_pace_and_limit_and_do_every_task_once(
 
         await asyncio.gather(paced.until(all_are_at_work), free.until(all_are_at_work))
 
-    fleet.start()
+    fleet.start(**LONG_LEASE)
     await until_at_work(1)
     for _ in range(3):
-        fleet.start()
+        fleet.start(**LONG_LEASE)
     await until_at_work(4)
     for work in (paced, free):
         await work.add(2 * FED_TASKS)
@@ -72,7 +73,7 @@ async def test_tasks_without_limits_are_done_once_by_any_number_of_processes(
     """Two thousand tasks that take no time, over 20 domains."""
     jobs = await create_jobs(dsn, [f"d{number}" for number in range(20)], 100)
     for _ in range(workers):
-        fleet.start()
+        fleet.start(**LONG_LEASE)
     await fleet.until_all_settled()
     done = Counter((run.job, run.task) for run in fleet.runs())
     assert {(job.id, f"{n}"): 1 for job in jobs for n in range(100)} == done

@@ -12,12 +12,12 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Task
 from tests.conftest import FAST, fetch, until
 from tests.processes.fleet import (
-    MS,
+    LONG_LEASE,
     Fleet,
     by_domain,
     count,
     create_jobs,
-    longest_pause_ms,
+    feed,
     pace_faults_ms,
     send,
     wait_for_exit,
@@ -25,12 +25,14 @@ from tests.processes.fleet import (
 
 GAP_MS = 40
 DOMAINS = [f"d{number:02}" for number in range(12)]
+# Two processes come: so many starts a domain has on any machine while they begin.
+STARTS_MIN = 5
 
 
 async def test_shares_follow_the_processes_that_come_and_go(fleet: Fleet, dsn: str) -> None:
     """12 domains: 12, then 6 and 6, then 4 each; a drain hands its four over before it ends."""
-    await create_jobs(dsn, DOMAINS, 1000, gap_ms=GAP_MS, hold_ms=30)
-    processes = [fleet.start()]
+    work = await feed(dsn, DOMAINS, least=100, gap_ms=GAP_MS, hold_ms=30)
+    processes = [fleet.start(**LONG_LEASE)]
 
     async def shares_are_even() -> bool:
         held = Counter((await fleet.owners()).values())
@@ -39,22 +41,23 @@ async def test_shares_follow_the_processes_that_come_and_go(fleet: Fleet, dsn: s
             abs(held[process.pid] - share) <= 1 for process in processes
         )
 
-    await until(shares_are_even)
-    await fleet.until_runs(lambda runs: len(by_domain(runs)) == 12)
+    await work.until(shares_are_even)
+    await work.until(lambda: len(by_domain(fleet.runs())) == 12)
     from_ns = time.monotonic_ns()
+    epochs = await leases_so_far(dsn)
     for _ in range(2):
-        processes.append(fleet.start())
-        # Its start is not counted: heartbeats are, from the moment it is registered.
-        await until(lambda: is_registered(dsn, processes[-1].pid))
-        await until(shares_are_even)
-    await fleet.until_runs(lambda runs: len({run.pid for run in runs}) == 3)
+        processes.append(fleet.start(**LONG_LEASE))
+        await work.until(shares_are_even)
+    await work.until(lambda: len(fleet.pids()) == 3)
     to_ns = time.monotonic_ns()
     domains = by_domain(fleet.runs())
-    stayed = [runs for runs in domains.values() if {processes[0].pid} == {run.pid for run in runs}]
-    assert 3 <= len(stayed)
-    # Who gives up everything when another comes stands still from the one to the other.
-    pauses_ms = [longest_pause_ms(runs, from_ns, to_ns) for runs in stayed]
-    assert (to_ns - from_ns) / MS / 3 > max(pauses_ms), pauses_ms
+    kept = epochs.items() & (await leases_so_far(dsn)).items()
+    stayed = [domains[name] for name, _ in kept]
+    # Four are never given up, but for one that shares went to and fro by.
+    assert 2 <= len(stayed)
+    assert {processes[0].pid} == {run.pid for runs in stayed for run in runs}
+    starts = [sum(from_ns < run.start_ns < to_ns for run in runs) for runs in stayed]
+    assert STARTS_MIN <= min(starts), starts
 
     leaver = processes.pop()
     left = await fleet.held_by(leaver.pid)
@@ -72,9 +75,9 @@ async def test_shares_follow_the_processes_that_come_and_go(fleet: Fleet, dsn: s
         owners = await fleet.owners()
         return {process.pid for process in processes} == {owners[name] for name in DOMAINS}
 
-    await until(all_are_owned)
-    await fleet.until_runs(
-        lambda runs: left <= {run.domain for run in runs if run.start_ns > ended_ns}
+    await work.until(all_are_owned)
+    await work.until(
+        lambda: left <= {run.domain for run in fleet.runs() if run.start_ns > ended_ns}
     )
     runs = fleet.runs()
     assert [] == [run for run in runs if run.pid == leaver.pid and run.end_ns is None]
@@ -84,10 +87,9 @@ async def test_shares_follow_the_processes_that_come_and_go(fleet: Fleet, dsn: s
     assert [] == pace_faults_ms(runs, GAP_MS)
 
 
-async def is_registered(dsn: str, pid: int) -> bool:
-    """Whether the process is among the live workers."""
-    query = "SELECT count(*) FROM pacewheel.workers WHERE pid = $1 AND dead_at IS NULL"
-    return await count(dsn, query, pid) == 1
+async def leases_so_far(dsn: str) -> dict[str, int]:
+    """How often each domain has had another owner."""
+    return dict(await fetch(dsn, "SELECT name, epoch FROM pacewheel.domains"))
 
 
 async def test_a_drain_past_its_grace_gives_tasks_back_without_an_attempt(
@@ -95,7 +97,7 @@ async def test_a_drain_past_its_grace_gives_tasks_back_without_an_attempt(
 ) -> None:
     """SIGTERM ends with 0; what still runs after the grace is pending at attempt 0 for the next."""
     await create_jobs(dsn, ["long"], 4, concurrency=2, hold_ms=60_000)
-    process = fleet.start(grace_s=0.2)
+    process = fleet.start(grace_s=0.2, **LONG_LEASE)
     await fleet.until_runs(lambda runs: len(runs) == 2)
     send(process, signal.SIGTERM)
     assert 0 == await asyncio.to_thread(wait_for_exit, process)

@@ -17,7 +17,7 @@ from tests.commands import ran
 from tests.conftest import FAST, fetch, until
 from tests.integration.pooler.conftest import POOL_SIZE
 from tests.pgbouncer import PgBouncer
-from tests.processes.fleet import Fleet, count, create_jobs
+from tests.processes.fleet import LONG_LEASE, Fleet, count, create_jobs
 
 DOMAINS = 6
 TASKS_A_JOB = 150
@@ -79,7 +79,7 @@ async def test_several_processes_do_all_tasks_once_and_leave_no_statement_behind
     fleet = Fleet(pooler.through(dsn), tmp_path)
     try:
         for _ in range(3):
-            fleet.start(pooler=True, lease_ttl_s=10.0, heartbeat_s=1.0, lease_margin_s=2.0)
+            fleet.start(pooler=True, **LONG_LEASE)
 
         async def all_are_registered() -> bool:
             alive = "SELECT count(*) FROM pacewheel.workers WHERE dead_at IS NULL"

@@ -60,6 +60,7 @@ async def test_overviews_come_about_once_a_second(client: Client) -> None:
     stream = await watch(client)
     assert "text/event-stream; charset=utf-8" == stream.response.headers["Content-Type"]
     assert "no-store" == stream.response.headers["Cache-Control"]
+    assert "no" == stream.response.headers["X-Accel-Buffering"]
     first, overview = await stream.next()
     assert ("overview", "3000") == (first["event"], first["retry"])
     second, later = await stream.next()
@@ -77,6 +78,7 @@ async def test_many_watchers_are_one_look_and_nobody_is_none(
     """Ten streams and as many who poll ask the database no more often than one."""
     monkeypatch.setattr("pacewheel.web.watch.WATCHED_S", 0.3)
     monkeypatch.setattr("pacewheel.web.watch.FRESH_S", 0.5)
+    monkeypatch.setattr("pacewheel.web.watch.POLLER_S", 60.0)
     before, number = looks(engine), client.web.watch.number
     began_s = asyncio.get_running_loop().time()
     streams = [await watch(client) for _ in range(10)]
@@ -91,6 +93,8 @@ async def test_many_watchers_are_one_look_and_nobody_is_none(
     watched = client.web.watch
     await until(lambda: watched.watchers == 0)
     # Who polled is taken for a watcher for a while.
+    number = watched.number
+    await until(lambda: watched.number > number + 1)
     watched._asked_s = float("-inf")
     number, before = watched.number, looks(engine)
     monkeypatch.setattr("pacewheel.web.watch.UNWATCHED_S", 600.0)

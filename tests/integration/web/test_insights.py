@@ -75,3 +75,7 @@ async def test_what_takes_long_is_not_waited_for(
         return all(page["verdict"] and not page["computing"] for page in pages)
 
     await until(has_all)
+    monkeypatch.setattr(insights, "KEPT_MAX", 1)
+    jobs = [await engine.create_job(domain="b.example", handler="note")]
+    await until(has_all)
+    assert [jobs[0].id] == list(client.web._insights._kept)

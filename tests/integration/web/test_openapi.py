@@ -9,9 +9,12 @@ import jsonschema
 from prometheus_client.parser import text_string_to_metric_families as parse
 
 from pacewheel import NewTask
+from pacewheel.errors import StoreUnavailable
 from tests.conftest import until
 
 if TYPE_CHECKING:
+    import pytest
+
     from pacewheel import Engine
     from pacewheel.job import Job
     from tests.integration.web.conftest import Client
@@ -92,6 +95,7 @@ async def test_errors_have_the_form_that_the_document_says(client: Client) -> No
         ("/api/v1/jobs?before=x", 400, "config_invalid"),
         ("/api/v1/jobs?live=maybe", 400, "config_invalid"),
         ("/api/v1/jobs?domain=%00", 400, "config_invalid"),
+        ("/api/v1/jobs?domain=" + 257 * "x", 400, "config_invalid"),
         ("/api/v1/jobs/1/tasks?state=asleep", 400, "config_invalid"),
         ("/api/v1/jobs/1/tasks?after=nonsense", 400, "config_invalid"),
         ("/api/v1/jobs/1/tasks/x", 400, "config_invalid"),
@@ -121,7 +125,9 @@ async def test_the_document_names_every_route(client: Client) -> None:
     assert {each for each in served if each[0] != "HEAD"} == documented
 
 
-async def test_probes_answer(client: Client, engine: Engine) -> None:
+async def test_probes_answer(
+    client: Client, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What machines ask: alive, ready and why, and the metrics in Prometheus's form."""
     await until(lambda: engine.metrics.value("pacewheel_listener_up") == 1)
     assert {"alive": True, "phase": "running"} == await client.get("/healthz")
@@ -130,3 +136,10 @@ async def test_probes_answer(client: Client, engine: Engine) -> None:
     status, headers, body = await client.answer("GET", "/metrics")
     assert (200, "text/plain; version=0.0.4; charset=utf-8") == (status, headers["Content-Type"])
     assert "pacewheel_slots" in {family.name for family in parse(body.decode())}
+
+    async def away() -> None:
+        raise StoreUnavailable("it is away")
+
+    monkeypatch.setattr(engine.store, "ping", away)
+    checks = (await client.get("/readyz", 503))["checks"]
+    assert {"running": True, "lease": True, "listener": True, "database": False} == checks

@@ -44,6 +44,7 @@ class App extends Component {
     beat: 0,
     connected: null,
     since: null,
+    answers: false, // what is asked, whether or not events come
     action: null,
     said: "",
     session: null,
@@ -64,9 +65,10 @@ class App extends Component {
     try {
       const session = await getSession({ anew: true });
       await this.history.load();
-      this.setState({ session });
+      this.setState({ session, answers: true });
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error; // it is tried again with the next connection
+      if (!(error instanceof ApiError)) throw error;
+      this.setState({ answers: error.status > 0 }); // it is tried again with the next connection
     }
   };
 
@@ -86,7 +88,8 @@ class App extends Component {
 
   connection = (connected) => {
     const before = this.state.connected;
-    this.setState({ connected, since: connected ? null : (this.state.since ?? Date.now()) });
+    const since = connected ? null : (this.state.since ?? Date.now());
+    this.setState({ connected, since, answers: connected });
     if (connected && before === false) {
       this.begin();
       this.say("The server is back.");
@@ -115,7 +118,7 @@ class App extends Component {
     this.setState({ theme: next });
   };
 
-  render(_, { route, overview, beat, connected, since, action, said, session, theme }) {
+  render(_, { route, overview, beat, connected, since, answers, action, said, session, theme }) {
     const Page = PAGES[route.page] ?? Missing;
     document.title = `${titleOf(route)} · pacewheel`;
     return html`<${Fragment}>
@@ -127,7 +130,7 @@ class App extends Component {
         turn=${this.turn}
         leave=${this.leave}
       />
-      ${connected === false && html`<${Lost} since=${since} at=${overview?.at} />`}
+      ${connected === false && html`<${Lost} since=${since} at=${overview?.at} answers=${answers} />`}
       <main id="main" tabindex="-1" class=${connected === false ? "stale" : ""}>
         <${Page}
           key=${this.visits}
@@ -186,9 +189,11 @@ class Lost extends Component {
     clearInterval(this.timer);
   }
 
-  render({ since, at }) {
+  render({ since, at, answers }) {
+    const lost = answers ? "The server sends no events" : "The server can't be reached";
     return html`<div class="lost">
-      <p role="alert">The server can't be reached since ${clock(since)}. Reconnecting by itself.</p>
+      <p role="alert">${`${lost} since ${clock(since)}. Reconnecting by itself.`}</p>
+      ${answers && html`<p>Too many may be watching it, or something between holds them back.</p>`}
       <p aria-hidden="true">${at ? `These figures are of ${clock(at)}, ${ago(at)}.` : "No figures have come yet."}</p>
     </div>`;
   }

@@ -41,7 +41,7 @@ function Head({ job, eta, act }) {
     <div class="big-progress"><${Progress} job=${job} thick /></div>
     <${Counts}
       values=${[
-        [isFinal(job) ? "Ended" : "Ends", etaWords(job, eta)],
+        [isFinal(job) ? "Ended" : "Ends in", etaWords(job, eta)],
         ["Completed", count(job.completed), "good"],
         ["Failed", count(job.failed), job.failed ? "bad" : ""],
         ["Running", count(job.running)],
