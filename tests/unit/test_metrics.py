@@ -38,6 +38,13 @@ def test_a_histogram_counts_single_durations_and_batches_alike() -> None:
         metrics.value("h_seconds_bucket", kind="seen", le=le) for le in ("0.1", "1.0", "+Inf")
     ]
     assert 5.6 == pytest.approx(metrics.value("h_seconds_sum", kind="seen"))
+    # A bound belongs to its bucket, and what lies beyond the last one to none.
+    odd_ms = [1000, 100, 0, 100.0, 99.9, 1000.1, 100, 7_000_000]
+    histogram.observe_ms("batch", odd_ms)
+    for duration_ms in odd_ms:
+        histogram.observe("single", duration_ms / 1000)
+    histogram.observe_ms("single", [])
+    assert (5, 1, 2) == histogram.counts()["batch"] == histogram.counts()["single"]
 
 
 class Minutes:

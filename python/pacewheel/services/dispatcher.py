@@ -10,6 +10,7 @@ moment, and no slot is held asleep.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,17 @@ if TYPE_CHECKING:
 CLAIM_DOMAINS_MAX = 100
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
+
+
+def _note_waits(
+    domain: HeldDomain, claim: DomainClaim, waits_ms: dict[WaitingReason, list[float]]
+) -> None:
+    """Note how long the tasks were claimable, by what held them back."""
+    if claim.paused is None:
+        waits_ms[domain.waiting_for] += claim.waits_ms
+        return
+    for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
+        waits_ms[WaitingReason.JOB_PAUSED if paused else domain.waiting_for].append(wait_ms)
 
 
 def _what_holds_back(claim: DomainClaim) -> WaitingReason:
@@ -204,6 +216,7 @@ class Dispatcher(Service):
             raise
         self._claiming = False
         answered = {claim.domain_id: claim for claim in claims}
+        waits_ms: defaultdict[WaitingReason, list[float]] = defaultdict(list)
         for domain, before in zip(asked, returned, strict=True):
             claim = answered.get(domain.id)
             if self._held.get(domain.id) is not domain:
@@ -211,6 +224,7 @@ class Dispatcher(Service):
             if claim is None:
                 self._on_lost(domain.id)
             else:
+                _note_waits(domain, claim, waits_ms)
                 self._take(domain, claim, jobs, tasks_max, sent_ms)
                 if domain.returned != before:
                     domain.cursors.clear()
@@ -221,6 +235,8 @@ class Dispatcher(Service):
         claimed = [task[1] for claim in claims for task in claim.tasks]
         self._metrics.tasks_claimed.inc(len(claimed))
         self._metrics.hot_jobs.count_claims(claimed)
+        for reason, durations_ms in waits_ms.items():
+            self._metrics.waits.observe_ms(reason, durations_ms)
         return len(claimed)
 
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
@@ -266,7 +282,6 @@ class Dispatcher(Service):
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
             domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
-            self._observe(domain, claim)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])
         if claim.tags and claim.strides and claim.competing:
@@ -290,16 +305,6 @@ class Dispatcher(Service):
             self.mark_due(domain.id)
         elif not claim.tasks and not claim.limited and domain.idle_since_ms is None:
             domain.idle_since_ms = now_ms
-
-    def _observe(self, domain: HeldDomain, claim: DomainClaim) -> None:
-        """Note how long the tasks were claimable, and what held them back."""
-        waits = self._metrics.waits
-        if claim.paused is None:
-            waits.observe_ms(domain.waiting_for, claim.waits_ms)
-            return
-        for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
-            reason = WaitingReason.JOB_PAUSED if paused else domain.waiting_for
-            waits.observe_ms(reason, (wait_ms,))
 
     def _start(
         self, domain: HeldDomain, claimed: ClaimedTask, handler: Handler, facts: JobFacts
