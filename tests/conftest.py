@@ -1,6 +1,8 @@
 """Real PostgreSQL for every test: the embedded server once a session, a database of its own a test.
 
-A test's database is a copy of a migrated template, so it costs a tenth of a second and needs no cleaning.
+A test's database is a copy of a migrated template, so it costs some hundredths of a second and
+needs no cleaning. The server bears the kill of its processes, but no loss of power: it syncs
+nothing, and lies in memory where there is room (`scratch`).
 Property tests run by the profile `fast`, or `slow` by HYPOTHESIS_PROFILE=slow.
 """
 
@@ -10,16 +12,17 @@ import asyncio
 import itertools
 import logging
 import os
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 import pytest
 from hypothesis import HealthCheck, settings
 
-from pacewheel import Config, embedded
+from pacewheel import embedded
 from pacewheel.store import migrate
+from tests.scratch import scratch
 
 # Tests may run in several processes, which share the server that TEST_DSN names.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -44,10 +47,34 @@ settings.register_profile(
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
+# Long for a machine that has other things to do, and less than the minute until a sweep mends all.
+UNTIL_S = 45.0
+
 LOGGERS = ("pacewheel", "asyncio", "aiohttp")
+
+SERVER_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "max_wal_size": "256MB",
+}
+
+# Short beats, and a lease that no busy machine loses.
+PROMPT = {"heartbeat_s": 0.25, "sweep_s": 1.0}
+
+# What starts within `until` was told of: beats and sweeps come later.
+BY_HINTS_ALONE = {"heartbeat_s": 60.0, "lease_ttl_s": 300.0, "sweep_s": 3600.0}
 
 # Leases short enough to expire within a test.
 FAST = {"lease_ttl_s": 2.0, "heartbeat_s": 0.25, "lease_margin_s": 0.5, "sweep_s": 1.0}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files and end with the shortest, so that all processes end together.
+
+    Whole files are given out in this order: tests of many processes first, unit tests last.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/processes/"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -95,15 +122,18 @@ async def fetch(dsn: str, query: str, *args: object) -> list[asyncpg.Record]:
 
 
 @pytest.fixture(scope="session")
-def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_dsn() -> Iterator[str]:
     """The session's server: the one that TEST_DSN names, or an embedded one."""
     given = os.environ.get("TEST_DSN")
     if given:
         yield given
         return
-    directory: Path = tmp_path_factory.mktemp("postgres") / "data"
-    with embedded.acquire(embedded.EmbeddedConfig(data_dir=directory)) as use:
+    place = scratch()
+    config = embedded.EmbeddedConfig(data_dir=place / "data", settings=SERVER_SETTINGS)
+    with embedded.acquire(config) as use:
         yield use.dsn
+    embedded.stop(config, force=True)
+    shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -136,14 +166,8 @@ async def empty_dsn(server_dsn: str) -> AsyncIterator[str]:
     await execute(server_dsn, f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@pytest.fixture
-def fast_config() -> Config:
-    """A configuration whose leases expire within two seconds."""
-    return Config(**FAST)
-
-
 async def until(
-    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, timeout_s: float = 10.0
+    condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, timeout_s: float = UNTIL_S
 ) -> None:
     """Wait until the condition holds; fail with its name when it does not within the time."""
     deadline = asyncio.get_running_loop().time() + timeout_s

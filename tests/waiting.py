@@ -8,7 +8,7 @@ from collections.abc import Callable
 POLL_S = 0.01
 
 
-def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], what: str, timeout_s: float = 60.0) -> None:
     """Return when `condition` holds; fail naming `what` when it doesn't within `timeout_s`."""
     deadline_s = time.monotonic() + timeout_s
     while not condition():

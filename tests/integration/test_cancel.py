@@ -16,9 +16,6 @@ from pacewheel.ports import DomainClaim
 from tests.conftest import fetch, until
 
 SOON_S = 0.5
-# The net under hints is drawn in every five seconds, and finds what has run for as long: what comes
-# earlier did not come by it.
-BEFORE_THE_NET_S = 4.0
 
 
 class Holding:
@@ -27,7 +24,7 @@ class Holding:
     def __init__(self, dsn: str, **settings: Any) -> None:
         self.engine = Engine(dsn, config=Config(**settings))
         self.started: dict[str, float] = {}
-        self.cut: dict[str, float] = {}
+        self.cut: set[str] = set()
         self.let_go = asyncio.Event()
 
         @self.engine.handler("hold", timeout_s=600)
@@ -37,7 +34,7 @@ class Holding:
                 try:
                     await self.let_go.wait()
                 except asyncio.CancelledError:
-                    self.cut[task.target] = time.monotonic()
+                    self.cut.add(task.target)
                     if not task.target.startswith("stubborn"):
                         raise
 
@@ -63,14 +60,20 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pacewheel.store.listener.connect", refuse)
 
 
+@pytest.fixture(autouse=True)
+def far_net(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The net under hints is drawn in every ten minutes: nothing comes by it."""
+    monkeypatch.setattr("pacewheel.services.canceller.CHECK_S", 600.0)
+
+
 @pytest.fixture
-def quick_net(monkeypatch: pytest.MonkeyPatch) -> None:
+def quick_net(far_net: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs for long is looked for every half second."""
     monkeypatch.setattr("pacewheel.services.canceller.CHECK_S", SOON_S)
 
 
 async def test_a_cancel_in_another_process_stops_the_handlers_at_once(dsn: str) -> None:
-    """By the hint: every handler of the job is cut within milliseconds, and no other."""
+    """By the hint: every handler of the job is cut, and no other."""
     holding = Holding(dsn)
     other = Engine(dsn)
     await other.connect()
@@ -79,11 +82,9 @@ async def test_a_cancel_in_another_process_stops_the_handlers_at_once(dsn: str) 
         await holding.job("stays")
         await holding.until_started("a", "b", "c", "stays")
         await until(lambda: holding.engine.metrics.value("pacewheel_listener_up") == 1)
-        began = time.monotonic()
         assert 3 == await (await other.get_job(job.id)).cancel()
         await until(lambda: len(holding.cut) == 3)
-        assert {"a", "b", "c"} == holding.cut.keys()
-        assert max(holding.cut.values()) - began < BEFORE_THE_NET_S
+        assert {"a", "b", "c"} == holding.cut
         holding.let_go.set()
     await other.close()
 
@@ -101,7 +102,7 @@ async def test_a_cancel_in_another_process_is_found_without_a_listener(
         await holding.until_started("a", "stays")
         await (await other.get_job(job.id)).cancel()
         await until(lambda: "a" in holding.cut)
-        assert {"a"} == holding.cut.keys()
+        assert {"a"} == holding.cut
         holding.let_go.set()
     await other.close()
 
@@ -112,18 +113,15 @@ async def test_one_s_own_cancel_needs_no_listener(dsn: str, deaf: None) -> None:
     async with holding.engine:
         job = await holding.job("a")
         await holding.until_started("a")
-        began = time.monotonic()
         await job.cancel()
         await until(lambda: "a" in holding.cut)
-        assert holding.cut["a"] - began < BEFORE_THE_NET_S
 
 
 async def test_a_process_whose_handlers_are_quick_does_not_ask(
-    dsn: str, deaf: None, quick_net: None, monkeypatch: pytest.MonkeyPatch
+    dsn: str, deaf: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing runs for long: no statement is sent, however often it is looked."""
-    holding = Holding(dsn)
-    holding.let_go.set()
+    holding = Holding(dsn, capacity=20)
     asked: list[Sequence[tuple[int, int]]] = []
     async with holding.engine:
         find_ended = holding.engine.store.tasks.find_ended
@@ -132,10 +130,15 @@ async def test_a_process_whose_handlers_are_quick_does_not_ask(
             asked.append(tasks)
             return await find_ended(tasks)
 
-        monkeypatch.setattr(holding.engine._runtime._canceller, "_find_ended", note)
-        await holding.job(*(f"t{n}" for n in range(20)))
+        canceller = holding.engine._runtime._canceller
+        await holding.job(*(f"t{n}" for n in range(20)), concurrency=20)
         await until(lambda: len(holding.started) == 20)
-        await asyncio.sleep(3 * SOON_S)
+        # The first look after a time without a listener asks for all.
+        await canceller.run_once()
+        monkeypatch.setattr(canceller, "_find_ended", note)
+        for _ in range(3):
+            assert 0 == await canceller.run_once()
+        holding.let_go.set()
     assert [] == asked
 
 
@@ -154,20 +157,19 @@ async def test_a_cancel_frees_the_process_s_capacity(
         await job.cancel()
         await holding.until_started("next")
         waited_s = holding.started["next"] - began
-        assert (0.3 if first == "stubborn" else 0.0) <= waited_s < BEFORE_THE_NET_S
+        assert (0.3 if first == "stubborn" else 0.0) <= waited_s
         assert JobState.CANCELLED is (await job.info()).status
         assert 0 == (await job.info()).running
         holding.let_go.set()
 
 
 async def test_a_task_that_is_stopped_frees_its_job_s_limit(dsn: str) -> None:
-    """One of a job's tasks is cancelled, and every process told: the next starts within milliseconds."""
+    """One of a job's tasks is cancelled, and every process told: the next starts."""
     holding = Holding(dsn)
     async with holding.engine:
         job = await holding.job("a", "b")
         await holding.until_started("a")
         await until(lambda: holding.engine.metrics.value("pacewheel_listener_up") == 1)
-        began = time.monotonic()
         await fetch(
             dsn,
             "WITH t AS (UPDATE pacewheel.tasks SET status = 6, finished_at = now()"
@@ -177,8 +179,7 @@ async def test_a_task_that_is_stopped_frees_its_job_s_limit(dsn: str) -> None:
             job.id,
         )
         await holding.until_started("b")
-        assert {"a"} == holding.cut.keys()
-        assert holding.started["b"] - began < BEFORE_THE_NET_S
+        assert {"a"} == holding.cut
         holding.let_go.set()
 
 
@@ -214,7 +215,7 @@ async def test_a_cancel_catches_what_a_claim_under_way_brings(
         def nothing_is_left() -> bool:
             return holding.engine._runtime.unsettled() == 0
 
-        await until(nothing_is_left, timeout_s=BEFORE_THE_NET_S)
+        await until(nothing_is_left)
     await other.close()
     assert [1] == cancelled
-    assert holding.started.keys() == holding.cut.keys()
+    assert holding.started.keys() == holding.cut

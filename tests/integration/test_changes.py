@@ -55,7 +55,7 @@ class Story:
             return all(getattr(info, name) == value for name, value in wanted.items())
 
         says_so.__qualname__ = f"{job} has {wanted}"
-        await until(says_so, timeout_s=30.0)
+        await until(says_so)
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ async def test_tasks_that_fail_again_at_once_are_not_retried_for_ever(dsn: str) 
         " $$ BEGIN NEW.status := 4; RETURN NEW; END $$",
         "CREATE TRIGGER fail BEFORE UPDATE ON pacewheel.tasks FOR EACH ROW EXECUTE FUNCTION fail()",
     )
-    _, retried = await asyncio.wait_for(job.retry_failed(), 30)
+    _, retried = await asyncio.wait_for(job.retry_failed(), 60)
     await engine.close()
     assert 2500 == retried
 
@@ -240,7 +240,7 @@ async def test_a_task_retried_before_its_owner_knew_of_its_failure_runs(
     story.fails = Outcome.failed("broken")
     async with story.engine:
         job = await story.create("t")
-        await asyncio.wait_for(settled.wait(), 10)
+        await asyncio.wait_for(settled.wait(), 60)
         story.fails = None
         await job.enqueue([NewTask("hold", priority=-1)])
         await until(lambda: ("hold", 1) in story.seen)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pacewheel import Engine, JobState, NewTask, TaskState
+from tests.commands import called, refused
 from tests.conftest import execute, fetch
-from tests.integration.test_cli_errors import pacewheel, refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def job(dsn: str) -> AsyncIterator[Job]:
 
 def said(dsn: str, *arguments: str) -> str:
     """What a command that succeeds prints."""
-    done = pacewheel(*arguments, "--dsn", dsn)
+    done = called(*arguments, "--dsn", dsn)
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.strip()
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 from tests.loopback_server import (
     LOOPBACK,
-    QUICK,
+    PATIENT,
     Exchange,
     Server,
     client_of,
@@ -45,7 +45,7 @@ async def test_nothing_listens_is_a_connect_failure() -> None:
 )
 async def test_literal_addresses_are_checked_although_nobody_resolves_them(host: str) -> None:
     """Every spelling of loopback is refused before a connection is opened."""
-    async with serving(hello) as server, GuardedClient(limits=QUICK) as client:
+    async with serving(hello) as server, GuardedClient(limits=PATIENT) as client:
         with pytest.raises(FetchFailed, match="--allow-network") as failed:
             await fetch(client, f"http://{host}:{server.port}/")
         assert 0 == server.connections
@@ -63,7 +63,7 @@ async def test_a_rebinding_name_never_reaches_the_private_address() -> None:
 
     async with serving(hello) as server:
         guard = AddressGuard()
-        async with GuardedClient(guard, limits=QUICK, lookup=lookup) as client:
+        async with GuardedClient(guard, limits=PATIENT, lookup=lookup) as client:
             client._resolver._guard = guard
             addresses = await client._resolver.resolve("rebind.example", 80)
             assert ["93.184.216.34"] == [entry["host"] for entry in addresses]
@@ -86,7 +86,7 @@ async def test_the_checked_address_is_the_one_connected_to() -> None:
 
     async with (
         serving(hello_and_close) as server,
-        GuardedClient(LOOPBACK, limits=QUICK, lookup=lookup) as client,
+        GuardedClient(LOOPBACK, limits=PATIENT, lookup=lookup) as client,
     ):
         first = await fetch(client, f"http://two.example:{server.port}/")
         second = await fetch(client, f"http://two.example:{server.port}/")
@@ -142,7 +142,7 @@ async def test_tls_through_a_proxy_is_with_the_site_and_reused(certificate: Path
     async with serving(hello, server_tls) as server:
         listener = await asyncio.start_server(tunnel, "127.0.0.1", 0)
         proxy = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}"
-        async with GuardedClient(LOOPBACK, proxy=proxy, tls=trusting, limits=QUICK) as client:
+        async with GuardedClient(LOOPBACK, proxy=proxy, tls=trusting, limits=PATIENT) as client:
             answers = [await fetch(client, "https://localhost/") for _ in range(2)]
         listener.close()
     assert [200, 200] == [answer.status for answer in answers]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -83,8 +84,9 @@ async def test_a_kept_alive_connection_that_is_closed_sees_exactly_one_request()
 
 async def test_the_request_leaves_only_after_the_gate_has_opened() -> None:
     """The connection is set up before the gate, the bytes are sent after it, first and reused."""
-    async with serving(hello) as server, client_of() as client:
-        for _ in range(2):
+    limits = PhaseLimits(connect_s=60, first_byte_s=1.0, total_s=2.0)
+    async with serving(hello) as server, client_of(limits) as client:
+        for shut_s in (1.2, 0.1):
             gate, waiting = asyncio.Event(), asyncio.Event()
 
             async def depart(gate: asyncio.Event = gate, waiting: asyncio.Event = waiting) -> None:
@@ -92,16 +94,19 @@ async def test_the_request_leaves_only_after_the_gate_has_opened() -> None:
                 await gate.wait()
 
             server.arrived.clear()
+            began_s = time.monotonic()
             fetching = asyncio.create_task(fetch(client, server.url, depart=depart))
-            await asyncio.wait_for(waiting.wait(), 2)
+            await asyncio.wait_for(waiting.wait(), 60)
             with pytest.raises(TimeoutError):
-                await asyncio.wait_for(server.arrived.wait(), 0.6)  # longer than first_byte_s
+                # At first for longer than an answer may take.
+                await asyncio.wait_for(server.arrived.wait(), shut_s)
             assert 1 == server.connections  # set up before the gate, kept for the second round
             gate.set()
-            answer = await asyncio.wait_for(fetching, 2)
+            answer = await asyncio.wait_for(fetching, 60)
             assert answer.status == 200
             assert answer.timings.total_ms is not None
-            assert answer.timings.total_ms < 400
+            # The time before the gate is no part of it.
+            assert answer.timings.total_ms / 1000 < time.monotonic() - began_s - 0.9 * shut_s
         assert 1 == server.connections
 
 
@@ -122,7 +127,7 @@ async def test_a_gate_that_refuses_sends_nothing_and_closes_the_connection() -> 
     async with client_of() as client:
         with pytest.raises(LeaseLost, match="not ours"):
             await fetch(client, f"http://127.0.0.1:{port}/", depart=refuse)
-        await asyncio.wait_for(closed.wait(), 2)
+        await asyncio.wait_for(closed.wait(), 60)
     listener.close()
 
 
@@ -180,15 +185,17 @@ async def test_a_dripping_server_times_out(phase: str) -> None:
             await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
         else:
             await exchange.send(b"HTTP/1.1 200 OK\r\nX: ")
-        for _ in range(200):
+        for _ in range(10_000):
             await exchange.send(b"x")
             await asyncio.sleep(0.02)
 
-    async with serving(drip) as server, client_of() as client:
-        started = asyncio.get_running_loop().time()
+    limits = {
+        "head": PhaseLimits(connect_s=60, first_byte_s=0.4, total_s=120),
+        "body": PhaseLimits(connect_s=60, first_byte_s=60, total_s=0.6),
+    }
+    async with serving(drip) as server, client_of(limits[phase]) as client:
         with pytest.raises(FetchFailed, match="body" if phase == "body" else "headers") as failed:
-            await fetch(client, server.url)
-        assert asyncio.get_running_loop().time() - started < 2
+            await asyncio.wait_for(fetch(client, server.url), 60)
     assert ("timeout", True) == (failed.value.error_class, failed.value.is_transient)
 
 
@@ -196,9 +203,10 @@ async def test_a_server_that_never_answers_times_out() -> None:
     """The request is read and nothing comes."""
 
     async def silence(_server: Server, _exchange: Exchange) -> None:
-        await asyncio.sleep(5)
+        await asyncio.sleep(3600)
 
-    async with serving(silence) as server, client_of() as client:
+    limits = PhaseLimits(connect_s=60, first_byte_s=0.4, total_s=120)
+    async with serving(silence) as server, client_of(limits) as client:
         with pytest.raises(FetchFailed) as failed:
             await fetch(client, server.url)
         assert 1 == len(server.requests)
@@ -250,7 +258,7 @@ async def test_a_flood_of_what_is_no_body_is_cut_long_before_the_deadline(what: 
     limits = PhaseLimits(connect_s=5, first_byte_s=60, total_s=60)
     async with serving(flood) as server, client_of(limits) as client:
         with pytest.raises(FetchFailed) as failed:
-            await asyncio.wait_for(fetch(client, server.url, max_bytes=100_000), 30)
+            await asyncio.wait_for(fetch(client, server.url, max_bytes=100_000), 60)
     assert not failed.value.is_transient
     assert failed.value.error_class in ("too_large", "protocol")
 
@@ -279,7 +287,7 @@ async def test_answers_that_nobody_asked_for_end_the_connection(when: str) -> No
 
     async with serving(flood) as server, client_of() as client:
         assert b"old" == (await fetch(client, server.url)).body
-        await asyncio.wait_for(cut.wait(), 5)
+        await asyncio.wait_for(cut.wait(), 60)
         assert b"<p>hello</p>" == (await fetch(client, server.url)).body
         assert 2 == server.connections
 
@@ -325,7 +333,7 @@ async def test_many_requests_run_at_once() -> None:
     limits = PhaseLimits(connect_s=10, first_byte_s=10, total_s=10)
     async with serving(wait_for_all) as server, client_of(limits) as client:
         fetches = [fetch(client, f"{server.url}{number}") for number in range(150)]
-        answers = await asyncio.wait_for(asyncio.gather(*fetches), 15)
+        answers = await asyncio.wait_for(asyncio.gather(*fetches), 60)
     assert {200} == {answer.status for answer in answers}
 
 
@@ -345,11 +353,11 @@ async def test_cancelling_a_fetch_leaves_no_connection_behind() -> None:
     port = listener.sockets[0].getsockname()[1]
     async with client_of(PhaseLimits()) as client:
         fetching = asyncio.create_task(fetch(client, f"http://127.0.0.1:{port}/"))
-        await asyncio.wait_for(reading.wait(), 2)
+        await asyncio.wait_for(reading.wait(), 60)
         fetching.cancel()
         with pytest.raises(asyncio.CancelledError):
             await fetching
-        await asyncio.wait_for(gone.wait(), 2)
+        await asyncio.wait_for(gone.wait(), 60)
     listener.close()
 
 

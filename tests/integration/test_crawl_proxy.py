@@ -11,7 +11,7 @@ import pytest
 
 from pacewheel.crawl.client import FetchFailed, GuardedClient
 from pacewheel.crawl.guard import AddressGuard
-from tests.loopback_server import LOOPBACK, QUICK, Exchange, Server, fetch, hello, serving
+from tests.loopback_server import LOOPBACK, PATIENT, Exchange, Server, fetch, hello, serving
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ async def client_through(
 ) -> AsyncIterator[GuardedClient]:
     """A client of the proxy that listens on this port."""
     proxy = f"http://user:{PASSWORD}@proxy.example:{port}"
-    async with GuardedClient(guard, limits=QUICK, lookup=no_lookup, proxy=proxy) as client:
+    async with GuardedClient(guard, limits=PATIENT, lookup=no_lookup, proxy=proxy) as client:
         yield client
 
 
@@ -136,6 +136,6 @@ async def test_without_the_setting_no_proxy_is_used(monkeypatch: pytest.MonkeyPa
     """The environment's proxies are others' settings."""
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    async with serving(hello) as server, GuardedClient(LOOPBACK, limits=QUICK) as client:
+    async with serving(hello) as server, GuardedClient(LOOPBACK, limits=PATIENT) as client:
         answer = await fetch(client, server.url)
     assert 200 == answer.status

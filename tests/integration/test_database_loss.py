@@ -107,9 +107,9 @@ async def test_connections_that_are_cut_again_and_again_lose_nothing(dsn: str) -
     async with work.engine:
         for times in range(1, 6):
             enough = times * DOMAINS * TASKS_A_JOB // 8
-            await until(lambda enough=enough: len(work.seen) >= enough, timeout_s=RECOVERY_S)
+            await until(lambda enough=enough: len(work.seen) >= enough)
             cut.append(await terminate(dsn))
-        await until(work.done, timeout_s=RECOVERY_S)
+        await until(work.done)
     assert min(cut) >= 1
     assert max(cut) >= 3
     await work.check()
@@ -143,7 +143,7 @@ async def test_a_server_that_is_killed_and_comes_back_finds_its_work_going_on(
         await asyncio.sleep(3)
         assert len(work.seen) < DOMAINS * TASKS_A_JOB
         await asyncio.to_thread(server.start)
-        await until(work.done, timeout_s=RECOVERY_S)
+        await until(work.done)
     await work.check()
 
 

@@ -53,11 +53,11 @@ async def test_a_part_that_gives_up_ends_run_until_idle_and_a_new_start_works(
     with monkeypatch.context() as broken:
         broken.setattr(PostgresTasks, "settle_tasks", fail)
         with pytest.raises(raised, match=said):
-            await asyncio.wait_for(engine.run_until_idle(), 20)
+            await asyncio.wait_for(engine.run_until_idle(), 60)
     crashes = engine.metrics.value("pacewheel_service_crashes_total", service="settler")
     assert service.CRASHES_IN_A_ROW_MAX == crashes
 
-    await asyncio.wait_for(engine.run_until_idle(), 20)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     rows = await fetch(dsn, "SELECT status FROM pacewheel.jobs")
     assert [JobState.COMPLETED] == [row["status"] for row in rows]
 

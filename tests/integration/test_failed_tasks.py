@@ -9,8 +9,8 @@ import pytest
 
 from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.errors import JobUnknown
+from tests.commands import pacewheel
 from tests.conftest import fetch
-from tests.integration.test_cli_errors import pacewheel
 
 
 async def fail_some(dsn: str) -> tuple[Engine, int]:
@@ -36,7 +36,7 @@ async def fail_some(dsn: str) -> tuple[Engine, int]:
         tasks=[NewTask(target, key=f"{target} key") for target in targets],
         discovery_open=False,
     )
-    await asyncio.wait_for(engine.run_until_idle(), 10)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     await engine.connect()
     return engine, job.id
 

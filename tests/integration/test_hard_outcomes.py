@@ -17,7 +17,7 @@ from pacewheel.metrics import Metrics
 from pacewheel.ports import Settlement
 from pacewheel.store import Store
 from pacewheel.store.leases import PostgresLeases
-from tests.conftest import FAST, fetch, until, waits_for_a_lock
+from tests.conftest import PROMPT, fetch, until, waits_for_a_lock
 
 ENDLESS: list[Any] = []
 ENDLESS.append(ENDLESS)
@@ -64,7 +64,7 @@ async def test_no_outcome_stops_the_engine(dsn: str, capacity: int) -> None:
         tasks=[NewTask(name) for name in names],
         discovery_open=False,
     )
-    await asyncio.wait_for(engine.run_until_idle(), 20)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
 
     rows = await fetch(dsn, "SELECT target, state FROM pacewheel.task_states")
     expected = dict.fromkeys(names, "failed") | {"fine": "completed"}
@@ -109,7 +109,7 @@ def test_a_program_that_ends_without_stopping_its_engine_ends(dsn: str, target: 
         check=False,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (1, "main ended") == (done.returncode, done.stderr.strip())
 
@@ -130,7 +130,7 @@ async def test_every_priority_is_claimed(dsn: str) -> None:
         tasks=[NewTask(f"t{n}", priority=priority) for n, priority in enumerate(priorities)],
         discovery_open=False,
     )
-    await asyncio.wait_for(engine.run_until_idle(), 20)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     rows = await fetch(dsn, "SELECT count(*) FROM pacewheel.tasks WHERE status = 3")
     assert len(priorities) == rows[0][0]
 
@@ -184,7 +184,7 @@ async def test_an_attempt_is_settled_once_even_when_its_task_was_woken_meanwhile
 async def test_a_drain_gives_domains_back_while_one_handler_still_runs(dsn: str) -> None:
     """Others take over at once what does not run; the running task ends in peace."""
     # Idle domains are kept: nothing but the drain gives them back.
-    config = Config(**FAST, grace_s=20.0, idle_release_s=60.0)
+    config = Config(**PROMPT, grace_s=20.0, idle_release_s=60.0)
     leaving, staying = Engine(dsn, config=config), Engine(dsn, config=config)
     let_go = asyncio.Event()
     # Three domains at once are more than half of four: the one that leaves takes no share.
@@ -240,7 +240,7 @@ async def test_a_domain_whose_release_was_cut_short_by_the_stop_is_given_back(
         await asyncio.Event().wait()
 
     monkeypatch.setattr(PostgresLeases, "release_domains", never)
-    engine = Engine(dsn, config=Config(**FAST, idle_release_s=0.0))
+    engine = Engine(dsn, config=Config(**PROMPT, idle_release_s=0.0))
 
     @engine.handler("note")
     async def note(task: Task) -> None:
@@ -248,7 +248,7 @@ async def test_a_domain_whose_release_was_cut_short_by_the_stop_is_given_back(
 
     await engine.start()
     await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("t")])
-    await asyncio.wait_for(waits.wait(), 10)
+    await asyncio.wait_for(waits.wait(), 60)
     monkeypatch.setattr(PostgresLeases, "release_domains", release)
     await engine.stop()
     rows = await fetch(dsn, "SELECT owner, in_flight FROM pacewheel.domains")
@@ -266,7 +266,7 @@ async def test_a_release_that_failed_is_repeated(dsn: str, monkeypatch: pytest.M
         await release(leases, *args)
 
     monkeypatch.setattr(PostgresLeases, "release_domains", fails_once)
-    engine = Engine(dsn, config=Config(**FAST, idle_release_s=0.0))
+    engine = Engine(dsn, config=Config(**PROMPT, idle_release_s=0.0))
 
     @engine.handler("note")
     async def note(task: Task) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pacewheel import Config, Engine, NewTask, Task
-from tests.conftest import FAST, until
+from tests.conftest import PROMPT, until
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -113,7 +113,7 @@ async def test_claims_that_give_nothing_change_no_share(line: Line) -> None:
 
     enqueuing = asyncio.create_task(keep_enqueuing())
     await line.engine.start()
-    await until(lambda: len(line.starts) >= 40, timeout_s=30)
+    await until(lambda: len(line.starts) >= 40)
     enqueuing.cancel()
     assert 3 <= line.starts[:40].count("low") <= 7
 
@@ -192,7 +192,7 @@ async def test_many_jobs_of_one_domain_all_get_their_turn(line: Line) -> None:
 
 async def test_shares_go_on_under_a_new_owner(dsn: str) -> None:
     """It knows nothing of the old one's account, and needs nothing of it."""
-    first, second = Line(dsn, **FAST), Line(dsn, **FAST)
+    first, second = Line(dsn, **PROMPT), Line(dsn, **PROMPT)
     await first.engine.connect()
     await first.create("a", 60, gap_ms=20)
     await first.create("b", 60, gap_ms=20)

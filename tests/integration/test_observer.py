@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
@@ -49,6 +48,12 @@ def observed(engine: Engine) -> Clock:
     clock = Clock()
     engine.observer = Observer(lambda: engine.store, engine.metrics, clock)
     return clock
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine's answers are waited for."""
+    monkeypatch.setattr("pacewheel.observer.WAIT_S", 45.0)
 
 
 async def test_waiting_by_reason_and_running_sum_up_to_the_live_tasks(dsn: str) -> None:
@@ -145,7 +150,6 @@ async def test_a_database_that_stands_still_holds_nobody_up_and_hides_its_figure
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The look returns, and a minute later shows nothing old; a new connection shows them again."""
-    monkeypatch.setattr("pacewheel.store.pool.CONNECT_TIMEOUT_S", 0.5)
     monkeypatch.setattr("pacewheel.store.connections.CLOSE_TIMEOUT_S", 0.1)
     async with proxy_to(dsn) as proxy:
         engine = Engine(proxy.dsn)
@@ -157,13 +161,15 @@ async def test_a_database_that_stands_still_holds_nobody_up_and_hides_its_figure
         for relay in proxy.relays:
             relay.frozen = True
         clock.now_s += SHOWN_S
-        began_s = time.monotonic()
-        await engine.observer.refresh()
-        assert time.monotonic() - began_s < 30
+        monkeypatch.setattr("pacewheel.observer.WAIT_S", 0.5)
+        await asyncio.wait_for(engine.observer.refresh(), 45)
         assert 0 == shown("pacewheel_database_up")
         assert shown("pacewheel_jobs_active") is None
         assert engine.observer.trouble is not None
-        await engine.close()
+        with monkeypatch.context() as impatient:
+            impatient.setattr("pacewheel.store.pool.CONNECT_TIMEOUT_S", 0.1)
+            await engine.close()
+        monkeypatch.setattr("pacewheel.observer.WAIT_S", 45.0)
         await engine.connect()
         await engine.observer.refresh()
         assert 1 == shown("pacewheel_database_up")
@@ -175,7 +181,6 @@ async def test_figures_that_are_always_late_are_shown_all_the_same(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of a server that takes seconds for them, as one look left them for the next; or no alert could fire."""
-    monkeypatch.setattr("pacewheel.observer.WAIT_S", 0.05)
     clock = observed(engine)
     answered = asyncio.Event()
     find = engine.store.explanations.find_stuck_jobs
@@ -186,6 +191,7 @@ async def test_figures_that_are_always_late_are_shown_all_the_same(
 
     shown = engine.metrics.registry.get_sample_value
     await engine.observer.refresh()
+    monkeypatch.setattr("pacewheel.observer.WAIT_S", 0.05)
     monkeypatch.setattr(engine.store.explanations, "find_stuck_jobs", find_late)
     for _ in range(3):
         clock.now_s += OTHERS_FRESH_S
@@ -271,9 +277,9 @@ async def test_what_keeps_vacuum_back_is_named_by_kind(work_dsn: str) -> None:
 
 COUNTED = """
 SELECT
-    d.xact_commit, d.xact_rollback, d.blks_hit, d.blks_read, d.blk_read_time / 1000, d.blk_write_time / 1000,
-    d.temp_bytes, d.active_time / 1000, d.deadlocks, w.wal_bytes::float8, pg_database_size(d.datid), t.n_live_tup,
-    t.n_dead_tup
+    d.xact_commit, d.xact_rollback, d.blks_hit, d.blks_read, d.blk_read_time / 1000,
+    d.blk_write_time / 1000, d.temp_bytes, d.active_time / 1000, d.deadlocks, w.wal_bytes::float8,
+    pg_database_size(d.datid), t.n_live_tup, t.n_dead_tup
 FROM pg_stat_database d, pg_stat_wal w, pg_stat_user_tables t
 WHERE d.datname = current_database() AND t.schemaname = 'pacewheel' AND t.relname = 'tasks'
 """

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 
 from pacewheel import Engine, NewTask, Outcome, Task
 from tests.conftest import fetch, until
+from tests.departures import assert_kept, departures
+
+# What starts earlier was not found by the sweep.
+SWEEP_S = 50.0
 
 
 async def test_a_retry_waits_its_backoff_and_then_runs(dsn: str) -> None:
@@ -19,7 +22,7 @@ async def test_a_retry_waits_its_backoff_and_then_runs(dsn: str) -> None:
     async def flaky(task: Task) -> Outcome:
         attempts.append((task.attempt, time.monotonic()))
         if task.attempt == 1:
-            return Outcome.retry("busy", retry_in_s=0.5)
+            return Outcome.retry("busy", retry_in_s=2.0)
         return Outcome.completed()
 
     await engine.connect()
@@ -36,7 +39,7 @@ async def test_a_retry_waits_its_backoff_and_then_runs(dsn: str) -> None:
         await until(waits)
         await until(lambda: len(attempts) == 2)
     assert [1, 2] == [attempt for attempt, _ in attempts]
-    assert 0.5 <= attempts[1][1] - attempts[0][1] < 1.5
+    assert 2.0 <= attempts[1][1] - attempts[0][1] < SWEEP_S
 
 
 async def test_a_scheduled_task_starts_when_it_is_ready_and_not_before(dsn: str) -> None:
@@ -53,17 +56,16 @@ async def test_a_scheduled_task_starts_when_it_is_ready_and_not_before(dsn: str)
         offered = time.monotonic()
         await job.enqueue([NewTask("later", ready_in_s=0.7)])
         await until(lambda: len(started) == 1)
-    assert 0.7 <= started[0] - offered < 1.7
+    assert 0.7 <= started[0] - offered < SWEEP_S
 
 
-async def gaps_of(dsn: str, *, jobs: int, tasks: int) -> list[float]:
-    """Run jobs of one domain with a gap of 30 ms; return the times between starts, in ms."""
+async def run_with_a_gap(dsn: str, *, jobs: int, tasks: int) -> None:
+    """Run jobs of one domain with a gap of 30 ms."""
     engine = Engine(dsn)
-    departures: list[float] = []
 
     @engine.handler("note")
     async def note(_task: Task) -> None:
-        departures.append(time.monotonic() * 1000)
+        pass
 
     await engine.connect()
     for job in range(jobs):
@@ -76,22 +78,19 @@ async def gaps_of(dsn: str, *, jobs: int, tasks: int) -> list[float]:
             discovery_open=False,
         )
     await engine.run_until_idle()
-    return [after - before for before, after in itertools.pairwise(departures)]
 
 
 async def test_a_domain_never_starts_faster_than_its_gap(dsn: str) -> None:
     """Twenty tasks of a domain with a gap of 30 ms leave at least 30 ms apart, and hardly more."""
-    gaps = await gaps_of(dsn, jobs=1, tasks=20)
-    assert 19 == len(gaps)
-    assert min(gaps) >= 29.9
-    assert sum(gaps) < 19 * 30 * 2
+    await run_with_a_gap(dsn, jobs=1, tasks=20)
+    await assert_kept(dsn, 20, 30)
+    assert min(apart_ms for apart_ms, _ in await departures(dsn) if apart_ms) < 45
 
 
 async def test_two_jobs_of_one_domain_share_its_pace(dsn: str) -> None:
     """The gap belongs to the domain: two jobs together keep it."""
-    gaps = await gaps_of(dsn, jobs=2, tasks=8)
-    assert 15 == len(gaps)
-    assert min(gaps) >= 29.9
+    await run_with_a_gap(dsn, jobs=2, tasks=8)
+    await assert_kept(dsn, 16, 30)
 
 
 async def test_a_job_never_runs_more_than_its_concurrency_and_uses_all_of_it(dsn: str) -> None:
@@ -127,7 +126,7 @@ async def test_a_blocked_domain_starts_nothing_until_its_time(dsn: str) -> None:
     @engine.handler("block")
     async def block(task: Task) -> Outcome:
         started.append(time.monotonic())
-        return Outcome.completed(block_domain_s=0.6 if task.target == "first" else None)
+        return Outcome.completed(block_domain_s=2.0 if task.target == "first" else None)
 
     await engine.connect()
     job = await engine.create_job(
@@ -144,4 +143,4 @@ async def test_a_blocked_domain_starts_nothing_until_its_time(dsn: str) -> None:
 
         await until(is_blocked)
         await until(lambda: len(started) == 2)
-    assert started[1] - started[0] >= 0.6
+    assert started[1] - started[0] >= 2.0

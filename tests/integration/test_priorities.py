@@ -13,9 +13,15 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.engine import Job
 from pacewheel.errors import DataRefused, JobFinal
-from tests.conftest import FAST, execute, fetch, until, waits_for_a_lock
+from tests.conftest import PROMPT, execute, fetch, until, waits_for_a_lock
 
-SLOW = Config(**FAST, warm_raise_s=3600.0, cold_raise_s=3600.0)
+SLOW = Config(**PROMPT, warm_raise_s=3600.0, cold_raise_s=3600.0)
+
+
+@pytest.fixture(autouse=True)
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outbox is read again after half a second."""
+    monkeypatch.setattr("pacewheel.services.propagator.LOAD_PAUSE_S", 0.5)
 
 
 async def priorities(dsn: str) -> dict[str, float]:
@@ -48,7 +54,7 @@ def parent_engine(
     dsn: str, outcome: Callable[[], Outcome], config: Config | None = None
 ) -> tuple[Engine, list[str]]:
     """Return an engine whose task `parent` has this outcome, and the list of what ended there."""
-    engine = Engine(dsn, config=config or Config(**FAST))
+    engine = Engine(dsn, config=config or Config(**PROMPT))
     ended: list[str] = []
 
     @engine.handler("note")
@@ -165,7 +171,7 @@ async def test_a_call_raises_tasks_and_says_what_became_of_it(dsn: str) -> None:
 
 async def test_a_raised_task_is_claimed_first(dsn: str) -> None:
     """A claim reads from the top again, though the job was read on far below."""
-    engine = Engine(dsn, config=Config(**FAST, capacity=1))
+    engine = Engine(dsn, config=Config(**PROMPT, capacity=1))
     seen: list[str] = []
     go = asyncio.Event()
 
@@ -192,7 +198,7 @@ async def test_a_raised_task_is_claimed_first(dsn: str) -> None:
 async def test_settling_does_not_wait_for_raises(dsn: str) -> None:
     """While the write of raises is stuck behind a lock, tasks of other jobs are settled."""
     # The domain has nothing to run: given back, its raises would wait in the outbox.
-    config = Config(**FAST, idle_release_s=600.0)
+    config = Config(**PROMPT, idle_release_s=600.0)
     engine, _ = parent_engine(dsn, Outcome.completed, config)
     await engine.connect()
     stuck = await family(engine, up=0.1)
@@ -215,7 +221,7 @@ async def test_settling_does_not_wait_for_raises(dsn: str) -> None:
             async def all_settled() -> bool:
                 return (await free.info()).completed == 50
 
-            await until(all_settled, timeout_s=5.0)
+            await until(all_settled)
             assert 0.1 == (await priorities(dsn))["up"]
         await until(has(dsn, {"up": 0.2}))
 
@@ -232,7 +238,7 @@ async def test_a_lost_bell_is_found_by_the_sweep(dsn: str) -> None:
             "INSERT INTO pacewheel.priority_updates (domain_id, task_id, job_id, priority)"
             " SELECT domain_id, id, job_id, 0.9 FROM pacewheel.tasks WHERE target = 'up'",
         )
-        await until(has(dsn, {"up": 0.9}), timeout_s=15.0)
+        await until(has(dsn, {"up": 0.9}))
         assert {} == await outbox(dsn)
 
 
@@ -243,7 +249,7 @@ async def test_a_full_buffer_is_written_through(dsn: str) -> None:
     engine, _ = parent_engine(
         dsn,
         lambda: Outcome.completed(raises=wanted),
-        Config(**FAST, raises_max=2, warm_raise_s=3600.0, cold_raise_s=3600.0),
+        Config(**PROMPT, raises_max=2, warm_raise_s=3600.0, cold_raise_s=3600.0),
     )
     async with engine:
         await started(engine)
@@ -325,7 +331,7 @@ async def test_raises_of_a_final_job_are_pruned(dsn: str) -> None:
         async def outbox_is_empty() -> bool:
             return not await fetch(dsn, "SELECT FROM pacewheel.priority_updates")
 
-        await until(outbox_is_empty, timeout_s=15.0)
+        await until(outbox_is_empty)
         assert 1 == (await job.info()).completed
 
 

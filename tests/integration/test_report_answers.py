@@ -46,7 +46,7 @@ async def run(dsn: str) -> AsyncIterator[Run]:
             tasks=[NewTask(target, payload=(payloads or {}).get(target)) for target in told],
             discovery_open=False,
         )
-        await asyncio.wait_for(engine.run_until_idle(), 20)
+        await asyncio.wait_for(engine.run_until_idle(), 60)
         await engine.connect()
         return job
 

@@ -303,7 +303,7 @@ async def test_a_running_engine_fires_what_is_created_meanwhile(dsn: str) -> Non
     async with runner:
         await other.connect()
         await hourly(other, every_s=1.0)
-        await until(lambda: {1, 2, 3} <= set(ran), timeout_s=20.0)
+        await until(lambda: {1, 2, 3} <= set(ran))
         assert await other.schedules.pause("hourly")
         await other.close()
     assert [1] * len(ran) == [ran.count(job_id) for job_id in ran]
@@ -333,5 +333,5 @@ async def test_a_service_that_finds_another_at_it_looks_again(engine: Engine, ds
     async def is_fired() -> bool:
         return await jobs(dsn) == 1
 
-    await until(is_fired, timeout_s=5.0)
+    await until(is_fired)
     await service.stop()

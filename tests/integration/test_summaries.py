@@ -28,7 +28,7 @@ async def test_what_was_left_out_is_summed_up_by_name(dsn: str) -> None:
     job = await engine.create_job(
         domain="a.example", handler="odd", tasks=tasks, discovery_open=False
     )
-    await asyncio.wait_for(engine.run_until_idle(), 10)
+    await asyncio.wait_for(engine.run_until_idle(), 60)
     await engine.connect()
     summary = await engine.summarise_job(job.id, "page")
     assert (5, {"trap_depth": 5, "robots": 1}) == (summary.pages, summary.left_out)

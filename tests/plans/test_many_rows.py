@@ -159,8 +159,11 @@ async def test_failed_tasks_are_found_among_given_ids_at_the_same_cost_each(
 
     async def cost_ms(failed: int) -> float:
         ids = list(range(-failed, 0))
-        await execute(dsn, f"UPDATE pacewheel.tasks SET status = 3 WHERE id > {failed}")
-        await execute(dsn, f"UPDATE pacewheel.tasks SET status = 4 WHERE id <= {failed}")
+        await execute(
+            dsn,
+            f"UPDATE pacewheel.tasks SET status = CASE WHEN id <= {failed} THEN 4 ELSE 3 END",
+            "VACUUM pacewheel.tasks",
+        )
         page = (10, None) if name == "retry_tasks" else (None, 10)
 
         async def call() -> object:

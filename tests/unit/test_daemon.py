@@ -59,7 +59,7 @@ async def test_a_signal_ends_a_start_that_hangs(number: int) -> None:
     running = asyncio.create_task(run_until_asked(engine, asyncio.Queue()))
     await engine.starting.wait()
     os.kill(os.getpid(), number)
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert ["start cancelled"] == engine.story
 
 
@@ -79,5 +79,5 @@ async def test_a_second_signal_interrupts_and_a_third_would_end_the_process() ->
         signal.signal(number, handler)
     assert [signal.SIG_DFL] * 2 == handlers
     engine.drained.set()
-    await asyncio.wait_for(running, 5)
+    await asyncio.wait_for(running, 60)
     assert ["started", "drained"] == engine.story

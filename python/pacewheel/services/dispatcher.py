@@ -37,17 +37,6 @@ CLAIM_DOMAINS_MAX = 100
 LAPSE_PAUSE_S = 0.05
 
 
-def _note_waits(
-    domain: HeldDomain, claim: DomainClaim, waits_ms: dict[WaitingReason, list[float]]
-) -> None:
-    """Note how long the tasks were claimable, by what held them back."""
-    if claim.paused is None:
-        waits_ms[domain.waiting_for] += claim.waits_ms
-        return
-    for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
-        waits_ms[WaitingReason.JOB_PAUSED if paused else domain.waiting_for].append(wait_ms)
-
-
 def _what_holds_back(claim: DomainClaim) -> WaitingReason:
     """Return the reason of the tasks that a claim left."""
     if claim.blocked_in_ms is not None:
@@ -98,6 +87,8 @@ class Dispatcher(Service):
         self._lead_ms = lead_ms
         self._metrics = metrics
         self._due: dict[int, None] = {}
+        self._waits_ms: defaultdict[WaitingReason, list[float]] = defaultdict(list)
+        """Those of one claim: counted together they cost a third."""
         self._changed = asyncio.Event()
         self._shortage = Shortage()
         self._ahead = False
@@ -216,7 +207,6 @@ class Dispatcher(Service):
             raise
         self._claiming = False
         answered = {claim.domain_id: claim for claim in claims}
-        waits_ms: defaultdict[WaitingReason, list[float]] = defaultdict(list)
         for domain, before in zip(asked, returned, strict=True):
             claim = answered.get(domain.id)
             if self._held.get(domain.id) is not domain:
@@ -224,7 +214,6 @@ class Dispatcher(Service):
             if claim is None:
                 self._on_lost(domain.id)
             else:
-                _note_waits(domain, claim, waits_ms)
                 self._take(domain, claim, jobs, tasks_max, sent_ms)
                 if domain.returned != before:
                     domain.cursors.clear()
@@ -235,8 +224,9 @@ class Dispatcher(Service):
         claimed = [task[1] for claim in claims for task in claim.tasks]
         self._metrics.tasks_claimed.inc(len(claimed))
         self._metrics.hot_jobs.count_claims(claimed)
-        for reason, durations_ms in waits_ms.items():
-            self._metrics.waits.observe_ms(reason, durations_ms)
+        for reason, waits_ms in self._waits_ms.items():
+            self._metrics.waits.observe_ms(reason, waits_ms)
+        self._waits_ms.clear()
         return len(claimed)
 
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
@@ -282,6 +272,7 @@ class Dispatcher(Service):
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
             domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
+            self._observe(domain, claim, now_ms)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])
         if claim.tags and claim.strides and claim.competing:
@@ -305,6 +296,17 @@ class Dispatcher(Service):
             self.mark_due(domain.id)
         elif not claim.tasks and not claim.limited and domain.idle_since_ms is None:
             domain.idle_since_ms = now_ms
+
+    def _observe(self, domain: HeldDomain, claim: DomainClaim, now_ms: float) -> None:
+        """Note how long the tasks were claimable, and what held them back."""
+        reason = domain.waiting_for
+        if reason is WaitingReason.DOMAIN_DELAY and domain.is_late(now_ms):
+            reason = WaitingReason.WORKER_CAPACITY
+        if claim.paused is None:
+            self._waits_ms[reason] += claim.waits_ms
+            return
+        for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
+            self._waits_ms[WaitingReason.JOB_PAUSED if paused else reason].append(wait_ms)
 
     def _start(
         self, domain: HeldDomain, claimed: ClaimedTask, handler: Handler, facts: JobFacts

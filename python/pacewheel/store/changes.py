@@ -182,6 +182,9 @@ class PostgresChanges:
         async def create(connection: asyncpg.Connection) -> tuple[int, int, Inserted]:
             new_id, retried, inserted, last = job_id, 0, Inserted(), None
             async with connection.transaction():
+                # The pruner passes over a job that is locked.
+                if await connection.fetchrow(self._queries["lock_job"], job_id) is None:
+                    return 0, 0, inserted
                 # Page by page: a million tasks at once would take a gigabyte.
                 while rows := await connection.fetch(
                     self._queries["read_failed_tasks"], job_id, ids, last, ROWS_MAX
@@ -204,6 +207,8 @@ class PostgresChanges:
             return new_id, retried, inserted
 
         new_id, retried, inserted = await self._pool.run(create, name="create_retry_job")
+        if not new_id:
+            await self._jobs.refuse(job_id)
         # All of them are of one domain, so each page says the same of it.
         self._tasks.committed(inserted, notified=notify)
         if retried:

@@ -69,7 +69,7 @@ async def _open(dsn: str, *, pooler: bool) -> asyncpg.Connection:
             server_settings=None if pooler else _SETTINGS,
         )
     except asyncpg.ObjectNotInPrerequisiteStateError as error:
-        # ALLOW_CONNECTIONS is off, for as long as somebody works on the database.
+        # ALLOW_CONNECTIONS is false; of a statement this SQLSTATE would mean a defect.
         raise asyncpg.CannotConnectNowError(str(error)) from error
     try:
         await _set_up(connection)

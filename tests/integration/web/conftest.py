@@ -12,7 +12,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Outcome, Task
 from pacewheel.web import WebServer
 from pacewheel.web.ports import Phase
-from tests.conftest import FAST, until
+from tests.conftest import PROMPT, until
 from tests.own_server import free_port
 
 if TYPE_CHECKING:
@@ -91,8 +91,8 @@ async def served(
 
 
 def web_config(**settings: Any) -> Config:
-    """Leases that expire within a test, and a port of its own."""
-    return Config(**{**FAST, "http_port": free_port(), **settings})
+    """Short beats, and a port of its own."""
+    return Config(**{**PROMPT, "http_port": free_port(), **settings})
 
 
 def add_handlers(engine: Engine) -> None:
@@ -104,7 +104,15 @@ def add_handlers(engine: Engine) -> None:
 
     @engine.handler("hold")
     async def hold(_task: Task) -> None:
-        await asyncio.sleep(60)
+        await asyncio.sleep(3600)
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine: no answer is refused because it takes long."""
+    monkeypatch.setattr("pacewheel.web.watch.PATIENCE_S", 45.0)
+    monkeypatch.setattr("pacewheel.web.database.PATIENCE_S", 45.0)
+    monkeypatch.setattr("pacewheel.observer.WAIT_S", 45.0)
 
 
 @pytest.fixture

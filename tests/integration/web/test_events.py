@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -61,11 +62,11 @@ async def test_overviews_come_about_once_a_second(client: Client) -> None:
     assert "no-store" == stream.response.headers["Cache-Control"]
     first, overview = await stream.next()
     assert ("overview", "3000") == (first["event"], first["retry"])
-    began_s = asyncio.get_running_loop().time()
     second, later = await stream.next()
     assert int(first["id"]) + 1 == int(second["id"])
-    assert overview["at"] < later["at"]
-    assert 0.4 < asyncio.get_running_loop().time() - began_s < 3
+    # Whatever a busy machine adds.
+    at, later_at = (datetime.fromisoformat(each["at"]) for each in (overview, later))
+    assert 0.4 < (later_at - at).total_seconds() < 30
     assert set(overview) == set(await client.get("/api/v1/overview"))
     stream.response.close()
 
@@ -77,8 +78,8 @@ async def test_many_watchers_are_one_look_and_nobody_is_none(
     monkeypatch.setattr("pacewheel.web.watch.WATCHED_S", 0.3)
     monkeypatch.setattr("pacewheel.web.watch.FRESH_S", 0.5)
     before, number = looks(engine), client.web.watch.number
-    streams = [await watch(client) for _ in range(10)]
     began_s = asyncio.get_running_loop().time()
+    streams = [await watch(client) for _ in range(10)]
     for _ in range(2):
         await asyncio.gather(*(stream.next() for stream in streams))
         await asyncio.gather(*(client.get("/api/v1/overview") for _ in range(10)))
@@ -92,13 +93,13 @@ async def test_many_watchers_are_one_look_and_nobody_is_none(
     # Who polled is taken for a watcher for a while.
     watched._asked_s = float("-inf")
     number, before = watched.number, looks(engine)
+    monkeypatch.setattr("pacewheel.web.watch.UNWATCHED_S", 600.0)
     await asyncio.sleep(1.0)
-    assert before == looks(engine)
+    # One may have been under way.
+    assert looks(engine) <= before + 1
     assert watched.number <= number + 1
-    # The next one who looks is not made to wait for the next quiet look.
-    began_s = asyncio.get_running_loop().time()
-    await client.get("/api/v1/overview")
-    assert asyncio.get_running_loop().time() - began_s < 2
+    # The next one who looks is not made to wait for the next quiet look, in ten minutes.
+    await asyncio.wait_for(client.get("/api/v1/overview"), 60)
     assert watched.number > number
 
 
@@ -173,7 +174,7 @@ async def test_a_connection_that_asks_nothing_is_closed(
     """However slowly it sends what never becomes a request."""
     monkeypatch.setattr(clients, "LOOK_S", 0.05)
     silent = await raw(client, request_)
-    received = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(silent, 100), 5)
+    received = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(silent, 100), 60)
     assert b"" == received
     silent.close()
 
@@ -197,6 +198,6 @@ async def test_connections_are_bounded(client: Client, monkeypatch: pytest.Monke
     other = await raw(client, b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
     loop = asyncio.get_running_loop()
     with contextlib.suppress(ConnectionResetError):
-        assert b"" == await asyncio.wait_for(loop.sock_recv(other, 100), 5)
+        assert b"" == await asyncio.wait_for(loop.sock_recv(other, 100), 60)
     other.close()
     await client.get("/healthz")
