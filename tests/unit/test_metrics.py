@@ -190,6 +190,20 @@ def test_time_that_another_machine_took_is_no_idle_time(monkeypatch: pytest.Monk
     }
 
 
+def test_network_traffic_is_told_from_loopbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each direction by itself, all other interfaces together."""
+    counted = {
+        name: SimpleNamespace(bytes_recv=received, bytes_sent=sent)
+        for name, received, sent in (("lo", 1, 2), ("eth0", 10, 20), ("wlan0", 100, 200))
+    }
+    monkeypatch.setattr("psutil.net_io_counters", lambda pernic: counted)  # noqa: ARG005 - its name
+    value = Metrics().value
+    for direction, loopback, other in (("receive", 1, 110), ("transmit", 2, 220)):
+        name = f"pacewheel_network_{direction}_bytes_total"
+        assert loopback == value(name, interface="loopback")
+        assert other == value(name, interface="other")
+
+
 def test_the_limits_of_a_process_are_known_from_the_start() -> None:
     """While it waits for its database too: of a limit of nothing it would seem to use too much."""
     value = Metrics().value
