@@ -12,13 +12,18 @@ WITH job AS MATERIALIZED (
 ), failed AS MATERIALIZED (
     SELECT t.domain_id, t.id
     FROM job j
-    JOIN pacewheel.tasks t ON t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 4
-    WHERE
-        j.status < 3 AND ($2::bigint[] IS NULL OR t.id IN (SELECT a.id FROM unnest($2::bigint[]) AS a (id)))
-        AND ($4::bigint IS NULL OR t.id > $4)
-    ORDER BY t.id
-    LIMIT $3
-    FOR NO KEY UPDATE OF t
+    CROSS JOIN LATERAL (
+        SELECT f.domain_id, f.id
+        FROM pacewheel.tasks f
+        WHERE
+            f.domain_id = j.domain_id AND f.job_id = j.id AND f.status = 4
+            AND f.id > coalesce($4::bigint, -9223372036854775808)
+            AND ($2::bigint[] IS NULL OR f.id IN (SELECT a.id FROM unnest($2::bigint[]) AS a (id)))
+        ORDER BY f.id
+        LIMIT $3
+        FOR NO KEY UPDATE
+    ) t
+    WHERE j.status < 3
 ), retried AS (
     UPDATE pacewheel.tasks t
     SET status = 0, ready_at = clock_timestamp(), finished_at = NULL

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import asyncpg
 import pytest
+from prometheus_client import generate_latest
 
 from pacewheel import Config, Engine, NewTask, Outcome, Task, WaitingReason
 from pacewheel.observer import OTHERS_FRESH_S, SHOWN_S, Observer
@@ -271,6 +272,67 @@ async def test_what_keeps_vacuum_back_is_named_by_kind(work_dsn: str) -> None:
     await preparer.close()
     await holder.close()
     await execute(work_dsn, "SELECT pg_drop_replication_slot('kept')")
+    await engine.close()
+
+
+COUNTED = """
+SELECT
+    d.xact_commit, d.xact_rollback, d.blks_hit, d.blks_read, d.blk_read_time / 1000,
+    d.blk_write_time / 1000, d.temp_bytes, d.active_time / 1000, d.deadlocks, w.wal_bytes::float8,
+    pg_database_size(d.datid), t.n_live_tup, t.n_dead_tup
+FROM pg_stat_database d, pg_stat_wal w, pg_stat_user_tables t
+WHERE d.datname = current_database() AND t.schemaname = 'pacewheel' AND t.relname = 'tasks'
+"""
+SHOWN = (
+    'transactions_total{result="commit"}',
+    'transactions_total{result="rollback"}',
+    'blocks_total{source="hit"}',
+    'blocks_total{source="read"}',
+    "block_read_seconds_total",
+    "block_write_seconds_total",
+    "temp_bytes_total",
+    "active_seconds_total",
+    "deadlocks_total",
+    "wal_bytes_total",
+    "size_bytes",
+    'live_rows{table="tasks"}',
+    'dead_rows{table="tasks"}',
+)
+
+
+async def test_figures_are_those_that_the_server_counts(work_dsn: str) -> None:
+    """Each of them is what the server said before or after, or lies between; no two are alike."""
+    engine = Engine(work_dsn)
+    await engine.connect()
+    tasks = [NewTask(f"{number}") for number in range(300)]
+    await engine.create_job(domain="a.example", handler="none", tasks=tasks)
+    for _ in range(3):
+        await execute(work_dsn, "UPDATE pacewheel.tasks SET priority = 1 WHERE target LIKE '1%'")
+    connection = await asyncpg.connect(work_dsn)
+    await connection.execute(
+        "SET work_mem = '64kB'; SELECT n FROM generate_series(1, 50000) n ORDER BY -n"
+    )
+    for _ in range(7):
+        await connection.execute("BEGIN; SELECT 1; ROLLBACK")
+    await connection.close()
+    seen: list[asyncpg.Record] = []
+
+    async def has_come() -> bool:
+        seen[:] = await fetch(work_dsn, COUNTED)
+        rollbacks, temp_bytes, dead = (seen[0][column] for column in (1, 6, 12))
+        return rollbacks >= 7 and temp_bytes > 0 and dead > 0
+
+    await until(has_come)
+    await engine.observer.refresh()
+    (after,) = await fetch(work_dsn, COUNTED)
+    lines = generate_latest(engine.metrics.registry).decode().splitlines()
+    shown = dict(line.removeprefix("pacewheel_database_").rsplit(" ", 1) for line in lines)
+    outside = {
+        name: (least, shown[name], most)
+        for name, least, most in zip(SHOWN, seen[0], after, strict=True)
+        if not least <= float(shown[name]) <= most
+    }
+    assert {} == outside
     await engine.close()
 
 

@@ -38,6 +38,13 @@ def test_a_histogram_counts_single_durations_and_batches_alike() -> None:
         metrics.value("h_seconds_bucket", kind="seen", le=le) for le in ("0.1", "1.0", "+Inf")
     ]
     assert 5.6 == pytest.approx(metrics.value("h_seconds_sum", kind="seen"))
+    # A bound belongs to its bucket, and what lies beyond the last one to none.
+    odd_ms = [1000, 100, 0, 100.0, 99.9, 1000.1, 100, 7_000_000]
+    histogram.observe_ms("batch", odd_ms)
+    for duration_ms in odd_ms:
+        histogram.observe("single", duration_ms / 1000)
+    histogram.observe_ms("single", [])
+    assert (5, 1, 2) == histogram.counts()["batch"] == histogram.counts()["single"]
 
 
 class Minutes:
@@ -181,6 +188,20 @@ def test_time_that_another_machine_took_is_no_idle_time(monkeypatch: pytest.Monk
     assert {"busy": 40, "idle": 57} == {
         mode: value("pacewheel_machine_cpu_seconds_total", mode=mode) for mode in ("busy", "idle")
     }
+
+
+def test_network_traffic_is_told_from_loopbacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each direction by itself, all other interfaces together."""
+    counted = {
+        name: SimpleNamespace(bytes_recv=received, bytes_sent=sent)
+        for name, received, sent in (("lo", 1, 2), ("eth0", 10, 20), ("wlan0", 100, 200))
+    }
+    monkeypatch.setattr("psutil.net_io_counters", lambda pernic: counted)  # noqa: ARG005 - its name
+    value = Metrics().value
+    for direction, loopback, other in (("receive", 1, 110), ("transmit", 2, 220)):
+        name = f"pacewheel_network_{direction}_bytes_total"
+        assert loopback == value(name, interface="loopback")
+        assert other == value(name, interface="other")
 
 
 def test_the_limits_of_a_process_are_known_from_the_start() -> None:

@@ -10,6 +10,7 @@ moment, and no slot is held asleep.
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -86,6 +87,8 @@ class Dispatcher(Service):
         self._lead_ms = lead_ms
         self._metrics = metrics
         self._due: dict[int, None] = {}
+        self._waits_ms: defaultdict[WaitingReason, list[float]] = defaultdict(list)
+        """Those of one claim: counted together they cost a third."""
         self._changed = asyncio.Event()
         self._shortage = Shortage()
         self._ahead = False
@@ -221,6 +224,9 @@ class Dispatcher(Service):
         claimed = [task[1] for claim in claims for task in claim.tasks]
         self._metrics.tasks_claimed.inc(len(claimed))
         self._metrics.hot_jobs.count_claims(claimed)
+        for reason, waits_ms in self._waits_ms.items():
+            self._metrics.waits.observe_ms(reason, waits_ms)
+        self._waits_ms.clear()
         return len(claimed)
 
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
@@ -293,14 +299,14 @@ class Dispatcher(Service):
 
     def _observe(self, domain: HeldDomain, claim: DomainClaim, now_ms: float) -> None:
         """Note how long the tasks were claimable, and what held them back."""
-        waits, reason = self._metrics.waits, domain.waiting_for
+        reason = domain.waiting_for
         if reason is WaitingReason.DOMAIN_DELAY and domain.is_late(now_ms):
             reason = WaitingReason.WORKER_CAPACITY
         if claim.paused is None:
-            waits.observe_ms(reason, claim.waits_ms)
+            self._waits_ms[reason] += claim.waits_ms
             return
         for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
-            waits.observe_ms(WaitingReason.JOB_PAUSED if paused else reason, (wait_ms,))
+            self._waits_ms[WaitingReason.JOB_PAUSED if paused else reason].append(wait_ms)
 
     def _start(
         self, domain: HeldDomain, claimed: ClaimedTask, handler: Handler, facts: JobFacts

@@ -179,49 +179,41 @@ class PostgresChanges:
     async def _retry_in_new_job(self, job_id: int, ids: Sequence[int] | None) -> tuple[int, int]:
         notify = self._hinter.leads()
 
-        async def create(connection: asyncpg.Connection) -> tuple[int, Inserted]:
+        async def create(connection: asyncpg.Connection) -> tuple[int, int, Inserted]:
+            new_id, retried, inserted, last = job_id, 0, Inserted(), None
             async with connection.transaction():
                 # The pruner passes over a job that is locked.
                 if await connection.fetchrow(self._queries["lock_job"], job_id) is None:
-                    return 0, Inserted()
-                tasks = await self._failed(connection, job_id, ids)
-                if not tasks:
-                    return job_id, Inserted()
-                row = await connection.fetchrow(self._queries["create_retry_job"], job_id)
-                new_id: int = row["id"]
-                inserted = await self._tasks.insert_tasks(connection, new_id, tasks, notify=notify)
-                await connection.execute(self._queries["finish_discovery"], [new_id])
-                return new_id, inserted
+                    return 0, 0, inserted
+                # Page by page: a million tasks at once would take a gigabyte.
+                while rows := await connection.fetch(
+                    self._queries["read_failed_tasks"], job_id, ids, last, ROWS_MAX
+                ):
+                    if last is None:
+                        new_id = await connection.fetchval(
+                            self._queries["create_retry_job"], job_id
+                        )
+                    tasks = [
+                        NewTask(row["target"], row["key"], row["priority"], _payload(row))
+                        for row in rows
+                    ]
+                    inserted = await self._tasks.insert_tasks(
+                        connection, new_id, tasks, notify=notify
+                    )
+                    retried += inserted.counts.inserted
+                    last = rows[-1]["id"]
+                if last is not None:
+                    await connection.execute(self._queries["finish_discovery"], [new_id])
+            return new_id, retried, inserted
 
-        new_id: int
-        new_id, inserted = await self._pool.run(create, name="create_retry_job")
+        new_id, retried, inserted = await self._pool.run(create, name="create_retry_job")
         if not new_id:
             await self._jobs.refuse(job_id)
+        # All of them are of one domain, so each page says the same of it.
         self._tasks.committed(inserted, notified=notify)
-        if inserted.counts.inserted:
-            log.say(
-                events.JOB_RETRIED,
-                job_id=new_id,
-                retries_job_id=job_id,
-                tasks=inserted.counts.inserted,
-            )
-        return new_id, inserted.counts.inserted
-
-    async def _failed(
-        self, connection: asyncpg.Connection, job_id: int, ids: Sequence[int] | None
-    ) -> list[NewTask]:
-        tasks: list[NewTask] = []
-        last: int | None = None
-        while True:
-            rows = await connection.fetch(
-                self._queries["read_failed_tasks"], job_id, ids, last, ROWS_MAX
-            )
-            tasks += [
-                NewTask(row["target"], row["key"], row["priority"], _payload(row)) for row in rows
-            ]
-            if len(rows) < ROWS_MAX:
-                return tasks
-            last = rows[-1]["id"]
+        if retried:
+            log.say(events.JOB_RETRIED, job_id=new_id, retries_job_id=job_id, tasks=retried)
+        return new_id, retried
 
     async def _ids_of(self, job_id: int, keys: Sequence[str]) -> list[int]:
         """Return the ids of tasks in the order of their keys."""
