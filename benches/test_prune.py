@@ -27,7 +27,7 @@ FULL = os.environ.get("BENCH", "quick") == "full"
 DOMAINS = 8
 OLD_TASKS = 20_000 if FULL else 4_000
 ROUNDS = 6 if FULL else 3
-ROUND_S = 4.0
+ROUND_S = 4.0 if FULL else 3.0
 KEEP = Keep(results_ms=35 * DAY_MS, jobs_ms=30 * DAY_MS)
 DAYS = 40
 
@@ -49,9 +49,12 @@ class Timed:
 
 
 def quantiles(took_ms: list[float]) -> tuple[float, float, float]:
-    """Return median, p99 and the longest."""
+    """Return median, p95 and the longest.
+
+    No p99: a machine that stands still a few times makes a claim in a hundred late.
+    """
     cuts = statistics.quantiles(took_ms, n=100)
-    return cuts[49], cuts[98], max(took_ms)
+    return cuts[49], cuts[94], max(took_ms)
 
 
 async def make_old(dsn: str, engine: Engine, round_number: int) -> None:
@@ -139,11 +142,11 @@ def test_retention_holds_up_no_claim(dsn: str, budget: Callable[[str, float], No
     print()
     for name, by_way in times.items():
         for prunes, took_ms in by_way.items():
-            median, p99, longest = quantiles(took_ms)
+            median, p95, longest = quantiles(took_ms)
             print(
                 f"{name:<8} {'while old jobs go' if prunes else 'alone':<18} {len(took_ms):>6,} calls:"
-                f" median {median:.1f} ms, p99 {p99:.1f} ms, longest {longest:.0f} ms"
+                f" median {median:.1f} ms, p95 {p95:.1f} ms, longest {longest:.0f} ms"
             )
     with_it, alone = (quantiles(times["claims"][prunes]) for prunes in (True, False))
     budget("prune: median claim, over alone", with_it[0] / alone[0])
-    budget("prune: p99 of claims, over alone", with_it[1] / alone[1])
+    budget("prune: p95 of claims, over alone", with_it[1] / alone[1])

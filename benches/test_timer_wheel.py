@@ -185,9 +185,10 @@ def test_the_tail_of_advance_with_a_million_live(budget: Callable[[str, float], 
     _fill(wheel, count, 1, HORIZON_MS)
     times_ns: list[int] = []
     for now_ms in range(1, 10 * 1_024 + 1):
-        start = time.perf_counter_ns()
+        # Of this thread: what a busy machine does meanwhile is none of the wheel's.
+        start = time.thread_time_ns()
         _, ids, next_ms = wheel.advance(now_ms, LIMIT)
-        times_ns.append(time.perf_counter_ns() - start)
+        times_ns.append(time.thread_time_ns() - start)
         assert next_ms is not None
         assert next_ms > now_ms
         wheel.schedule_many(1, ids, [now_ms + HORIZON_MS] * len(ids))

@@ -1,8 +1,8 @@
 """Real PostgreSQL for every test: the embedded server once a session, a database of its own a test.
 
-A test's database is a copy of a migrated template, so it costs some hundredths of a second and needs
-no cleaning. The server survives the kill of its processes, but no loss of power: it syncs nothing, and
-lies in memory where there is room, since making the 300 files of a database there takes a fifth of the time.
+A test's database is a copy of a migrated template, so it costs some hundredths of a second and
+needs no cleaning. The server bears the kill of its processes, but no loss of power: it syncs
+nothing, and lies in memory where there is room (`scratch`).
 Property tests run by the profile `fast`, or `slow` by HYPOTHESIS_PROFILE=slow.
 """
 
@@ -13,10 +13,7 @@ import itertools
 import logging
 import os
 import shutil
-import tempfile
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -25,6 +22,7 @@ from hypothesis import HealthCheck, settings
 
 from pacewheel import embedded
 from pacewheel.store import migrate
+from tests.scratch import scratch
 
 # Tests may run in several processes, which share the server that TEST_DSN names.
 _WORKER = os.environ.get("PYTEST_XDIST_WORKER", "alone")
@@ -54,9 +52,6 @@ UNTIL_S = 45.0
 
 LOGGERS = ("pacewheel", "asyncio", "aiohttp")
 
-# Half a gigabyte is what a whole run needs; a container's 64 MB are too few.
-MEMORY = Path("/dev/shm")
-MEMORY_MIN_BYTES = 4 * 2**30
 SERVER_SETTINGS = {
     "fsync": "off",
     "full_page_writes": "off",
@@ -72,6 +67,14 @@ BY_HINTS_ALONE = {"heartbeat_s": 60.0, "lease_ttl_s": 300.0, "sweep_s": 3600.0}
 
 # Leases short enough to expire within a test.
 FAST = {"lease_ttl_s": 2.0, "heartbeat_s": 0.25, "lease_margin_s": 0.5, "sweep_s": 1.0}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the longest files and end with the shortest, so that all processes end together.
+
+    Whole files are given out in this order: tests of many processes first, unit tests last.
+    """
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/processes/"))
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
@@ -118,16 +121,6 @@ async def fetch(dsn: str, query: str, *args: object) -> list[asyncpg.Record]:
         await connection.close()
 
 
-def _place() -> Path:
-    """Make the server's directory: in memory where there is room; what killed sessions left goes."""
-    roomy = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_MIN_BYTES
-    parent = MEMORY if roomy else Path(tempfile.gettempdir())
-    for left in parent.glob("pacewheel-tests-*"):
-        if left.stat().st_mtime < time.time() - 86_400:
-            shutil.rmtree(left, ignore_errors=True)
-    return Path(tempfile.mkdtemp(prefix="pacewheel-tests-", dir=parent))
-
-
 @pytest.fixture(scope="session")
 def server_dsn() -> Iterator[str]:
     """The session's server: the one that TEST_DSN names, or an embedded one."""
@@ -135,7 +128,7 @@ def server_dsn() -> Iterator[str]:
     if given:
         yield given
         return
-    place = _place()
+    place = scratch()
     config = embedded.EmbeddedConfig(data_dir=place / "data", settings=SERVER_SETTINGS)
     with embedded.acquire(config) as use:
         yield use.dsn

@@ -11,7 +11,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -21,9 +20,10 @@ from pacewheel import embedded
 from pacewheel.embedded.home import EmbeddedConfig, make_home
 from pacewheel.store import migrate
 from tests.conftest import execute
+from tests.scratch import scratch
 
 PASSWORD = "right-one"
-START_TIMEOUT_S = 30.0
+START_TIMEOUT_S = 60.0
 
 
 def free_port() -> int:
@@ -39,7 +39,7 @@ class OwnServer:
 
     def __init__(self, **settings: str) -> None:
         self.port = free_port()
-        self._folder = Path(tempfile.mkdtemp(prefix="pacewheel-test-"))
+        self._folder = scratch()
         run_as = make_home(EmbeddedConfig(self._folder / "home")).run_as()
         binaries = embedded.find_binaries().readable_for(run_as)
         self._postgres = binaries.program("postgres")

@@ -20,6 +20,8 @@ ELEMENTS_MAX = 3_000
 ANSWER_BYTES_MAX = 100_000
 TOKEN = "a-token-of-sixteen-characters"
 MARKUP = "<img src=x onerror=document.title=1>"
+# Turns what follows it about, and is as long as a name may be.
+MISLEADING = "evil\u202egnp." + 400 * "long-name-"
 FILL = (
     (
         "INSERT INTO pacewheel.domains (name, base_delay_ms) SELECT 'site-' || lpad(n::text, 5, '0') || '.example',"
@@ -93,7 +95,9 @@ async def test_ten_thousand_domains_stay_fluent(daemon: Daemon, open_page: Open)
     await expect(watcher.page.locator(".empty")).to_contain_text(
         "No domain has “nowhere” in its name"
     )
-    await watcher.page.get_by_label("Find a domain").fill("")
+    await watcher.page.get_by_role("link", name="Domains", exact=True).click()
+    await expect(watcher.page.get_by_label("Find a domain")).to_have_value("")
+    await expect(rows).to_have_count(50)
     await watcher.page.get_by_label("Order").select_option("Delay now")
     await expect(rows.first).to_contain_text("site-10000.example")
     assert 0 == await watcher.overflow_px()
@@ -105,6 +109,30 @@ async def test_ten_thousand_domains_stay_fluent(daemon: Daemon, open_page: Open)
         ".map((each) => each.decodedBodySize)"
     )
     assert ANSWER_BYTES_MAX > max(sizes), sizes
+
+
+async def test_what_the_database_has_not_said_is_not_known(watcher: Watcher) -> None:
+    """Not that there is nothing: the process may have begun without its database."""
+    await watcher.page.add_init_script(
+        "window.EventSource = class extends EventTarget { constructor() { super();"
+        " fetch('api/v1/overview').then((answer) => answer.json()).then((found) => this.dispatchEvent("
+        " new MessageEvent('overview', { data: JSON.stringify({ ...found, totals: null }) }))); }"
+        " close() {} };"
+    )
+    await watcher.go("#/")
+    for question in ("What is it doing?", "Why is it waiting?"):
+        region = watcher.page.get_by_role("region", name=question)
+        await expect(region.locator(".headline")).to_have_text("Not known yet")
+
+
+async def test_charts_go_on_when_the_servers_clock_is_set_back(watcher: Watcher) -> None:
+    """By an hour, or by more than there is; what was before is still before."""
+    await watcher.go("#/workers")
+    at = await watcher.page.evaluate(
+        "import('/static/history.js').then(({ History }) => { const history = new History();"
+        " for (const at of [7200, 7201, 3600, 3601, 3599]) history.append({ at }); return history.at; })"
+    )
+    assert [3598, 3599, 3600, 3601] == at
 
 
 async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> None:
@@ -119,14 +147,35 @@ async def test_names_are_shown_as_they_are(daemon: Daemon, watcher: Watcher) -> 
     await expect(watcher.page).to_have_title(f"{MARKUP} · pacewheel")
 
 
-async def test_a_database_that_is_away_is_said(proxy: PostgresProxy, watcher: Watcher) -> None:
+async def test_names_mislead_nobody(daemon: Daemon, watcher: Watcher) -> None:
+    """What would turn the words of a dialog about is shown as what it is; a long name is cut off in lists."""
+    job_id = await add_job(daemon, MISLEADING)
+    await watcher.go("#/jobs")
+    row = watcher.row("Jobs", "evil")
+    box = await row.bounding_box()
+    assert box is not None
+    assert box["height"] < 150
+    await row.get_by_role("button", name=f"Cancel: job {job_id}").click()
+    await expect(watcher.page.get_by_role("dialog")).to_contain_text(r"(evil\u202egnp.long")
+
+
+async def test_a_database_that_is_away_is_said(
+    proxy: PostgresProxy, daemon: Daemon, watcher: Watcher
+) -> None:
     """Failing, with what happens next; figures known before stay; all goes on when it is back."""
+    await add_job(daemon, "away.example")
+    await watcher.go("#/jobs")
+    proxy.go_away()
+    await expect(watcher.page.locator("main .notice")).to_contain_text("can't be read anew")
+    await expect(watcher.page.get_by_role("table", name="Jobs")).to_be_visible()
+    proxy.come_back()
+    await expect(watcher.page.locator("main .notice")).to_have_count(0)
     await watcher.go("#/")
     healthy = watcher.page.get_by_role("region", name="Is it healthy?")
     live_jobs = await watcher.figure("Live jobs").inner_text()
     proxy.go_away()
     await expect(healthy).to_contain_text("Failing")
-    await expect(healthy).to_contain_text("the database")
+    await expect(healthy).to_contain_text("Database: ")
     await expect(watcher.figure("Live jobs")).to_have_text(live_jobs)
     await watcher.page.get_by_role("link", name="Workers").click()
     await expect(watcher.page.get_by_role("alert")).to_contain_text("This can't be shown now")
@@ -163,7 +212,7 @@ async def test_a_lost_server_is_said_and_found_again(daemon: Daemon, watcher: Wa
 async def test_a_token_is_asked_for_and_then_all_works(daemon: Daemon, watcher: Watcher) -> None:
     """A server that comes back with a token sends who watches to its log-in, and from there on."""
     job_id = await add_job(daemon, "token.example")
-    await watcher.go("#/")
+    await watcher.go(f"#/jobs/{job_id}")
     daemon.kill()
     await daemon.start(http_token=TOKEN)
     field = watcher.page.get_by_label("token", exact=False)
@@ -172,6 +221,7 @@ async def test_a_token_is_asked_for_and_then_all_works(daemon: Daemon, watcher: 
     await field.fill(TOKEN)
     await field.press("Enter")
     await expect(watcher.page.locator(".live")).to_have_text("Live")
+    await expect(watcher.page.get_by_role("heading", level=1)).to_contain_text(f"Job {job_id}")
     await watcher.go("#/jobs")
     await watcher.page.get_by_role("button", name=f"Pause: job {job_id}").click()
     await watcher.answer("Pause job")

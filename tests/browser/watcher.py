@@ -29,6 +29,8 @@ expect.set_options(timeout=PATIENCE_MS)
 UNREACHABLE = re.compile(r"Failed to load resource: net::ERR_")
 # Who has no session, or none any more.
 UNKNOWN = re.compile(r"Failed to load resource: the server responded with a status of 401")
+# Without the session's proof.
+FORBIDDEN = re.compile(r"Failed to load resource: the server responded with a status of 403")
 # Of answers that are errors on purpose.
 REFUSED = re.compile(
     r"Failed to load resource: the server responded with a status of (404|409|400|503)"

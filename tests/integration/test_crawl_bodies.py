@@ -6,6 +6,7 @@ import gzip
 import sys
 import tracemalloc
 import zlib
+from functools import partial
 
 import brotli
 import pytest
@@ -29,7 +30,7 @@ async def test_a_huge_body_is_cut_and_memory_stays_bounded(*, is_wanted: bool) -
         for _ in range(3000):
             await exchange.send(b"x" * 65536)
 
-    limits = PhaseLimits(first_byte_s=5, total_s=20)
+    limits = PhaseLimits(first_byte_s=60, total_s=120)
     async with serving(huge) as server, client_of(limits) as client:
         tracemalloc.start()
         answer = await fetch(
@@ -48,13 +49,18 @@ ZEROS = bytes(100_000_000)
 @pytest.mark.parametrize("coding", ["gzip", "deflate", "br", "zstd"])
 async def test_a_bomb_in_any_coding_is_refused(coding: str) -> None:
     """100 MB of zeros in some KB: refused soon after the first megabyte, with bounded memory."""
-    pack = {"gzip": gzip, "deflate": zlib, "br": brotli, "zstd": zstd}[coding]
-    bomb = pack.compress(ZEROS)
+    bomb = {
+        "gzip": gzip.compress,
+        "deflate": zlib.compress,
+        # The least effort that still makes 150 bytes of them.
+        "br": partial(brotli.compress, quality=3),
+        "zstd": zstd.compress,
+    }[coding](ZEROS)
 
     async def send_bomb(_server: Server, exchange: Exchange) -> None:
         await exchange.answer(bomb, Content_Encoding=coding)
 
-    limits = PhaseLimits(first_byte_s=5, total_s=20)
+    limits = PhaseLimits(first_byte_s=60, total_s=120)
     async with serving(send_bomb) as server, client_of(limits) as client:
         tracemalloc.start()
         with pytest.raises(FetchFailed, match="bomb") as failed:
@@ -88,7 +94,7 @@ async def test_compressed_bytes_that_decode_to_nothing_are_bounded_too() -> None
         for _ in range(1000):
             await exchange.send(empty_blocks)
 
-    limits = PhaseLimits(first_byte_s=5, total_s=20)
+    limits = PhaseLimits(first_byte_s=60, total_s=120)
     async with serving(send) as server, client_of(limits) as client:
         answer = await fetch(client, server.url, max_bytes=300_000)
     assert (b"", True) == (answer.body, answer.truncated)

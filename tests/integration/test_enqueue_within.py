@@ -11,7 +11,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Task
 from pacewheel.engine import Job
 from pacewheel.errors import ConfigInvalid, JobFinal
-from tests.conftest import execute, fetch, until
+from tests.conftest import BY_HINTS_ALONE, execute, fetch, until
 
 
 @pytest.fixture
@@ -165,7 +165,7 @@ async def test_sql_raises_a_priority_with_the_same_checks(dsn: str, job: Job) ->
 
 async def test_a_trigger_can_feed_the_engine(dsn: str) -> None:
     """A row inserted by anybody starts a task of a running engine within moments of its commit."""
-    engine = Engine(dsn, config=Config(sweep_s=60.0))
+    engine = Engine(dsn, config=Config(**BY_HINTS_ALONE))
     started = asyncio.Event()
 
     @engine.handler("note")
@@ -183,7 +183,7 @@ async def test_a_trigger_can_feed_the_engine(dsn: str) -> None:
             "CREATE TRIGGER feed AFTER INSERT ON orders FOR EACH ROW EXECUTE FUNCTION feed()",
             "INSERT INTO orders VALUES (7)",
         )
-        await asyncio.wait_for(started.wait(), 60)
+        await asyncio.wait_for(started.wait(), 50)
 
         async def settled() -> bool:
             return (await job.info()).completed == 1

@@ -109,7 +109,7 @@ def test_a_program_that_ends_without_stopping_its_engine_ends(dsn: str, target: 
         check=False,
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
     )
     assert (1, "main ended") == (done.returncode, done.stderr.strip())
 

@@ -76,12 +76,16 @@ async def hearing(
         await them.other.close()
 
 
-async def test_a_listener_that_hears_says_so_and_is_not_made_anew(dsn: str) -> None:
+async def test_a_listener_that_hears_says_so_and_is_not_made_anew(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Probe after probe comes back, and a hint takes the place of one."""
+    # However late a busy machine hears them.
+    monkeypatch.setattr(listener_module, "PROBE_TIMEOUT_S", 60.0)
     async with hearing(dsn) as them:
         await until(them.is_up)
         await them.enqueue("heard")
-        await asyncio.sleep(2)  # long enough for three probes
+        await asyncio.sleep(1.5)  # long enough for two probes
         assert them.is_up()
         assert 0 == them.reconnects()
         assert 1 <= them.engine.metrics.value("pacewheel_hints_received_total", verb="enqueued")
@@ -121,7 +125,7 @@ async def test_behind_a_pooler_without_listen_the_sweep_finds_the_work(
 ) -> None:
     """Whether LISTEN is refused or taken and forgotten; the engine says so and lives on."""
     async with hearing(dsn, listening=listening, sweep_s=0.5) as them:
-        await until(lambda: them.reconnects() >= 6)
+        await until(lambda: them.reconnects() >= 3)
         assert not them.is_up()
         await them.enqueue("unheard")
         assert 2 <= them.engine.metrics.value("pacewheel_sweeps_total")

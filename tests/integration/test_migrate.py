@@ -117,7 +117,7 @@ async def test_a_newer_schema_is_refused_with_both_versions(dsn: str) -> None:
     with pytest.raises(SchemaMismatch, match=message):
         await Engine(dsn).connect()
     process = command(dsn, "jobs")
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=60)
     assert (4, "", 1) == (process.returncode, output, errors.count("\n"))
     assert re.search(message, errors)
     assert before == await relations(dsn)
@@ -208,7 +208,7 @@ async def test_a_user_without_create_is_told_so_and_can_use_a_schema_made_for_it
         await migrate(dsn, "pacewheel")
     assert not await exists(empty_dsn)
     process = command(dsn, "migrate")
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=60)
     assert (3, "", 1) == (process.returncode, output, errors.count("\n"))
     assert "grant CREATE" in errors
 
@@ -253,6 +253,6 @@ async def test_a_right_that_is_missing_at_run_time_is_named(
         if words[0] == "migrate" and len(grants) == 2:
             continue  # who may read the migrations may ask for their status
         process = command(as_user(empty_dsn, user), *words)
-        output, errors = process.communicate(timeout=30)
+        output, errors = process.communicate(timeout=60)
         assert (3, "", 1) == (process.returncode, output, errors.count("\n")), errors
         assert f"denies a right ({said}): grant it to the DSN's user" in errors

@@ -18,6 +18,12 @@ from tests.conftest import PROMPT, execute, fetch, until, waits_for_a_lock
 SLOW = Config(**PROMPT, warm_raise_s=3600.0, cold_raise_s=3600.0)
 
 
+@pytest.fixture(autouse=True)
+def prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outbox is read again after half a second."""
+    monkeypatch.setattr("pacewheel.services.propagator.LOAD_PAUSE_S", 0.5)
+
+
 async def priorities(dsn: str) -> dict[str, float]:
     """Return each task's priority by target."""
     return dict(await fetch(dsn, "SELECT target, priority FROM pacewheel.tasks"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from pacewheel.errors import JobUnknown
 from pacewheel.report import as_csv, as_json, html, junit, text
 from pacewheel.store.queries import load_queries
 from pacewheel.store.reports import PostgresReports
-from tests.commands import environment, pacewheel, refused
+from tests.commands import environment, pacewheel, ran, refused
 from tests.conftest import until
 
 if TYPE_CHECKING:
@@ -33,14 +34,14 @@ async def engine(dsn: str) -> AsyncIterator[Engine]:
     """An engine whose handler fails what is called broken, and holds what is called hold."""
     made = Engine(dsn)
 
-    @made.handler("story", attempts=2, backoff_s=0.01, timeout_s=60)
+    @made.handler("story", attempts=2, backoff_s=0.01, timeout_s=600)
     async def story(task: Task) -> Outcome:
         if task.target.startswith("broken"):
             return Outcome.failed("refused", http_status=404, detail={"message": "no such <thing>"})
         if task.target == "flaky" and task.attempt == 1:
             return Outcome.retry("busy", http_status=500)
         if task.target == "hold":
-            await until(lambda: False, timeout_s=50)
+            await asyncio.Event().wait()
         return Outcome.completed(http_status=200, bytes=1000, cache="hit")
 
     await made.connect()
@@ -192,13 +193,17 @@ async def test_a_job_that_is_not_there(engine: Engine) -> None:
     job = await create(engine)
     with pytest.raises(JobUnknown, match="no job 99"):
         await job.report(compared_with=99)
-    dsn = ("--dsn", str(engine._dsn))
-    assert "there is no job 99" in refused(2, "report", "99", *dsn)
-    assert "there is no job 99" in refused(2, "export", "99", *dsn)
-    assert "job id 'x'" in refused(2, "report", "x", *dsn)
-    assert "--compare 'y'" in refused(2, "report", "1", "--compare", "y", *dsn)
-    assert "there is no folder" in refused(2, "report", "1", "-o", "none/r.html", *dsn)
-    assert "no form" in refused(2, "warm", "http://127.0.0.1/", "--report", "r.pdf", *dsn)
+    for said, *words in (
+        ("there is no job 99", "report", "99"),
+        ("there is no job 99", "export", "99"),
+        ("job id 'x'", "report", "x"),
+        ("--compare 'y'", "report", "1", "--compare", "y"),
+        ("there is no folder", "report", "1", "-o", "none/r.html"),
+        ("no form", "warm", "http://127.0.0.1/", "--report", "r.pdf"),
+    ):
+        code, out, err = await ran(*words, "--dsn", str(engine._dsn))
+        assert (2, "", 1) == (code, out, len(err.splitlines())), err
+        assert said in err
 
 
 async def test_thresholds_decide_the_exit_code(engine: Engine, tmp_path: Path) -> None:

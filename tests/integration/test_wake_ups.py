@@ -20,15 +20,15 @@ from tests.conftest import execute, fetch, until
 runtime_module = importlib.import_module("pacewheel.runtime")
 
 ONE_STATEMENT = "%woken AS%"
-# What a busy machine may add to a moment; a sweep, unless said otherwise, is a minute away.
-SLACK_S = 5.0
+# What a busy machine may add to a moment; a sweep, unless said otherwise, is an hour away.
+SLACK_S = 45.0
 
 
 class Started:
     """An engine whose handler notes when each task started."""
 
     def __init__(self, dsn: str, **settings: Any) -> None:
-        self.engine = Engine(dsn, config=Config(**settings))
+        self.engine = Engine(dsn, config=Config(**{"sweep_s": 3600.0, **settings}))
         self.at: dict[str, float] = {}
         self.let_go = asyncio.Event()
 
@@ -83,16 +83,17 @@ async def test_timers_are_set_again_by_the_next_process(dsn: str) -> None:
     """A restart loses every timer; the lease sets them from the rows, long before any sweep."""
     first = Started(dsn)
     async with first.engine:
-        offered = time.monotonic()
-        await first.schedule("later", 2.0)
+        await first.schedule("later", 250.0)
         await until(lambda: first.timers() == 1)
     assert 0 == first.timers()
+    offered = time.monotonic()
+    await execute(dsn, "UPDATE pacewheel.tasks SET ready_at = now() + interval '1500 ms'")
     second = Started(dsn)
     async with second.engine:
         await until(lambda: second.timers() == 1)
         await until(lambda: second.has("later"))
     assert not first.has("later")
-    assert 2.0 <= second.at["later"] - offered <= 2.0 + SLACK_S
+    assert 1.5 <= second.at["later"] - offered <= 1.5 + SLACK_S
 
 
 async def test_a_straggler_whose_timer_was_lost_is_found_by_the_sweep(dsn: str) -> None:
@@ -105,9 +106,9 @@ async def test_a_straggler_whose_timer_was_lost_is_found_by_the_sweep(dsn: str) 
         assert runtime is not None
         (domain,) = runtime.held
         assert runtime._waker._wheel.cancel(READY, domain.id)
-        await until(lambda: started.has("lost"), timeout_s=1.1 + 0.5 + SLACK_S)
+        await until(lambda: started.has("lost"))
         await started.schedule("next", 0.5)
-        await until(lambda: started.has("next"), timeout_s=0.5 + SLACK_S)
+        await until(lambda: started.has("next"))
 
 
 async def test_what_finds_the_wheel_full_is_left_to_the_sweep(
@@ -123,7 +124,7 @@ async def test_what_finds_the_wheel_full_is_left_to_the_sweep(
         for n, name in enumerate(names):
             await started.schedule(name, 0.8, f"d{n}.example")
         await until(lambda: started.timers() == 2 and started.refused("full") >= 3)
-        await until(lambda: started.has(*names), timeout_s=0.8 + 1.1 + SLACK_S)
+        await until(lambda: started.has(*names))
         await until(lambda: started.timers() == 0)
         # Each timer that fires is observed; what the sweep wakes is not.
         assert 2 <= started.engine.metrics.value("pacewheel_wake_up_lag_seconds_count")
@@ -163,11 +164,11 @@ async def test_a_timer_stays_for_the_tasks_that_are_left(dsn: str) -> None:
     """One of two jobs of a domain is cancelled, the one whose task is ready first: the other starts."""
     started = Started(dsn)
     async with started.engine:
-        first = await started.schedule("first", 1.0)
-        await started.schedule("second", 1.5)
+        first = await started.schedule("first", 2.5)
+        await started.schedule("second", 2.7)
         await until(lambda: started.timers() == 1)
-        await first.cancel()
-        await until(lambda: started.has("second"), timeout_s=1.5 + SLACK_S)
+        assert 1 == await first.cancel()
+        await until(lambda: started.has("second"))
     assert not started.has("first")
 
 
@@ -241,7 +242,7 @@ async def test_a_retry_that_is_settled_during_a_claim_keeps_its_timer(
         await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("flaky")])
         await until(lambda: started.has("flaky"))
         first = started.at["flaky"]
-        await until(lambda: started.at["flaky"] > first, timeout_s=0.3 + SLACK_S)
+        await until(lambda: started.at["flaky"] > first)
     assert [None] == [claim.wake_in_ms for claim in held_back]
 
 
@@ -263,11 +264,11 @@ async def test_many_timers_of_one_tick_are_one_statement(dsn: str) -> None:
 
 
 async def test_an_idle_process_sends_less_than_a_query_a_second(dsn: str) -> None:
-    """With the default settings, after its work is done and its domains are given back.
+    """With the default settings but one, after its work is done and its domains are given back.
 
     Between two runs of the retention, that is: each is a dozen statements an hour.
     """
-    started = Started(dsn)
+    started = Started(dsn, sweep_s=60.0, idle_release_s=0.0)
     async with started.engine:
         await execute(dsn, "UPDATE pacewheel.retention SET next_at = now() + interval '1 hour'")
         await started.schedule("soon", 0.1)

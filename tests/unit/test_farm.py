@@ -174,16 +174,16 @@ async def test_a_missing_robots_txt_answers_404() -> None:
 
 async def test_the_rate_limit_opens_one_window_and_recovers() -> None:
     """After k requests comes 429 with Retry-After; who waits is served, who doesn't is noted."""
-    limit = RateLimit(after_requests=3, retry_after_s=1)
+    limit = RateLimit(after_requests=3, retry_after_s=4)
     async with Farm([SiteSpec(name="s", pages=9, rate_limit=limit, **FAST)]) as farm:
         first = [(await fetch(farm.urls[0]))[0] for _ in range(3)]
         refused = await fetch(farm.urls[0])
         await asyncio.sleep(0.1)  # past the grace: the answer is known by now
         impatient = await fetch(farm.urls[0])
-        await asyncio.sleep(1.01)  # the time it was told to wait
+        await asyncio.sleep(4.01)  # the time it was told to wait
         later = [(await fetch(farm.urls[0]))[0] for _ in range(5)]
     assert [200] * 3 == first
-    assert (429, "1") == (refused[0], refused[1]["Retry-After"])
+    assert (429, "4") == (refused[0], refused[1]["Retry-After"])
     assert impatient[0] == 429
     assert [200] * 5 == later
     assert farm.log.retry_after_violations("s") == [farm.log.arrivals("s")[4]]
@@ -202,13 +202,13 @@ async def test_a_strict_site_refuses_and_notes_a_too_early_request() -> None:
 )
 async def test_the_cdn_turns_from_miss_to_hit(vendor: str, header: str) -> None:
     """The second answer for a path is a HIT with an Age and quicker; some pages are never cached."""
-    cdn = Cdn(vendor=vendor, bypass_every=4, ttl_s=1.0)  # type: ignore[arg-type]  # parametrized
+    cdn = Cdn(vendor=vendor, bypass_every=4, ttl_s=2.5)  # type: ignore[arg-type]  # parametrized
     spec = SiteSpec(name="s", pages=9, latency_ms=40, latency_spread_ms=0, cdn=cdn)
     site = Site(spec)
     async with Farm([spec]) as farm:
         verdicts = [(await fetch(farm.urls[0]))[1] for _ in range(2)]
         bypassed = [(await fetch(farm.urls[0] + site.path_of(3)[1:]))[1] for _ in range(2)]
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + 60
         while (again := (await fetch(farm.urls[0]))[1])[header] == "HIT":
             assert time.monotonic() < deadline
     assert ["MISS", "HIT"] == [headers[header] for headers in verdicts]
@@ -316,7 +316,7 @@ async def test_a_farm_process_serves_and_its_log_survives_kill_9(tmp_path: Path)
         assert (await fetch(farm.urls[0]))[0] == 200
         assert farm.log().pages_served("bookshop") == {"/"}
         os.kill(farm._process.pid, signal.SIGKILL)
-        farm._process.wait(5)
+        farm._process.wait(60)
         assert farm.log().pages_served("bookshop") == {"/"}
 
 
@@ -330,7 +330,7 @@ def test_a_farm_process_ends_with_the_process_it_serves(tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as starter:
         farm_pid = int(starter.stdout.readline())
         os.kill(starter.pid, signal.SIGKILL)
-    wait_until(lambda: b"farm" not in _cmdline(farm_pid), "the farm ends with its starter", 5)
+    wait_until(lambda: b"farm" not in _cmdline(farm_pid), "the farm ends with its starter")
 
 
 def _cmdline(pid: int) -> bytes:
@@ -350,7 +350,7 @@ def test_the_program_prints_its_urls_and_ends_on_sigterm() -> None:
             [*command, "--base-port", str(port)], capture_output=True, check=False
         )
         farm.terminate()
-        assert farm.wait(5) == 0
+        assert farm.wait(60) == 0
     assert len(urls) == 3
     unknown = subprocess.run([*command, "--sites", "many"], capture_output=True, check=False)
     for refused in (taken, unknown):

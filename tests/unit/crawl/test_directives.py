@@ -78,8 +78,8 @@ def test_a_refresh_is_read_as_the_html_standard_says(content: str, target: str |
 
 @pytest.mark.parametrize("start", ["0", " ", "0 ", "0;url "])
 def test_hostile_refreshes_cost_little(start: str) -> None:
-    """Linear time, whatever the text."""
+    """Linear time, whatever the text; by backtracking it would be hours."""
     content = start + start[-1] * 500_000 + "x"
     started = time.process_time()
     refresh_target(content)
-    assert time.process_time() - started < 0.5
+    assert time.process_time() - started < 10

@@ -213,7 +213,7 @@ def test_hostile_pages_cost_little(name: str) -> None:
     html = "<a href=/first>1</a>" + HOSTILE[name]
     started = time.process_time()
     page = extract(html, PAGE)
-    assert time.process_time() - started < 2.0
+    assert time.process_time() - started < 10.0
     assert "https://example.com/first" == page.links[0].url.href
 
 

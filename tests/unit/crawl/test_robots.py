@@ -38,6 +38,9 @@ Sitemap: https://example.com/one.xml
 Sitemap: /two.xml
 """
 
+# Of CPU, on a slow machine too; what is guarded against takes minutes.
+CPU_MAX_S = 5.0
+
 
 def rules_of(*lines: str) -> RobotsRules:
     """What these lines say to everybody."""
@@ -184,25 +187,37 @@ def test_hostile_patterns_cost_milliseconds(lines: list[str]) -> None:
     rules = rules_of(*lines)
     began_s = time.process_time()
     assert rules.allows("/" + "a" * 2000 + "c")
-    assert time.process_time() - began_s < 1
+    assert time.process_time() - began_s < CPU_MAX_S
 
 
 def test_a_file_beyond_ascii_costs_little() -> None:
-    """500 KiB of it take 10 ms to read, not 360."""
-    text = f"User-agent: *\nDisallow: /{'é' * (MAX_ROBOTS_BYTES // 2)}x\nDisallow: /ö"
-    began_s = time.process_time()
-    rules = parse(text, TOKEN)
-    assert time.process_time() - began_s < 0.15
-    assert not rules.allows("/%C3%B6")
+    """500 KiB of it take as long to read as plain ones, not 36 times as long."""
+
+    def took_s(letter: str) -> float:
+        path = letter * (MAX_ROBOTS_BYTES // len(letter.encode()))
+        text = f"User-agent: *\nDisallow: /{path}x\nDisallow: /ö"
+        began_s = time.process_time()
+        rules = parse(text, TOKEN)
+        took_s = time.process_time() - began_s
+        assert not rules.allows("/%C3%B6")
+        return took_s
+
+    # As many bytes; 36 times is what it was.
+    assert min(took_s("é") for _ in range(5)) < 10 * min(took_s("e") for _ in range(5))
 
 
 def test_many_plain_rules_cost_as_little_as_few() -> None:
     """They are looked up by their length: 19,000 of them take a microsecond, not a millisecond."""
-    rules = rules_of(*(f"Disallow: /products/cat-{number}/" for number in range(19_000)))
-    began_s = time.process_time()
-    for number in range(1000):
-        assert not rules.allows(f"/products/cat-{number}/item")
-    assert time.process_time() - began_s < 1
+
+    def took_s(count: int) -> float:
+        rules = rules_of(*(f"Disallow: /products/cat-{number}/" for number in range(count)))
+        began_s = time.process_time()
+        for number in range(1000):
+            assert not rules.allows(f"/products/cat-{number % count}/item")
+        return time.process_time() - began_s
+
+    # A thousand times is what it would be if each rule were looked at.
+    assert min(took_s(19_000) for _ in range(3)) < 50 * min(took_s(19) for _ in range(3))
 
 
 def test_crawl_delay_and_sitemaps_are_read() -> None:
@@ -308,7 +323,7 @@ def test_the_largest_file_is_parsed_in_a_fraction_of_a_second() -> None:
         text = "User-agent: *\n" + line * (MAX_ROBOTS_BYTES // len(line))
         began_s = time.process_time()
         parse(text, TOKEN)
-        assert time.process_time() - began_s < 2, line
+        assert time.process_time() - began_s < CPU_MAX_S, line
 
 
 def test_a_file_is_followed_for_a_day() -> None:
