@@ -261,7 +261,7 @@ async def test_the_demo_is_polite(demo: tuple[str, subprocess.Popen[str]]) -> No
         " sum(gap_ms) AS permitted_ms FROM pacewheel_demo.results WHERE departed_at IS NOT NULL"
         " GROUP BY domain_id",
     )
-    # Each request that the farm saw is in the record. When it saw it, says nothing on a busy machine.
+    # Each request that the farm saw is in the record; when it saw it says nothing of the pace.
     departures = sum(row["departures"] for row in domains)
     assert departures == content["farm"]["requests"] >= content["total"]["pages"]
     assert 0 == sum(row["early"] for row in domains)

@@ -21,7 +21,8 @@ RECORD = (
     """
 CREATE FUNCTION public.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
     INSERT INTO public.seen_to VALUES (
-        NEW.id, OLD.next_at, NEW.next_at, NEW.fired - OLD.fired, NEW.skipped_overlap - OLD.skipped_overlap
+        NEW.id, OLD.next_at, NEW.next_at, NEW.fired - OLD.fired,
+        NEW.skipped_overlap - OLD.skipped_overlap
     );
     RETURN NULL;
 END $$
