@@ -135,9 +135,14 @@ class Connections:
     async def _open(self) -> asyncpg.Connection:
         self._opening += 1
         try:
-            return await self._connect()
+            connection = await self._connect()
         finally:
             self._opening -= 1
+        if self._is_closed:
+            # All others were closed while it was on its way: nobody would close it later.
+            connection.terminate()
+            raise self._closed_error()
+        return connection
 
     async def _wait(self) -> None:
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
