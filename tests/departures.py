@@ -1,7 +1,8 @@
 """Whether a domain's requests kept their gaps, by the record of departures.
 
 Arrivals can't tell: a site that gets no CPU for a second finds many requests at once. So a test
-counts arrivals, to see that each request has departed, and judges the gaps by what the gate measured.
+counts arrivals, to see that each request has departed, and judges the gaps by what the gate has
+measured.
 """
 
 from __future__ import annotations
