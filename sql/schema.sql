@@ -112,6 +112,7 @@ CREATE TABLE pacewheel.domains (
     claimed_at timestamp with time zone DEFAULT '-infinity'::timestamp with time zone NOT NULL,
     gap_ms integer GENERATED ALWAYS AS (GREATEST(base_delay_ms, robots_delay_ms, adaptive_delay_ms)) STORED NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    refused_at timestamp with time zone,
     CONSTRAINT domains_adaptive_delay_ms_check CHECK ((adaptive_delay_ms >= 0)),
     CONSTRAINT domains_base_delay_ms_check CHECK ((base_delay_ms >= 0)),
     CONSTRAINT domains_name_check CHECK ((name <> ''::text)),
@@ -180,6 +181,20 @@ CREATE TABLE pacewheel.tasks (
 WITH (fillfactor='85', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000',
         autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0.05');
 
+CREATE TABLE pacewheel.workers (
+    id bigint NOT NULL,
+    lease_until timestamp with time zone NOT NULL,
+    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    dead_at timestamp with time zone,
+    pid integer NOT NULL,
+    capacity integer NOT NULL,
+    held integer DEFAULT 0 NOT NULL,
+    host text NOT NULL,
+    version text NOT NULL,
+    handlers text[] DEFAULT '{}'::text[] NOT NULL,
+    connections integer DEFAULT 0 NOT NULL
+);
+
 CREATE VIEW pacewheel.job_states AS
  SELECT j.id AS job_id,
     j.domain_id,
@@ -189,28 +204,45 @@ CREATE VIEW pacewheel.job_states AS
     r.running,
         CASE
             WHEN (j.status > 2) THEN NULL::text
-            WHEN (j.status = 2) THEN 'job_paused'::text
-            WHEN ((d.blocked_until > statement_timestamp()) OR (d.block_reason = 'circuit_open'::text)) THEN
-        'domain_blocked'::text
-            WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
-            WHEN ((d.gap_ms > 0) AND (d.next_slot_at > statement_timestamp())) THEN 'domain_delay'::text
-            ELSE 'worker_capacity'::text
+            WHEN (g.gate IS NOT NULL) THEN g.gate
+            WHEN (NOT g.served) THEN 'worker_capacity'::text
+            WHEN (d.gap_ms > 0) THEN 'domain_delay'::text
+            ELSE 'concurrency_limit'::text
         END AS pending_reason,
         CASE
-            WHEN ((j.status > 1) OR (r.running >= j.concurrency)) THEN NULL::double precision
+            WHEN ((j.status > 1) OR (r.running >= j.concurrency) OR ((g.gate IS NULL) AND (NOT g.served))) THEN
+        NULL::double precision
             ELSE ((EXTRACT(epoch FROM (GREATEST(statement_timestamp(), d.blocked_until,
+        d.next_slot_at) - statement_timestamp())))::double precision * (1000)::double precision)
+        END AS pending_in_ms,
+        CASE
+            WHEN ((j.status > 2) OR (g.gate IS NOT NULL) OR (NOT g.served)) THEN (0)::bigint
+            ELSE GREATEST((0)::bigint, LEAST((j.pending - r.running),
             CASE
-                WHEN (d.gap_ms > 0) THEN d.next_slot_at
-                ELSE NULL::timestamp with time zone
-            END) - statement_timestamp())))::double precision * (1000)::double precision)
-        END AS pending_in_ms
-   FROM ((pacewheel.jobs j
+                WHEN (d.gap_ms > 0) THEN (1)::bigint
+                ELSE (j.concurrency - r.running)
+            END))
+        END AS startable
+   FROM (((((pacewheel.jobs j
      JOIN pacewheel.domains d ON ((d.id = j.domain_id)))
-     CROSS JOIN LATERAL ( SELECT count(*) AS running
-           FROM unnest(d.in_flight) f(id)
-          WHERE ( SELECT ((t.job_id = j.id) AND (t.status = 0) AND ((t.ready_at > d.claimed_at) IS NOT TRUE))
+     LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL) AND
+        (o.lease_until > statement_timestamp()))))
+     CROSS JOIN LATERAL ( SELECT array_agg(( SELECT t.job_id
                    FROM pacewheel.tasks t
-                  WHERE ((t.domain_id = d.id) AND (t.id = f.id)))) r);
+                  WHERE ((t.domain_id = d.id) AND (t.id = f.id) AND (t.status < 1) AND
+        ((t.ready_at > d.claimed_at) IS NOT TRUE)))) AS job_ids
+           FROM unnest(d.in_flight) f(id)) w)
+     CROSS JOIN LATERAL ( SELECT (COALESCE(cardinality(array_positions(w.job_ids, j.id)), 0))::bigint AS running) r)
+     CROSS JOIN LATERAL ( SELECT
+                CASE
+                    WHEN (j.status = 2) THEN 'job_paused'::text
+                    WHEN ((d.blocked_until > statement_timestamp()) OR (d.block_reason = 'circuit_open'::text)) THEN
+        'domain_blocked'::text
+                    WHEN (r.running >= j.concurrency) THEN 'concurrency_limit'::text
+                    WHEN (d.next_slot_at > statement_timestamp()) THEN 'domain_delay'::text
+                    ELSE NULL::text
+                END AS gate,
+            COALESCE((j.handler = ANY (o.handlers)), false) AS served) g);
 
 ALTER TABLE pacewheel.jobs ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME pacewheel.jobs_id_seq
@@ -400,6 +432,18 @@ ALTER TABLE pacewheel.schedules ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY
     CACHE 1
 );
 
+CREATE VIEW pacewheel.startable_tasks AS
+ SELECT s.job_id,
+    t.id
+   FROM ((pacewheel.job_states s
+     JOIN pacewheel.domains d ON ((d.id = s.domain_id)))
+     CROSS JOIN LATERAL ( SELECT t_1.id
+           FROM pacewheel.tasks t_1
+          WHERE ((t_1.domain_id = s.domain_id) AND (t_1.job_id = s.job_id) AND (t_1.status = 0) AND
+        (NOT ((t_1.id = ANY (d.in_flight)) AND ((t_1.ready_at > d.claimed_at) IS NOT TRUE))))
+          ORDER BY t_1.priority DESC, t_1.id DESC
+         LIMIT s.startable) t);
+
 CREATE VIEW pacewheel.task_states AS
  SELECT t.domain_id,
     t.id,
@@ -419,7 +463,13 @@ CREATE VIEW pacewheel.task_states AS
         END AS owner,
         CASE
             WHEN (t.status = 1) THEN (ARRAY['retry_backoff'::text, 'scheduled'::text])[(t.waiting_reason + 1)]
-            WHEN ((t.status = 0) AND (NOT r.runs)) THEN s.pending_reason
+            WHEN ((t.status = 0) AND (NOT r.runs)) THEN
+            CASE
+                WHEN (t.id = ANY (ARRAY( SELECT f.id
+                   FROM pacewheel.startable_tasks f
+                  WHERE (f.job_id = t.job_id)))) THEN 'worker_capacity'::text
+                ELSE s.pending_reason
+            END
             ELSE NULL::text
         END AS waiting_reason,
     t.created_at,
@@ -431,20 +481,6 @@ CREATE VIEW pacewheel.task_states AS
         ((t.ready_at > d.claimed_at) IS NOT TRUE)) AS runs) r)
      LEFT JOIN pacewheel.job_states s ON (((s.job_id = t.job_id) AND (t.status = 0))));
 
-CREATE TABLE pacewheel.workers (
-    id bigint NOT NULL,
-    lease_until timestamp with time zone NOT NULL,
-    started_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
-    dead_at timestamp with time zone,
-    pid integer NOT NULL,
-    capacity integer NOT NULL,
-    held integer DEFAULT 0 NOT NULL,
-    host text NOT NULL,
-    version text NOT NULL,
-    handlers text[] DEFAULT '{}'::text[] NOT NULL,
-    connections integer DEFAULT 0 NOT NULL
-);
-
 CREATE VIEW pacewheel.waiting AS
  SELECT s.job_id,
     s.domain_id,
@@ -452,6 +488,11 @@ CREATE VIEW pacewheel.waiting AS
     w.reason,
     w.tasks,
         CASE
+            WHEN (w.is_behind AND (s.startable > 0)) THEN
+            CASE
+                WHEN (d.gap_ms > 0) THEN (d.gap_ms)::double precision
+                ELSE NULL::double precision
+            END
             WHEN (w.code IS NULL) THEN s.pending_in_ms
             WHEN (j.status < 2) THEN GREATEST((0)::double precision, s.pending_in_ms, ( SELECT ((EXTRACT(epoch FROM
         (min(t.ready_at) - statement_timestamp())))::double precision * (1000)::double precision)
@@ -466,13 +507,16 @@ CREATE VIEW pacewheel.waiting AS
         COALESCE(d.block_reason, 'retry_after'::text))
             WHEN 'concurrency_limit'::text THEN format('job %s runs %s of %s'::text, s.job_id, s.running,
         j.concurrency)
-            WHEN 'domain_delay'::text THEN format('domain %s permits a request every %s ms'::text, d.name, d.gap_ms)
+            WHEN 'domain_delay'::text THEN
+            CASE d.gap_ms
+                WHEN 0 THEN format('domain %s answers slowly'::text, d.name)
+                ELSE format('domain %s permits a request every %s ms'::text, d.name, d.gap_ms)
+            END
             WHEN 'retry_backoff'::text THEN 'their own delay after a failed attempt'::text
             WHEN 'scheduled'::text THEN 'the time they are scheduled for'::text
             ELSE
             CASE
-                WHEN (j.handler = ANY (o.handlers)) THEN format('worker %s on %s has no free slot'::text, o.id,
-        o.host)
+                WHEN (j.handler = ANY (o.handlers)) THEN format('a free slot of worker %s on %s'::text, o.id, o.host)
                 WHEN (o.id IS NOT NULL) THEN format('worker %s on %s holds domain %s and runs no handler %s'::text,
         o.id, o.host, d.name, j.handler)
                 ELSE format('no worker that knows handler %s holds domain %s yet'::text, j.handler, d.name)
@@ -481,9 +525,11 @@ CREATE VIEW pacewheel.waiting AS
    FROM ((((pacewheel.job_states s
      JOIN pacewheel.jobs j ON ((j.id = s.job_id)))
      JOIN pacewheel.domains d ON ((d.id = s.domain_id)))
-     LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL))))
-     CROSS JOIN LATERAL ( VALUES (NULL::integer,s.pending_reason,s.pending), (0,'retry_backoff'::text,s.backoff),
-        (1,'scheduled'::text,s.scheduled)) w(code, reason, tasks))
+     LEFT JOIN pacewheel.workers o ON (((o.id = d.owner) AND (o.dead_at IS NULL) AND
+        (o.lease_until > statement_timestamp()))))
+     CROSS JOIN LATERAL ( VALUES (NULL::integer,false,'worker_capacity'::text,s.startable),
+        (NULL::integer,true,s.pending_reason,(s.pending - s.startable)), (0,false,'retry_backoff'::text,s.backoff),
+        (1,false,'scheduled'::text,s.scheduled)) w(code, is_behind, reason, tasks))
   WHERE ((j.status < 3) AND (w.tasks > 0));
 
 ALTER TABLE pacewheel.workers ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (

@@ -1,8 +1,7 @@
 """Whether a domain's requests kept their gaps, by the record of departures.
 
-Arrivals can't tell: a site that gets no CPU for a second finds many requests at once. So a test
-counts arrivals, to see that each request has departed, and judges the gaps by what the gate has
-measured.
+Arrivals can't tell: a site that gets no CPU for a second finds many requests at once. So a
+test counts arrivals, to see that each request has departed, and judges gaps as the gate saw them.
 """
 
 from __future__ import annotations

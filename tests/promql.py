@@ -20,14 +20,15 @@ _MATCHERS = re.compile(r"\{([^}]*)\}")
 _BY = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*(?!\w)(?!\s*\()")
 _WORDS = {"and", "or", "unless", "bool", "offset"}
-# Prometheus adds these to every series that it scrapes.
+# Prometheus adds these labels to every series that it scrapes, and this metric for every target.
 SCRAPED = {"instance", "job"}
+TARGETS = {"up"}
 
 
 def metrics_of(expression: str) -> set[str]:
-    """Return the names of the metrics in an expression."""
+    """Return the names of the metrics in an expression, but for those that Prometheus adds."""
     bare = _BY.sub("", _MATCHERS.sub("", _RANGE.sub("", _TEXT.sub("", expression))))
-    return set(_NAME.findall(bare)) - _WORDS
+    return set(_NAME.findall(bare)) - _WORDS - TARGETS
 
 
 def labels_of(expression: str) -> set[str]:

@@ -21,7 +21,7 @@ def job(**values: Any) -> JobInfo:
         "total": 10, "pending": 0, "waiting": 0, "running": 0,
         "completed": 9, "failed": 1, "skipped": 0, "cancelled": 0, "created_at": START,
         "started_at": START, "finished_at": START + timedelta(seconds=5.5),
-        "waiting_reason": None, "next_start_in_ms": None, "owner": None, "gap_ms": 500,
+        "waiting_reason": None, "next_start_in_ms": None, "owner": None, "gap_ms": 500, "workers_alive": 1,
     }  # fmt: skip
     return JobInfo(**{**defaults, **values})
 

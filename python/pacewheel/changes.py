@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from pacewheel.errors import ConfigInvalid
+from pacewheel.report.words import plural, printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,16 +50,17 @@ async def cancel(job: Job, keys: Sequence[str] = ()) -> Change:
     """Cancel a job, or tasks of it by their keys."""
     if keys:
         cancelled = await job.cancel_tasks(keys)
-        return Change(f"{cancelled} tasks are cancelled", {"tasks_cancelled": cancelled})
+        return Change(f"{plural(cancelled, 'task')} cancelled", {"tasks_cancelled": cancelled})
     cancelled = await job.cancel()
-    words = f"job {job.id} is cancelled, and {cancelled} tasks with it"
+    words = f"job {job.id} is cancelled, and {plural(cancelled, 'task')} with it"
     return Change(words, {"tasks_cancelled": cancelled})
 
 
 async def retry(job: Job, keys: Sequence[str] = ()) -> Change:
     """Run failed tasks again, all or those of these keys."""
     again, retried = await job.retry_failed(keys or None)
-    words = f"{retried} tasks run again in job {again.id}" if retried else "nothing of it failed"
+    tasks = plural(retried, "task")
+    words = f"{tasks} to run again in job {again.id}" if retried else "nothing of it failed"
     return Change(words, {"tasks_retried": retried, "retried_in_job_id": again.id})
 
 
@@ -71,7 +73,8 @@ async def reprioritise(job: Job, priority: object, keys: Sequence[str] = ()) -> 
     value = _number(priority)
     if keys:
         changed = await job.reprioritise_tasks(dict.fromkeys(keys, value))
-        return Change(f"{changed} tasks have priority {value:g} now", {"tasks_changed": changed})
+        words = f"{plural(changed, 'task')} at priority {value:g} now"
+        return Change(words, {"tasks_changed": changed})
     await job.reprioritise(value)
     return Change(f"job {job.id} has priority {value:g} now", {})
 
@@ -79,7 +82,7 @@ async def reprioritise(job: Job, priority: object, keys: Sequence[str] = ()) -> 
 async def set_delay(domains: Domains, name: str, delay_ms: int) -> Change:
     """Set the least gap between two requests of a domain; a shorter one counts at once."""
     gap_ms = await domains.set_domain_delay(name, delay_ms)
-    words = f"domain {name} asks for {delay_ms} ms between two requests now"
+    words = f"domain {printable(name)} asks for {delay_ms} ms between two requests now"
     if gap_ms > delay_ms:
         words += f"; {gap_ms} ms stay in force, as its robots.txt or its answers ask for"
     return Change(words, {"domain": name, "delay_ms": delay_ms, "gap_ms": gap_ms})

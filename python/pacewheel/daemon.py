@@ -96,7 +96,7 @@ async def _start_patiently(engine: Daemon, asked: asyncio.Queue[int], life: Life
     while True:
         try:
             started = await _unless_asked(engine.start(), asked)
-            outage.worked()
+            outage.over()
             life.waits_for = None
             return started
         except StoreRefused:

@@ -35,6 +35,7 @@ FIELDS = {
     "job_id": "the job",
     "job_ids": "the jobs",
     "jobs": "how many jobs",
+    "lines": "how many lines",
     "live_job_id": "the schedule's job that is still live",
     "memory": "share of the memory limit in use",
     "next_at": "the schedule's next occurrence",
@@ -94,7 +95,10 @@ class Event:
 
 
 PROCESS_STARTING = Event(
-    "process_starting", INFO, "starting: {settings}", "`pacewheel run` has read its settings"
+    "process_starting",
+    INFO,
+    "starting",
+    "`pacewheel run` has read its settings, which the line carries",
 )
 PROCESS_DRAINING = Event(
     "process_draining",
@@ -127,6 +131,19 @@ RAISES_LEFT = Event(
     "they could not be written before the end; nothing is lost",
 )
 
+LINES_LEFT_OUT = Event(
+    "lines_left_out",
+    WARNING,
+    "{lines} lines are left out here: nobody read standard error",
+    "a reader was stopped, or slow; the work went on",
+)
+LINE_UNSHOWN = Event(
+    "line_unshown",
+    ERROR,
+    "a line is lost, for it can't be shown: {error}",
+    "arguments that don't fit its words, or a value without a text, in a handler's own line",
+)
+
 DATABASE_LOST = Event(
     "database_lost",
     WARNING,
@@ -137,7 +154,7 @@ DATABASE_RETURNED = Event(
     "database_returned",
     INFO,
     "the database is back after {duration_s:.1f} s",
-    "the first statement that succeeded after database_lost",
+    "statements succeed again after database_lost, and none has failed for three seconds",
 )
 TRANSACTION_SLOW = Event(
     "transaction_slow",

@@ -196,7 +196,7 @@ class HeldDomain:
             self.block_reason = reason
         if block_ms:
             self.blocked_until_ms = max(self.blocked_until_ms, now_ms + block_ms)
-        return Lesson(self.pace, block_ms, self.block_reason)
+        return Lesson(self.pace, block_ms, self.block_reason, refused=said.blocking)
 
     def take_time(self, latency_delay_ms: float) -> None:
         """Keep at least this gap from now on; a shorter one than before counts from the next claim."""
@@ -211,6 +211,10 @@ class HeldDomain:
     def slot_in_ms(self) -> float:
         """Milliseconds until the next request may leave, by this process's own clock."""
         return max(0.0, self._slot_ms() - monotonic_ms())
+
+    def is_late(self, now_ms: float) -> bool:
+        """Tell whether a slot was left to pass for longer than a gap: not the pace held it back."""
+        return now_ms > self._slot_ms() + self.gap_ms > 0
 
     def _slot_ms(self) -> float:
         return max(self.last_departure_ms + self.gap_ms, self._first_slot_ms)

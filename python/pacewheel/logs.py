@@ -4,8 +4,9 @@ Owns the handler and formats of the `pacewheel` logger, and what a line carries 
 fields of the attempt that runs (job_id, task_id, domain, handler, attempt) and of the process
 (worker_id), by context variables, so a handler's own lines carry them too. Standard library only.
 Promises that no secret leaves the process in a line (`redaction`), however it got into the message,
-a field or a traceback; that a line is bounded; that a text from outside makes no second line; and
-that a storm of one event is summed up.
+a field or a traceback; that a line is bounded; that a text from outside makes no second line and
+tells the terminal nothing; that a storm of one event is summed up; and that a reader who is slow or
+gone harms nobody (`standard_error`).
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from __future__ import annotations
 import json
 import logging
 import re
-import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol
 
 from pacewheel import events
 from pacewheel.redaction import cut, plain, redact, shown
+from pacewheel.standard_error import StandardError, is_terminal
 from pacewheel.storms import Storms
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ if TYPE_CHECKING:
 
 MESSAGE_MAX = 2_000
 TRACEBACK_MAX = 6_000
-# A line that is still longer loses its fields; what is left is far below.
+# A line that is still longer loses its fields but for these; what is left is far below.
 LINE_MAX = 16_000
+_KEPT = ("event", "worker_id", "job_id", "task_id", "domain", "handler", "attempt")
 
 _PLAIN_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, ends of lines, marks of direction.
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 
 
 class Attempt(Protocol):
@@ -121,8 +124,8 @@ def configure(level: str, log_format: str = "auto", *, also: Sequence[str] = ())
     terminal). `also`: other loggers whose warnings go the same way. A second call replaces what the
     first one set.
     """
-    human = log_format == "human" or (log_format == "auto" and sys.stderr.isatty())
-    handler = _StandardError()
+    human = log_format == "human" or (log_format == "auto" and is_terminal())
+    handler = _Handler()
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
     handler.addFilter(ContextFilter())
     logger = logging.getLogger("pacewheel")
@@ -138,22 +141,19 @@ class HumanFormatter(logging.Formatter):
     """`12:04:31 info    leaser: leased 3 domains, 7 are held  worker_id=2`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return one line, and the traceback's lines if there is one."""
+        """Return one line, and the traceback's lines, set off, if there is one."""
         clock = datetime.fromtimestamp(record.created).astimezone().strftime("%H:%M:%S")
         name = record.name.removeprefix("pacewheel.")
         fields = _fields(record)
         event = events.ALL.get(str(fields.pop("event", "")))
         said = event.named if event is not None else frozenset()
-        more = "".join(
-            f"  {key}={_on_one_line(str(plain(value)))}"
-            for key, value in fields.items()
-            if key not in said
-        )
-        message = _on_one_line(shown(record.getMessage(), MESSAGE_MAX))
+        more = "".join(f"  {key}={value}" for key, value in fields.items() if key not in said)
+        message = shown(record.getMessage(), MESSAGE_MAX)
         line = cut(f"{clock} {record.levelname.lower():<7} {name}: {message}{more}", LINE_MAX)
+        lines = [line]
         if record.exc_info:
-            line = f"{line}\n{_traceback(self.formatException(record.exc_info))}"
-        return line
+            lines += _traceback(self.formatException(record.exc_info)).split("\n")
+        return "\n  ".join(map(_on_one_line, lines))
 
 
 class JsonFormatter(logging.Formatter):
@@ -167,56 +167,74 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": shown(record.getMessage(), MESSAGE_MAX),
         }
-        bare = dict(entry)
-        for key, value in plain(_fields(record)).items():
-            entry.setdefault(key, value)
+        fields = _fields(record)
+        bare = entry | {name: fields[name] for name in _KEPT if name in fields}
+        entry = {**entry, **fields, **entry}
         if record.exc_info:
             entry["traceback"] = _traceback(self.formatException(record.exc_info))
         line = json.dumps(entry, ensure_ascii=False)
         if len(line) > LINE_MAX:
             line = json.dumps({**bare, "left_out": sorted(entry.keys() - bare.keys())})
-        return line
+        return _CONTROL.sub(lambda control: f"\\u{ord(control[0]):04x}", line)
 
 
-class _StandardError(logging.StreamHandler[TextIO]):
-    """Writes to whatever `sys.stderr` is at that moment: the live progress replaces it while it draws."""
+class _Handler(logging.Handler):
+    """Writes lines of the formatter to standard error."""
 
     def __init__(self) -> None:
-        logging.Handler.__init__(self)
+        super().__init__()
+        self._out = StandardError(self._left_out)
         self._storms = Storms(self._sum_up)
-
-    @property
-    def stream(self) -> TextIO:
-        return sys.stderr
-
-    @stream.setter
-    def stream(self, _: TextIO) -> None:
-        raise AttributeError("the stream is always sys.stderr")
 
     def emit(self, record: logging.LogRecord) -> None:
         event = events.ALL.get(getattr(record, "event", ""))
         if event is None or not event.is_bounded or self._storms.admit(record):
-            super().emit(record)
+            self._write(record)
+
+    def _write(self, record: logging.LogRecord) -> None:
+        try:
+            line = self.format(record)
+        except Exception as error:  # noqa: BLE001 - arguments that don't fit, a value that can't be shown
+            where = f"{type(error).__name__} at {record.pathname}:{record.lineno}"
+            line = self.format(_record_of(events.LINE_UNSHOWN, error=where))
+        self._out.write(line)
+
+    def _left_out(self, lines: int) -> str:
+        return self.format(_record_of(events.LINES_LEFT_OUT, lines=lines))
 
     def _sum_up(self, record: logging.LogRecord, repeated: int) -> None:
         words = f"{repeated} more of this, the last: {record.getMessage()}"
-        last = logging.makeLogRecord(
-            {**vars(record), "msg": words, "args": (), "exc_info": None, "repeated": repeated}
+        self._write(
+            logging.makeLogRecord(
+                {**vars(record), "msg": words, "args": (), "exc_info": None, "repeated": repeated}
+            )
         )
-        self.acquire()
-        try:
-            super().emit(last)
-        finally:
-            self.release()
 
     def close(self) -> None:
-        """Say what is still to be summed up."""
+        """Say what is still to be summed up, and let it be written."""
         self._storms.close()
+        self._out.close()
         super().close()
 
 
+def _record_of(event: Event, **fields: Any) -> logging.LogRecord:
+    """Return a line about lines, which are past all handlers but this one."""
+    return logging.makeLogRecord(
+        {
+            "name": "pacewheel.logs",
+            "levelno": event.level,
+            "levelname": logging.getLevelName(event.level),
+            "msg": event.words.format(**fields),
+            "event": event.name,
+            **fields,
+        }
+    )
+
+
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    return {key: value for key, value in vars(record).items() if key not in _PLAIN_FIELDS}
+    fields = {key: value for key, value in vars(record).items() if key not in _PLAIN_FIELDS}
+    shown_fields: dict[str, Any] = plain(fields)
+    return shown_fields
 
 
 def _traceback(text: str) -> str:

@@ -233,8 +233,9 @@ class Task:
 class JobInfo:
     """A job's row and counters at one instant; `running` is part of `pending` in the row, not here.
 
-    `gap_ms` is the gap its domain permits between two requests now; `error` says why the job
-    failed; `retries_job_id` names the job whose failed tasks it runs again.
+    `gap_ms` is the gap its domain permits between two requests now; `workers_alive` are the
+    processes that work and know its handler; `error` says why the job failed; `retries_job_id`
+    names the job whose failed tasks it runs again.
     """
 
     id: int
@@ -263,6 +264,7 @@ class JobInfo:
     next_start_in_ms: float | None
     owner: int | None
     gap_ms: int
+    workers_alive: int
 
     @property
     def live(self) -> int:

@@ -1,9 +1,9 @@
 """Observer: what only the database knows, read when somebody looks at the metrics.
 
 Owns when it is read. While nobody looks nothing is asked, so an idle process stays as quiet as it
-is; whoever looks sees what is a few seconds old at most, and of several at once one reads. Nobody
-is held up by a database that is away or slow: what could not be read in time is not shown, until it
-can be read again.
+is; of several who look at once one reads. Nobody is held up by a database that is away or slow:
+what could not be read is not shown, and what is not read in time is for the next look; until then
+what was read before stands, for a minute at most.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ OTHERS_FRESH_S = 15.0
 # What took long is read less often, so that looking stays a small part of the load.
 FRESH_SHARE = 4.0
 SLOW_FRESH_MAX_S = 5.0
+# A server that takes seconds for its figures has them all the same, each a look late.
+SHOWN_S = 60.0
 WAIT_S = 2.0
 STUCK_S = 600.0
 
@@ -107,7 +109,7 @@ class _Figure(Generic[T]):
         self._put = put
         self._fresh_s = fresh_s
         self._now_s = now_s
-        self._fresh_until_s = float("-inf")
+        self._fresh_until_s = self._shown_until_s = float("-inf")
         self._reading: asyncio.Task[None] | None = None
         self.trouble: str | None = None
 
@@ -123,25 +125,27 @@ class _Figure(Generic[T]):
     async def _read(self) -> None:
         began_s = self._now_s()
         fresh_s = self._fresh_s
+        value = None
         try:
             value = await self._ask()
         except PacewheelError as error:
             log.say(events.FIGURES_UNREAD, error=error)
             self.trouble = str(error)
-            self._put(None)
         else:
             self.trouble = None
-            self._put(value)
-            slow_s = FRESH_SHARE * (self._now_s() - began_s)
-            fresh_s = max(fresh_s, min(slow_s, SLOW_FRESH_MAX_S))
+            now_s = self._now_s()
+            self._shown_until_s = now_s + SHOWN_S
+            fresh_s = max(fresh_s, min(FRESH_SHARE * (now_s - began_s), SLOW_FRESH_MAX_S))
         finally:
+            self._put(value)
             self._fresh_until_s = self._now_s() + fresh_s
             self._reading = None
 
     def hide_if_late(self) -> None:
         if self._reading is not None:
             self.trouble = f"it has not answered within {WAIT_S:g} s"
-            self._put(None)
+            if self._now_s() >= self._shown_until_s:
+                self._put(None)
 
     async def forget(self) -> None:
         reading = self._reading
@@ -149,4 +153,4 @@ class _Figure(Generic[T]):
             reading.cancel()
             await asyncio.wait({reading})
         self._put(None)
-        self._fresh_until_s = float("-inf")
+        self._fresh_until_s = self._shown_until_s = float("-inf")

@@ -42,6 +42,8 @@ class DomainSort(StrEnum):
     """Longest gap between two requests."""
     BLOCKED = "blocked"
     """Blocked for longest, or most lately."""
+    REFUSED = "refused"
+    """Refused a request most lately."""
     NEXT = "next"
     """Earliest next slot."""
 
@@ -86,8 +88,8 @@ class DomainInfo:
 
     `gap_ms` is the longest of its three parts: what users asked for, robots.txt, and what its 429
     and 503 answers taught. `next_slot_in_ms` is 0 when a request may start now; `blocked_in_ms` is
-    None unless nothing may start, for `block_reason`. `blocked_until` is when the last such pause
-    ends, or ended: every 429 and 503 sets one. `owner` is the worker that holds it.
+    None unless nothing may start, for `block_reason`. `refused_at` is when the last 429 or 503 was
+    recorded. `owner` is the worker that holds it.
     """
 
     id: int
@@ -100,7 +102,7 @@ class DomainInfo:
     next_slot_in_ms: float
     blocked_in_ms: float | None
     block_reason: str | None
-    blocked_until: datetime | None
+    refused_at: datetime | None
     failures: int
     live_jobs: int
     pending: int

@@ -32,8 +32,11 @@ class PaceUsed:
         self._at_ms = now_ms
 
     def share(self, now_ms: float) -> float | None:
-        """Return the share of the permitted departures that were made, 0 to 1; None: not known yet."""
-        if self._since_ms is None or now_ms - self._since_ms < KNOWN_AFTER_MS:
+        """Return the share of the permitted departures that were made, 0 to 1.
+
+        None: not known yet, or there is no gap, so that any number is permitted.
+        """
+        if self._since_ms is None or now_ms - self._since_ms < KNOWN_AFTER_MS or not self._spent_ms:
             return None
         looked_at_ms = FADE_MS * (1 - exp((self._since_ms - now_ms) / FADE_MS))
         return min(1.0, self._faded(now_ms) / looked_at_ms)

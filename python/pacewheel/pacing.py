@@ -86,11 +86,23 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A domain's new pace; `block_ms`: start nothing for so long, for this reason."""
+    """A domain's new pace; `block_ms`: start nothing for so long, for this reason.
+
+    `refused`: the site refused the request, with a 429 or a 503.
+    """
 
     pace: Pace
     block_ms: int = 0
     block_reason: str | None = None
+    refused: bool = False
+
+    def then(self, last: Lesson) -> Lesson:
+        """Return both as one: the last says all that is known but for pauses and refusals before."""
+        return replace(
+            last,
+            block_ms=max(self.block_ms, last.block_ms),
+            refused=self.refused or last.refused,
+        )
 
 
 def learn(pace: Pace, said: Said, breaker: Breaker, gap_ms: int) -> Lesson:

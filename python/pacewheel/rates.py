@@ -45,10 +45,10 @@ class Rates(Generic[Key]):
         for key in old:
             del self._samples[key]
 
-    def per_s(self, key: Key) -> float | None:
-        """Return how much a counter grew a second, None until a second has been seen."""
+    def per_s(self, key: Key, least_s: float = LEAST_S) -> float | None:
+        """Return how much a counter grew a second, None until it has been seen for so long."""
         samples = self._samples.get(key)
-        if not samples or samples[-1][0] - samples[0][0] < LEAST_S:
+        if not samples or samples[-1][0] - samples[0][0] < least_s:
             return None
         return (samples[-1][1] - samples[0][1]) / (samples[-1][0] - samples[0][0])
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeGuard
+from urllib.parse import unquote
 
 HIDDEN = "***"
 # Deeper or longer values are cut: a log line has a bound, whatever somebody puts into it.
@@ -21,26 +22,43 @@ TEXT_MAX = 1_000
 _READ_MAX = 65_536
 
 _ENDINGS = (
-    *("password", "passwd", "passphrase", "pwd", "secret", "token", "apikey", "accesskey"),
-    *("privatekey", "secretkey", "authorization", "cookie", "cookies", "credential"),
-    *("credentials", "signature", "sessionid", "sessid", "jwt"),
+    *(
+        "password",
+        "passwd",
+        "passphrase",
+        "passcode",
+        "pwd",
+        "secret",
+        "token",
+        "apikey",
+        "authkey",
+    ),
+    *("accesskey", "privatekey", "secretkey", "authorization", "cookie", "cookies", "credential"),
+    *("credentials", "signature", "sessionid", "sessid", "jwt", "assertion", "samlresponse"),
 )
 _WORDS = frozenset({"auth", "sig", "sid", "session", "csrf", "xsrf", "pass"})
-_QUERY_WORDS = frozenset({"key", "code"})
+# Signed URLs of content networks among them.
+_QUERY_WORDS = frozenset({"key", "code", "hmac", "policy", "ticket", "hdnts", "hdnea", "hdntl"})
 # These run to the end of the line, with spaces, commas and semicolons in them.
 _LONG = ("authorization", "cookie", "cookies")
 
 # A password with a slash or an @ that nobody escaped must not survive either: up to the last @ of
 # the word.
 _DSN = re.compile(r"(postgres(?:ql)?://[^\s:/@]{0,200}:)(\S*)", re.IGNORECASE)
-# With whatever slashes: parsers of URLs take one, and backslashes.
-_URL_PASSWORD = re.compile(r"([/\\]{1,4}[^\s:/\\?#@]{0,200}:)[^\s/\\?#@]{0,1000}@")
-_URL_TOKEN = re.compile(r"(https?:[/\\]{1,4})[^\s:/\\?#@]{1,1000}@", re.IGNORECASE)
+# With whatever slashes: parsers of URLs take one, and backslashes. A token may be the user's name.
+_URL_USER = re.compile(r"(https?:[/\\]{1,4})[^\s/\\?#\"<>]{1,1000}@", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"([/\\]{1,4}[^\s:/\\?#@]{0,200}:)[^\s/\\?#\"<>]{0,1000}@")
 _SCHEME = re.compile(r"\b(Bearer|Basic)(\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
+_JWT = re.compile(r"\beyJ[\w-]{8,4000}\.[\w.-]{4,4000}")
+# A name and what parts it from its value; after an option of a command line, a space.
 _NAME = re.compile(
-    r"(?<![A-Za-z0-9_.-])([A-Za-z_][\w.-]{0,60})(?:['\"]\s{0,8}[:=,]|\s{0,8}[:=])\s{0,8}(?!\s)"
+    r"(?:(?<![\w.%-])|(?<=%3[Dd]))(--?)?([\w.%-]{1,60}?)"
+    r"(?:['\"]\s{0,8}[:=,]|\s{0,8}[:=]|%3[Dd]|(?(1)\s|(?!)))\s{0,8}(?!\s)"
 )
-_VALUE = re.compile(r"b?'(?:[^'\\\n]|\\.)*'|b?\"(?:[^\"\\\n]|\\.)*\"|['\"]?[^\s&]*")
+_VALUE = re.compile(
+    r"b?'(?:[^'\\\n]|\\.)*'|b?\"(?:[^\"\\\n]|\\.)*\"|b?['\"][^\n]*|(?:\\.|[^\s&\\])*"
+)
+_QUERY = re.compile(r"[?&]")
 _END_OF_LINE = re.compile(r"[\r\n]")
 _SEPARATORS = re.compile(r"[^a-z0-9]")
 
@@ -54,10 +72,11 @@ def is_secret_name(name: str, *, in_query: bool = False) -> bool:
 def redact(text: str) -> str:
     """Return `text` with every secret in it replaced by `***`."""
     text = _DSN.sub(_without_password, text)
+    text = _URL_USER.sub(rf"\1{HIDDEN}@", text)
     text = _URL_PASSWORD.sub(rf"\1{HIDDEN}@", text)
-    text = _URL_TOKEN.sub(rf"\1{HIDDEN}@", text)
     text = _without_named(text)
-    return _SCHEME.sub(rf"\1\2{HIDDEN}", text)
+    text = _SCHEME.sub(rf"\1\2{HIDDEN}", text)
+    return _JWT.sub(HIDDEN, text)
 
 
 def _without_password(dsn: re.Match[str]) -> str:
@@ -69,10 +88,13 @@ def _without_named(text: str) -> str:
     """Replace the values whose name says that they are secret."""
     parts: list[str] = []
     at = 0
-    # The value of another name may itself begin with one ("error: token=..."): go on within it.
+    # The value of another name may itself begin with one ("error: token=..."): go on within it. What
+    # was taken for a value may be the name of the next ('"token", "password": ...').
     for found in _NAME.finditer(text):
-        in_query = text[found.start() - 1 : found.start()] in {"?", "&"}
-        if found.start() < at or not is_secret_name(found[1], in_query=in_query):
+        # A URL within a parameter is escaped, perhaps with its own parameters.
+        *before, name = _QUERY.split(unquote(found[2]))
+        in_query = bool(before) or text[found.start() - 1 : found.start()] in {"?", "&"}
+        if found.end() < at or not is_secret_name(name, in_query=in_query):
             continue
         value = _VALUE.match(text, found.end())
         if value is None or not value[0]:
@@ -80,7 +102,7 @@ def _without_named(text: str) -> str:
         quote = value[0][-1] if value[0][0] in "b'\"" and value[0][-1] in "'\"" else ""
         parts.append(f"{text[at : found.end()]}{quote}{HIDDEN}{quote}")
         at = value.end()
-        if not quote and not in_query and _SEPARATORS.sub("", found[1].lower()).endswith(_LONG):
+        if not quote and not in_query and _SEPARATORS.sub("", name.lower()).endswith(_LONG):
             end = _END_OF_LINE.search(text, at)
             at = len(text) if end is None else end.start()
     return "".join((*parts, text[at:]))

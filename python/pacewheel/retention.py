@@ -62,11 +62,10 @@ class Pruned:
 
 
 class JobsPruned(NamedTuple):
-    """One batch of finished jobs: where to go on, and how many jobs and tasks that removed."""
+    """One batch of finished jobs: where to go on, and how many jobs that removed."""
 
     after: tuple[datetime, int] | None
     jobs: int
-    tasks: int
 
 
 class Cleared(NamedTuple):

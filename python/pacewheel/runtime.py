@@ -123,7 +123,7 @@ class Runtime:
         store.hinter.tell_here = self._on_own_hint
         for service in self._services:
             service.on_failure = on_failure
-            service.on_crash = self._on_crash
+            service.on_crash = metrics.service_crashes.labels(service.name).inc
 
     def _keep_true(self, config: Config, store: Store) -> None:
         """Build the services that bring rows up to date: priorities, counters, schedules."""
@@ -259,9 +259,6 @@ class Runtime:
     def unsettled(self) -> int:
         """How many tasks of this process are claimed and not settled."""
         return self.held.unsettled()
-
-    def _on_crash(self, name: str) -> None:
-        self._metrics.service_crashes.labels(name).inc()
 
     def _on_due(self, domain_id: int) -> None:
         self._dispatcher.mark_due(domain_id)

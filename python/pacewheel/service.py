@@ -39,8 +39,8 @@ class Service(ABC):
     def __init__(self) -> None:
         self.on_failure: Callable[[str, Exception], None] | None = None
         """Called with the service's name and the error when it gives up."""
-        self.on_crash: Callable[[str], None] | None = None
-        """Called with the service's name each time that its loop has failed."""
+        self.on_crash: Callable[[], None] | None = None
+        """Called each time that its loop has failed."""
         self._supervisor: asyncio.Task[None] | None = None
 
     @property
@@ -83,7 +83,7 @@ class Service(ABC):
                 else:
                     log.say(events.SERVICE_CRASHED, service=self.name, traceback=error)
                     if self.on_crash is not None:
-                        self.on_crash(self.name)
+                        self.on_crash()
                     in_a_row += 1
                     if in_a_row >= CRASHES_IN_A_ROW_MAX and self.on_failure is not None:
                         self.on_failure(self.name, error)

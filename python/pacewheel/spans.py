@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pacewheel.model import Outcome, Task
 
 URL_MAX = 2_000
+ERROR_MAX = 200
 # Of that many tasks the last span is known: more than a process has claimed at any time.
 LINKS_MAX = 20_000
 
@@ -46,8 +47,9 @@ class AttemptSpan:
         said = "interrupted" if outcome is None else outcome.kind.name.lower()
         self._span.set_attribute("pacewheel.outcome", said)
         if outcome is not None and outcome.error is not None:
-            self._span.set_attribute("error.type", outcome.error)
-            self._span.set_status(Status(StatusCode.ERROR, outcome.error))
+            error = shown(outcome.error, ERROR_MAX)
+            self._span.set_attribute("error.type", error)
+            self._span.set_status(Status(StatusCode.ERROR, error))
         self._span.end()
 
 
@@ -133,7 +135,7 @@ class Spans:
                 span.set_attribute(
                     "error.type", getattr(error, "error_class", type(error).__name__)
                 )
-                span.set_status(Status(StatusCode.ERROR, shown(str(error), 200)))
+                span.set_status(Status(StatusCode.ERROR, shown(str(error), ERROR_MAX)))
                 raise
 
     def _note(self, task_ids: Iterable[int], span: Span) -> None:

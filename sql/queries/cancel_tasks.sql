@@ -1,6 +1,6 @@
 -- purpose: cancel live tasks of a job, running ones too, and end the job if they were its last
 -- params: $1 job id, $2 task ids
--- returns: status (of the job before), domain_id, cancelled (ids of tasks); no row for an unknown job
+-- returns: status (of the job before), domain_id, cancelled (ids of tasks), sums of the job if that ended it; no row for an unknown job
 -- index: jobs_pkey, tasks_pkey
 -- rows: 0 or 1
 -- A running task is a pending row: its handler's outcome finds it final and changes nothing.
@@ -42,6 +42,8 @@ WITH job AS MATERIALIZED (
         finished_at = CASE WHEN j.pending + j.waiting = s.cancelled AND NOT j.discovery_open THEN now() END
     FROM summed s
     WHERE j.id = (SELECT l.id FROM job l) AND s.cancelled > 0
+    RETURNING CASE WHEN j.status = 3 THEN pacewheel.job_sums(to_jsonb(j)) END AS sums
 )
-SELECT j.status, j.domain_id, ARRAY(SELECT e.id FROM ended e) AS cancelled
+SELECT
+    j.status, j.domain_id, ARRAY(SELECT e.id FROM ended e) AS cancelled, (SELECT c.sums FROM counted c) AS sums
 FROM job j

@@ -7,8 +7,8 @@
 -- be a scan of all that ever were, so rates rest on what the server counts anyway.
 WITH live AS MATERIALIZED (
     SELECT
-        s.domain_id, s.pending, s.backoff, s.scheduled, s.running, s.pending_reason, j.status, j.total, j.completed,
-        j.failed, j.skipped, j.cancelled
+        s.domain_id, s.pending, s.backoff, s.scheduled, s.running, s.startable, s.pending_reason, j.status, j.total,
+        j.completed, j.failed, j.skipped, j.cancelled
     FROM pacewheel.jobs j
     JOIN pacewheel.job_states s ON s.job_id = j.id
     WHERE j.status < 3
@@ -16,7 +16,9 @@ WITH live AS MATERIALIZED (
     SELECT r.reason, sum(r.tasks)::bigint AS tasks
     FROM live l
     CROSS JOIN LATERAL (
-        VALUES (l.pending_reason, l.pending), ('retry_backoff', l.backoff), ('scheduled', l.scheduled)
+        VALUES
+            ('worker_capacity', l.startable), (l.pending_reason, l.pending - l.startable),
+            ('retry_backoff', l.backoff), ('scheduled', l.scheduled)
     ) AS r (reason, tasks)
     GROUP BY r.reason
 )

@@ -1,8 +1,11 @@
 -- purpose: say what a task is doing, or why it is not, and what holds it
 -- params: $1 domain id, $2 task id
 -- returns: id, job_id, domain, key, target, state, reason, expected_in_ms, holder, priority, attempt, owner, created_at, ready_at, finished_at, error (of its last attempt)
--- index: tasks_pkey, domains_pkey, jobs_pkey, results_by_task
+-- index: tasks_pkey, tasks_claim, domains_pkey, jobs_pkey, results_by_task
 -- rows: 0 or 1
+WITH task AS MATERIALIZED (
+    SELECT t.* FROM pacewheel.task_states t WHERE t.domain_id = $1 AND t.id = $2
+)
 SELECT
     t.id, t.job_id, t.domain,
     (
@@ -22,6 +25,5 @@ SELECT
         ORDER BY r.attempt DESC
         LIMIT 1
     ) AS error
-FROM pacewheel.task_states t
+FROM task t
 LEFT JOIN pacewheel.waiting w ON w.job_id = t.job_id AND w.reason = t.waiting_reason
-WHERE t.domain_id = $1 AND t.id = $2

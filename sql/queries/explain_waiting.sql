@@ -2,7 +2,7 @@
 -- params: $1 job ids or null (all live jobs), $2 domain name or null (all)
 -- returns: job_id, domain, reason, tasks, expected_in_ms (null: depends on others), holder
 -- index: jobs_pkey, jobs_live, domains_pkey, tasks_pkey, tasks_wake
--- rows: at most 3 a job
+-- rows: at most 4 a job
 SELECT w.job_id, w.domain, w.reason, w.tasks, w.expected_in_ms, w.holder
 FROM pacewheel.waiting w
 WHERE

@@ -5,7 +5,9 @@
 -- rows: one a stuck job
 -- Paused jobs, tasks that wait for their own time, a domain that asked for a longer pause, and tasks that became
 -- claimable only lately are as they should be. Of a slow domain's slots a job may wait for its share, twice as long.
-SELECT w.job_id, w.domain, w.tasks, w.reason, w.holder, i.idle_s
+-- A job says what the first of its tasks wait for: a worker, if one of them may start.
+SELECT DISTINCT ON (i.idle_s, w.job_id)
+    w.job_id, w.domain, (sum(w.tasks) OVER (PARTITION BY w.job_id))::bigint AS tasks, w.reason, w.holder, i.idle_s
 FROM pacewheel.waiting w
 JOIN pacewheel.jobs j ON j.id = w.job_id
 JOIN pacewheel.domains d ON d.id = w.domain_id
@@ -26,5 +28,7 @@ WHERE
         WHERE
             t.domain_id = j.domain_id AND t.job_id = j.id AND t.status = 0 AND t.id <> ALL (d.in_flight)
             AND coalesce(t.ready_at, t.created_at) < statement_timestamp() - $1::float8 * interval '1 s'
+        -- Looked up job by job: as a join it may be sought by the job's id alone.
+        OFFSET 0
     )
-ORDER BY i.idle_s DESC
+ORDER BY i.idle_s DESC, w.job_id, w.reason = 'worker_capacity' DESC

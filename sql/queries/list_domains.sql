@@ -1,6 +1,6 @@
 -- purpose: read domains with their gates and what lives in them, one by name or a page of a list
--- params: $1 name or null, $2 text that names contain or null, $3 whether only those with live jobs, $4 sort: name, live, gap, blocked or next (all but name only with $3), $5 most domains, $6 how many to pass over
--- returns: the domain's gap and its parts, next_slot_in_ms, blocked_in_ms (null: nothing is blocked), block_reason, blocked_until (null: never), owner, and of its live jobs: live_jobs, pending, waiting, running, completed, failed
+-- params: $1 name or null, $2 text that names contain or null, $3 whether only those with live jobs, $4 sort: name, live, gap, blocked, refused or next (all but name only with $3), $5 most domains, $6 how many to pass over
+-- returns: the domain's gap and its parts, next_slot_in_ms, blocked_in_ms (null: nothing is blocked), block_reason, refused_at (its last 429 or 503; null: none), owner, and of its live jobs: live_jobs, pending, waiting, running, completed, failed
 -- index: jobs_live, domains_pkey, domains_name_key, tasks_pkey
 -- rows: at most $5
 -- Of the domains only those that are shown are read with their running tasks. A list of all goes by the index of names.
@@ -21,6 +21,7 @@ WITH live AS MATERIALIZED (
                 WHEN 'live' THEN -l.tasks
                 WHEN 'gap' THEN -d.gap_ms
                 WHEN 'blocked' THEN -extract(epoch FROM d.blocked_until)::float8
+                WHEN 'refused' THEN -extract(epoch FROM d.refused_at)::float8
                 WHEN 'next' THEN extract(epoch FROM d.next_slot_at)::float8
             END AS place
         ) p
@@ -43,7 +44,7 @@ SELECT
     d.id, d.name, d.owner, d.gap_ms, d.base_delay_ms, d.robots_delay_ms, d.adaptive_delay_ms,
     CASE
         -- Not of the difference itself: before PostgreSQL 17 nothing is subtracted from infinity.
-        WHEN d.gap_ms > 0 AND d.next_slot_at > statement_timestamp()
+        WHEN d.next_slot_at > statement_timestamp()
             THEN extract(epoch FROM d.next_slot_at - statement_timestamp())::float8 * 1000
         ELSE 0
     END AS next_slot_in_ms,
@@ -56,8 +57,7 @@ SELECT
         WHEN d.block_reason IS NOT NULL THEN d.block_reason
         WHEN d.blocked_until > statement_timestamp() THEN 'retry_after'
     END AS block_reason,
-    nullif(d.blocked_until, '-infinity') AS blocked_until,
-    d.failures, s.live_jobs, s.pending, s.waiting, s.running, s.completed, s.failed
+    d.refused_at, d.failures, s.live_jobs, s.pending, s.waiting, s.running, s.completed, s.failed
 FROM named n
 JOIN pacewheel.domains d ON d.id = n.id
 CROSS JOIN LATERAL (

@@ -1,7 +1,7 @@
 -- purpose: read jobs with their counters, what runs, why the rest waits and when the next task may start
 -- params: $1 job ids or null (all), $2 domain name or null (all), $3 whether to leave out final jobs, $4 most jobs, $5 id below which to begin or null (the newest)
 -- returns: one row a job, newest first
--- index: jobs_pkey, domains_pkey, domains_name_key, tasks_pkey
+-- index: jobs_pkey, domains_pkey, domains_name_key, tasks_pkey, workers_alive
 -- rows: at most $4
 -- The jobs are named first, so that the one plan there is finds given ids by key instead of passing all newer jobs.
 WITH named AS MATERIALIZED (
@@ -24,6 +24,7 @@ SELECT
     j.discovery_open, j.error, j.retries_job_id, j.total, s.pending, j.waiting, s.running, j.completed, j.failed,
     j.skipped, j.cancelled, j.created_at, j.started_at, j.finished_at, d.owner,
     CASE
+        WHEN s.startable > 0 THEN 'worker_capacity'
         WHEN s.pending > 0 THEN s.pending_reason
         WHEN s.backoff > 0 THEN 'retry_backoff'
         WHEN s.scheduled > 0 THEN 'scheduled'
@@ -36,7 +37,12 @@ SELECT
             WHERE t.domain_id = d.id AND t.status = 1 AND t.job_id = j.id
         )
     END AS next_start_in_ms,
-    d.gap_ms
+    d.gap_ms,
+    (
+        SELECT count(*)
+        FROM pacewheel.workers w
+        WHERE w.dead_at IS NULL AND w.lease_until > statement_timestamp() AND j.handler = ANY (w.handlers)
+    ) AS workers_alive
 FROM pacewheel.jobs j
 JOIN pacewheel.domains d ON d.id = j.domain_id
 JOIN pacewheel.job_states s ON s.job_id = j.id

@@ -99,9 +99,11 @@ SELECT
     END AS state,
     CASE
         WHEN t.status = 1 THEN (ARRAY['retry_backoff', 'scheduled'])[t.waiting_reason + 1]
-        WHEN t.status = 0 AND (t.id <> ALL (j.in_flight) OR t.ready_at > j.claimed_at) THEN (
-            SELECT s.pending_reason FROM pacewheel.job_states s WHERE s.job_id = $1
-        )
+        WHEN t.status = 0 AND (t.id <> ALL (j.in_flight) OR t.ready_at > j.claimed_at) THEN CASE
+            WHEN t.id = ANY (ARRAY(SELECT s.id FROM pacewheel.startable_tasks s WHERE s.job_id = $1))
+                THEN 'worker_capacity'
+            ELSE (SELECT s.pending_reason FROM pacewheel.job_states s WHERE s.job_id = $1)
+        END
     END AS reason,
     r.error, r.http_status, r.duration_ms, r.bytes, r.cache
 FROM (

@@ -1,6 +1,6 @@
 -- purpose: remove finished jobs that are old enough; what they leave is cleared after that
 -- params: $1 age in ms, $2 age in ms of what a domain is known by, or null (for ever), $3 most jobs to look at, go on behind the job that ended at $4 with id $5
--- returns: last_at and last_id of the jobs looked at (null: there are no more), jobs and tasks pruned
+-- returns: last_at and last_id of the jobs looked at (null: there are no more), jobs (pruned)
 -- index: jobs_finished, jobs_final, jobs_live
 -- rows: 1
 -- Kept is the last run of each domain and handler, which the next one is compared with or asks conditionally against:
@@ -66,12 +66,11 @@ WITH seen AS MATERIALIZED (
     SELECT p.id, p.domain_id, p.total, p.finished_at, d.name
     FROM pruned p
     JOIN pacewheel.domains d ON d.id = p.domain_id
-    RETURNING tasks_left
+    RETURNING 1
 ), last AS (
     SELECT s.finished_at, s.id FROM seen s ORDER BY s.finished_at DESC, s.id DESC LIMIT 1
 )
 SELECT
     (SELECT l.finished_at FROM last l) AS last_at,
     (SELECT l.id FROM last l) AS last_id,
-    (SELECT count(*) FROM noted)::integer AS jobs,
-    (SELECT coalesce(sum(n.tasks_left), 0) FROM noted n)::bigint AS tasks
+    (SELECT count(*) FROM noted)::integer AS jobs

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 from pacewheel import Engine, NewTask
 from pacewheel.engine import Job
 from tests.browser.daemons import Daemon
-from tests.browser.watcher import REFUSED, Watcher
+from tests.browser.watcher import FORBIDDEN, REFUSED, Watcher
 from tests.conftest import execute, fetch
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -96,7 +96,7 @@ async def test_retry(daemon: Daemon, job: Job, watcher: Watcher) -> None:
     await watcher.page.get_by_role("button", name="Retry failed").click()
     await expect(watcher.page.get_by_role("dialog")).to_contain_text("in this job")
     await watcher.answer("Retry failed tasks")
-    await watcher.expect_said(f"1 tasks run again in job {job.id}.")
+    await watcher.expect_said(f"1 task to run again in job {job.id}.")
     assert (0, 5) == await state_of(daemon, job, "failed, pending")
 
 
@@ -155,6 +155,19 @@ async def test_an_action_without_proof_is_refused(
     assert 403 == status
     assert (0,) == await state_of(daemon, job)
     watcher.complaints.clear()
+
+
+async def test_a_proof_that_is_out_of_date_is_renewed(
+    daemon: Daemon, job: Job, watcher: Watcher
+) -> None:
+    """As after a restart that the page has not noticed yet."""
+    stale = '{"csrf": "stale", "needs_token": false, "version": "0", "worker_id": null}'
+    await watcher.page.route("**/session", lambda route: route.fulfill(body=stale), times=1)
+    await watcher.go(f"#/jobs/{job.id}")
+    await watcher.page.get_by_role("button", name="Pause").click()
+    await watcher.answer("Pause job")
+    assert (2,) == await state_of(daemon, job)
+    watcher.forgive(FORBIDDEN)
 
 
 async def test_keyboard_only(daemon: Daemon, job: Job, watcher: Watcher) -> None:

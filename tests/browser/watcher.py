@@ -23,11 +23,14 @@ WIDE = (1280, 900)
 PHONE = (360, 740)
 # It has no user namespaces to lock itself into where tests run as root; it sees our pages alone.
 ARGUMENTS = ["--no-sandbox"]
-PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
+expect.set_options(timeout=PATIENCE_MS)
 # What it says when a server is gone, which one test is about.
 UNREACHABLE = re.compile(r"Failed to load resource: net::ERR_")
 # Who has no session, or none any more.
 UNKNOWN = re.compile(r"Failed to load resource: the server responded with a status of 401")
+# Without the session's proof.
+FORBIDDEN = re.compile(r"Failed to load resource: the server responded with a status of 403")
 # Of answers that are errors on purpose.
 REFUSED = re.compile(
     r"Failed to load resource: the server responded with a status of (404|409|400|503)"
@@ -95,8 +98,8 @@ class Watcher:
         await self._expect_shown()
 
     async def _expect_shown(self) -> None:
-        await expect(self.page.locator("main .loading")).to_have_count(0, timeout=PATIENCE_MS)
-        await expect(self.page.get_by_role("heading", level=1)).to_be_attached(timeout=PATIENCE_MS)
+        await expect(self.page.locator("main .loading")).to_have_count(0)
+        await expect(self.page.get_by_role("heading", level=1)).to_be_attached()
 
     async def go_to_nothing(self, path: str) -> None:
         """Show a page of something that isn't there."""
@@ -124,7 +127,7 @@ class Watcher:
 
     async def expect_said(self, words: str | re.Pattern[str]) -> None:
         """Wait until the page says this to those who listen."""
-        await expect(self.page.locator(".said")).to_have_text(words, timeout=PATIENCE_MS)
+        await expect(self.page.locator(".said")).to_have_text(words)
 
     async def inaccessible(self) -> list[str]:
         """What axe-core finds wrong with the page as it is shown."""
@@ -149,4 +152,4 @@ class Watcher:
     async def close(self) -> None:
         """Close it; the page must not have complained."""
         await self.context.close()
-        assert [] == self.complaints
+        assert [] == self.complaints, self.complaints

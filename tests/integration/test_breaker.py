@@ -235,6 +235,9 @@ async def test_a_blocking_answer_widens_the_gap_at_once_and_answers_narrow_it(
 
     async with engine:
         await until(is_narrower)
+        info = await engine.store.overview.get_domain("a.example")
+        refusals = "SELECT finished_at FROM pacewheel.results WHERE http_status = 429"
+        assert info.refused_at in {row[0] for row in await fetch(dsn, refusals)}
     kept = [(gap_ms, (apart_ms or 0) >= gap_ms) for apart_ms, gap_ms in await departures(dsn)]
     assert [(20, True)] * 3 + [(500, True)] * 8 == kept[1:12]
     assert {(333, True)} >= set(kept[12:])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -280,13 +281,20 @@ async def test_cancelled_tasks_start_no_more_and_their_outcomes_count_for_nothin
         await job.cancel_tasks(["last"])
 
 
-async def test_cancelling_its_last_tasks_ends_a_job(story: Story) -> None:
-    """As completed, once discovery is finished, also while a handler of them still runs."""
-    job = await story.create("hold", discovery_open=False)
+async def test_cancelling_its_last_tasks_ends_a_job(
+    story: Story, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As completed, once discovery is finished, also while a handler of them still runs; and that is said."""
+    caplog.set_level(logging.INFO, "pacewheel.jobs")
+    job = await story.create("hold", "other", concurrency=1, discovery_open=False)
     await until(lambda: len(story.seen) == 1)
+    assert 1 == await job.cancel_tasks(["other"])
+    assert "is completed" not in caplog.text
     assert 1 == await job.cancel_tasks(["hold"])
+    assert f"job {job.id} of a.example is completed" in caplog.text
+    assert "0 completed, 0 failed, 0 skipped, 2 cancelled" in caplog.text
     info = await job.info()
-    assert (JobState.COMPLETED, 1, 0) == (info.status, info.cancelled, info.live)
+    assert (JobState.COMPLETED, 2, 0) == (info.status, info.cancelled, info.live)
     assert info.finished_at is not None
 
 

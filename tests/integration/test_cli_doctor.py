@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -9,18 +10,44 @@ from urllib.parse import urlsplit, urlunsplit
 import asyncpg
 import pytest
 
-from pacewheel import Engine, NewTask
+from pacewheel import Engine, NewTask, embedded
 from pacewheel.doctor import storage
 from pacewheel.store.migrate import migrate
-from tests.commands import ran
-from tests.conftest import execute, fetch
-from tests.integration.test_cli_errors import NO_SERVER
+from tests.commands import NO_SERVER, ran
+from tests.conftest import execute, fetch, with_database
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
+TEMPLATE = "examined_template"
 TODAY = "to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')"
 ROLE = "ordinary_role"
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server as users have it, with a migrated database: that of the other tests syncs nothing."""
+    config = embedded.EmbeddedConfig(data_dir=tmp_path_factory.mktemp("synced") / "postgres")
+    with embedded.acquire(config) as use:
+        asyncio.run(execute(use.dsn, f"CREATE DATABASE {TEMPLATE}"))
+        asyncio.run(migrate(with_database(use.dsn, TEMPLATE), "pacewheel"))
+        yield use.dsn
+
+
+@pytest.fixture
+async def empty_dsn(synced: str) -> AsyncIterator[str]:
+    """An empty database on it."""
+    await execute(synced, "CREATE DATABASE examined")
+    yield with_database(synced, "examined")
+    await execute(synced, "DROP DATABASE examined WITH (FORCE)")
+
+
+@pytest.fixture
+async def dsn(synced: str) -> AsyncIterator[str]:
+    """A migrated one."""
+    await execute(synced, f"CREATE DATABASE examined TEMPLATE {TEMPLATE}")
+    yield with_database(synced, "examined")
+    await execute(synced, "DROP DATABASE examined WITH (FORCE)")
 
 
 async def findings(dsn: str, code: int, *arguments: str) -> dict[str, list[dict[str, Any]]]:

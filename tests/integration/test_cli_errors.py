@@ -2,51 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import socket
 import subprocess
 import sys
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
+from tests.commands import LOOPBACK, NO_SERVER, README, called, environment, pacewheel, refused
 from tests.conftest import execute, fetch
-
-README = (Path(__file__).parents[2] / "README.md").read_text()
-NO_SERVER = "postgresql://me:sesame@127.0.0.1:1/db"
-LOOPBACK = ("--allow-network", "127.0.0.0/8")
-
-
-def environment(**more: str) -> dict[str, str]:
-    """The environment without settings of whoever runs the tests."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PACEWHEEL_")}
-    return {**kept, **more}
-
-
-def pacewheel(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line as a user does."""
-    return subprocess.run(
-        [sys.executable, "-m", "pacewheel", *arguments],
-        capture_output=True,
-        text=True,
-        env=environment(**env),
-        timeout=60,
-        check=False,
-    )
-
-
-def refused(code: int, *arguments: str, **env: str) -> str:
-    """The one line with which the command line refuses these arguments."""
-    done = pacewheel(*arguments, **env)
-    assert code == done.returncode, done.stderr
-    assert "" == done.stdout
-    (line,) = done.stderr.splitlines()
-    assert line.startswith("pacewheel: ")
-    assert f"| {code} |" in README
-    return line
 
 
 @pytest.mark.parametrize(
@@ -95,10 +61,21 @@ def test_bad_input_is_refused_before_anything_starts(
     assert "sesame" not in line
 
 
+def test_a_refusal_of_the_program_is_what_its_main_function_says() -> None:
+    """As a user meets it; the other tests spare themselves the process."""
+    done = pacewheel("warmm", "https://example.com")
+    assert (2, "") == (done.returncode, done.stdout)
+    assert refused(2, "warmm", "https://example.com") == done.stderr.strip()
+
+
 def test_bad_environment_is_refused() -> None:
     """A misspelt variable changes nothing silently."""
     line = refused(2, "jobs", PACEWHEEL_CAPACTY="3")
     assert "the nearest known is PACEWHEEL_CAPACITY" in line
+
+
+# They catch signals.
+NEED_A_PROCESS = ("warm", "demo")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +92,8 @@ def test_bad_environment_is_refused() -> None:
 )
 def test_a_database_that_does_not_answer_is_one_line(command: tuple[str, ...]) -> None:
     """Exit code 3, host and port named, the password not."""
-    done = pacewheel(*command, PACEWHEEL_DSN=NO_SERVER)
+    run = pacewheel if command[0] in NEED_A_PROCESS else called
+    done = run(*command, PACEWHEEL_DSN=NO_SERVER)
     assert 3 == done.returncode, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("pacewheel: ")]
     assert 1 == len(lines)
@@ -144,21 +122,21 @@ async def test_a_newer_schema_is_refused_and_left_alone(dsn: str) -> None:
 
 def test_migrate_says_what_is_missing_then_applies_it(empty_dsn: str) -> None:
     """`--status` changes nothing and ends with 4; twice is once."""
-    status = pacewheel("migrate", "--status", "--dsn", empty_dsn)
+    status = called("migrate", "--status", "--dsn", empty_dsn)
     assert 4 == status.returncode, status.stderr
     assert "missing 0001" in status.stdout
-    applied = pacewheel("migrate", "--dsn", empty_dsn)
+    applied = called("migrate", "--dsn", empty_dsn)
     assert (0, True) == (applied.returncode, "applied 0001" in applied.stdout), applied.stderr
-    again = pacewheel("migrate", "--dsn", empty_dsn)
+    again = called("migrate", "--dsn", empty_dsn)
     assert "schema pacewheel is up to date\n" == again.stdout
-    assert 0 == pacewheel("migrate", "--status", "--dsn", empty_dsn).returncode
+    assert 0 == called("migrate", "--status", "--dsn", empty_dsn).returncode
 
 
 def test_jobs_that_do_not_exist_are_one_line(dsn: str) -> None:
     """Show and cancel; an empty list is no error."""
     assert "there is no job 7" in refused(2, "job", "show", "7", "--dsn", dsn)
     assert "there is no job 7" in refused(2, "job", "cancel", "7", "--dsn", dsn)
-    assert "no live jobs" in pacewheel("jobs", "--dsn", dsn).stdout
+    assert "no live jobs" in called("jobs", "--dsn", dsn).stdout
 
 
 def test_debug_shows_the_traceback() -> None:
@@ -170,14 +148,14 @@ def test_debug_shows_the_traceback() -> None:
 
 def test_help_documents_commands_and_exit_codes() -> None:
     """Every code of the README stands in the help, and every command has its own."""
-    text = pacewheel("--help").stdout
+    text = called("--help").stdout
     codes = re.findall(r"^\| (\d+)(?:, (\d+))? \|", README, re.MULTILINE)
     for code in (code for pair in codes for code in pair if code):
         assert re.search(rf"\b{code}\b", text), code
     for command in ("warm", "demo", "run", "submit", "jobs", "job", "migrate", "db"):
         assert command in text
-        assert 0 == pacewheel(command, "--help").returncode
-    assert "--lease-ttl-s" in pacewheel("run", "--help").stdout
+        assert 0 == called(command, "--help").returncode
+    assert "--lease-ttl-s" in called("run", "--help").stdout
 
 
 def test_without_a_command_the_help_is_shown() -> None:
@@ -207,10 +185,10 @@ def test_an_interrupt_while_connecting_ends_at_once() -> None:
             text=True,
             env=environment(PACEWHEEL_DSN=dsn),
         )
-        silent.settimeout(30)
+        silent.settimeout(60)
         connection, _ = silent.accept()
         process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=60)
         connection.close()
     assert 130 == process.returncode, errors
     assert "Traceback" not in errors

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pacewheel import Engine, JobState, NewTask, TaskState
+from tests.commands import called, refused
 from tests.conftest import execute, fetch
-from tests.integration.test_cli_errors import pacewheel, refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -40,7 +40,7 @@ async def job(dsn: str) -> AsyncIterator[Job]:
 
 def said(dsn: str, *arguments: str) -> str:
     """What a command that succeeds prints."""
-    done = pacewheel(*arguments, "--dsn", dsn)
+    done = called(*arguments, "--dsn", dsn)
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.strip()
 
@@ -67,7 +67,7 @@ async def test_pause_and_resume(dsn: str, job: Job) -> None:
 
 async def test_cancel_tasks_and_jobs(dsn: str, job: Job) -> None:
     """With keys only those tasks; without, the job and all that is left of it."""
-    assert "2 tasks are cancelled" == said(dsn, "job", "cancel", "1", "k0", "k1")
+    assert "2 tasks cancelled" == said(dsn, "job", "cancel", "1", "k0", "k1")
     assert {"job_id": 1, "tasks_cancelled": 0} == object_of(dsn, "job", "cancel", "1", "k0")
     assert "job 1 is cancelled, and 2 tasks with it" == said(dsn, "job", "cancel", "1")
     info = await job.info()
@@ -82,7 +82,7 @@ async def test_cancel_tasks_and_jobs(dsn: str, job: Job) -> None:
 async def test_retry_failed_tasks(dsn: str, job: Job) -> None:
     """In the job itself while it lives, in a new one once it is final, and nothing where none failed."""
     assert "nothing of it failed" == said(dsn, "job", "retry", "1", "k0")
-    assert "1 tasks run again in job 1" == said(dsn, "job", "retry", "1")
+    assert "1 task to run again in job 1" == said(dsn, "job", "retry", "1")
     assert TaskState.PENDING is (await job.explain_task("k4")).state
     await execute(
         dsn,
@@ -91,7 +91,7 @@ async def test_retry_failed_tasks(dsn: str, job: Job) -> None:
     )
     again = object_of(dsn, "job", "retry", "1", "k1", "k2")
     assert {"job_id": 1, "tasks_retried": 2, "retried_in_job_id": 2} == again
-    assert "5 tasks run again in job 3" == said(dsn, "job", "retry", "1")
+    assert "5 tasks to run again in job 3" == said(dsn, "job", "retry", "1")
 
 
 async def test_reprioritise_jobs_and_tasks(dsn: str, job: Job) -> None:
@@ -101,7 +101,7 @@ async def test_reprioritise_jobs_and_tasks(dsn: str, job: Job) -> None:
     assert {"job_id": 1} == object_of(dsn, "job", "reprioritise", "1", "-1")
     assert -1.0 == (await job.info()).priority
     words = said(dsn, "job", "reprioritise", "1", "0.9", "k0", "k1")
-    assert "2 tasks have priority 0.9 now" == words
+    assert "2 tasks at priority 0.9 now" == words
     changed = object_of(dsn, "job", "reprioritise", "1", "0.9", "k0", "k2")
     assert {"job_id": 1, "tasks_changed": 1} == changed
     rows = await fetch(dsn, "SELECT key FROM pacewheel.tasks WHERE priority = 0.9 ORDER BY key")

@@ -13,9 +13,8 @@ import pytest
 
 from pacewheel import Engine, NewTask
 from pacewheel.plain import domain_json, job_json, totals_json, worker_json
-from tests.commands import objects, ran, said
+from tests.commands import environment, objects, ran, said
 from tests.conftest import execute
-from tests.integration.test_cli_errors import environment
 
 if TYPE_CHECKING:
     from pacewheel.job import Job
@@ -90,7 +89,7 @@ async def test_the_lists_have_what_the_read_model_has(dsn: str, job: Job, engine
     assert row.split()[:6] == ["1", "a.example", "pending", "1/5+", "1", "1"]
     _, row = (await said(dsn, "domains")).splitlines()
     assert ["a.example", "2", "s", "robots.txt"] == row.split()[:4]
-    assert ["1", "3", "-", "-", "1", "1"] == row.split()[-6:]
+    assert ["1", "3", "-", "-", "1", "1", "-"] == row.split()[-7:]
     _, row = (await said(dsn, "workers")).splitlines()
     assert row.split()[:9] == ["1", "box", "42", "1.2", "alive", "1", "64", "1", "10"]
 

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 
 from pacewheel import Engine
+from tests.commands import called
 from tests.conftest import execute
 from tests.integration.counted_jobs import mixed_job
 
 
 def reconcile(dsn: str, *arguments: str) -> tuple[int, str, str]:
     """Run the command; return exit code, standard output and standard error."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("PACEWHEEL_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "pacewheel", "reconcile", "--dsn", dsn, *arguments],
-        capture_output=True,
-        text=True,
-        env=kept,
-        timeout=60,
-        check=False,
-    )
+    done = called("reconcile", "--dsn", dsn, *arguments)
     return done.returncode, done.stdout, done.stderr
 
 

@@ -9,17 +9,16 @@ import pytest
 
 from pacewheel.cli.schedule import seconds
 from pacewheel.errors import ConfigInvalid
+from tests.commands import LOOPBACK, called, refused
 from tests.conftest import execute, fetch
-from tests.integration.test_cli_errors import pacewheel, refused
 
-LOOPBACK = ("--allow-network", "127.0.0.0/8")
 URL = "http://127.0.0.1:8080/"
 ADD = ("schedule", "add", "nightly", URL, *LOOPBACK)
 
 
 def said(dsn: str, *arguments: str) -> str:
     """What a command that succeeds prints."""
-    done = pacewheel(*arguments, "--dsn", dsn)
+    done = called(*arguments, "--dsn", dsn)
     assert (0, "") == (done.returncode, done.stderr)
     return done.stdout.strip()
 

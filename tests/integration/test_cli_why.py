@@ -53,6 +53,7 @@ async def job(dsn: str, engine: Engine) -> Job:
         ("a.example:8080", ("domain", "a.example:8080")),
         ("localhost:8080", ("domain", "localhost:8080")),
         ("7.5", ("domain", "7.5")),
+        ("9" * 5000, ("domain", "9" * 5000)),
         ("https://a.example/7", ("url", "https://a.example/7")),
         ("job://x", ("url", "job://x")),
     ],

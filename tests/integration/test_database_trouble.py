@@ -17,7 +17,7 @@ import pytest
 from pacewheel import Engine
 from pacewheel.errors import StoreError, StoreUnavailable
 from pacewheel.store import migrate
-from pacewheel.store.pool import WorkPool
+from pacewheel.store.pool import WorkPool, connect
 from tests.commands import ran
 from tests.conftest import execute, fetch
 from tests.own_server import PASSWORD, OwnServer, free_port, running
@@ -177,6 +177,21 @@ async def test_a_read_only_database_is_told_and_can_be_read(empty_dsn: str) -> N
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'pacewheel'"
         " AND datname = current_database()",
     )
+
+
+async def test_a_database_that_takes_no_connections_is_waited_for(
+    empty_dsn: str, server_dsn: str
+) -> None:
+    """`ALTER DATABASE ... ALLOW_CONNECTIONS false`, as for maintenance: the server refuses by an odd SQLSTATE."""
+    name = urlsplit(empty_dsn).path.removeprefix("/")
+    await execute(server_dsn, f"ALTER DATABASE {name} ALLOW_CONNECTIONS false")
+    pool = WorkPool(empty_dsn, size_max=1, pooler=False)
+    for ask in (lambda: connect(empty_dsn), pool.open, lambda: pool.fetch("SELECT 1")):
+        with pytest.raises(StoreUnavailable, match="not currently accepting connections"):
+            await ask()
+    await execute(server_dsn, f"ALTER DATABASE {name} ALLOW_CONNECTIONS true")
+    assert [(1,)] == [tuple(row) for row in await pool.fetch("SELECT 1")]
+    await pool.close()
 
 
 async def test_a_deadlock_is_run_again_until_both_are_done(dsn: str) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from pacewheel import Engine, NewTask, Outcome, Task
 from pacewheel.errors import JobUnknown
+from tests.commands import pacewheel
 from tests.conftest import fetch
-from tests.integration.test_cli_errors import pacewheel
 
 
 async def fail_some(dsn: str) -> tuple[Engine, int]:

@@ -204,7 +204,7 @@ async def test_domains_given_back_together_are_one_hint(dsn: str) -> None:
         def released() -> list[str]:
             return [payload for payload in heard if payload.startswith("released")]
 
-        # A release that the stop cuts short is repeated without a hint: not all 20 are named.
+        # A release that the stop cuts short is given back again without a hint.
         await until(lambda: bool(released()))
         assert [(20,)] == await fetch(
             dsn, "SELECT count(*) FROM pacewheel.domains WHERE owner IS NULL"

@@ -9,6 +9,7 @@ import asyncpg
 import pytest
 
 from pacewheel import Config, Engine, NewTask, Outcome, Task, WaitingReason
+from pacewheel.observer import OTHERS_FRESH_S, SHOWN_S, Observer
 from tests.conftest import execute, fetch, until
 from tests.own_server import OwnServer, migrated, running
 from tests.postgres_proxy import proxy_to
@@ -30,10 +31,22 @@ def tasks(engine: Engine) -> dict[str, float]:
     }
 
 
-def forget_what_is_fresh(engine: Engine) -> None:
-    """Let the next look read everything."""
-    for figure in engine.observer._figures:
-        figure._fresh_until_s = float("-inf")
+class Clock:
+    """The observer's, which a test moves."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        """Return its time, in seconds."""
+        return self.now_s
+
+
+def observed(engine: Engine) -> Clock:
+    """Give the engine an observer by a clock of the test's own."""
+    clock = Clock()
+    engine.observer = Observer(lambda: engine.store, engine.metrics, clock)
+    return clock
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +69,7 @@ async def test_waiting_by_reason_and_running_sum_up_to_the_live_tasks(dsn: str) 
     def targets(word: str, number: int) -> list[NewTask]:
         return [NewTask(f"{word} {n}") for n in range(number)]
 
+    clock = observed(engine)
     async with engine:
         await engine.create_job(domain="fast", handler="work", tasks=targets("fast", 500))
         await engine.create_job(
@@ -73,13 +87,13 @@ async def test_waiting_by_reason_and_running_sum_up_to_the_live_tasks(dsn: str) 
         )
 
         async def settled() -> bool:
-            forget_what_is_fresh(engine)
+            clock.now_s += OTHERS_FRESH_S
             await engine.observer.refresh()
             by_state, by_reason = tasks(engine), waiting(engine)
             assert sum(by_reason.values()) == by_state["pending"] + by_state["waiting"]
             return (by_state["running"], by_state["pending"], by_state["waiting"]) == (3, 28, 5)
 
-        await until(settled)
+        await until(settled, timeout_s=30)
         live = await fetch(dsn, "SELECT count(*) FROM pacewheel.tasks WHERE status < 2")
         assert live[0][0] == sum(waiting(engine).values()) + tasks(engine)["running"]
         assert {
@@ -106,9 +120,7 @@ async def test_nothing_is_asked_while_nobody_looks_and_once_when_many_do(engine:
         counts = engine.metrics.transaction_seconds.counts()
         return {name: sum(numbers) for name, numbers in counts.items()}
 
-    # No second passes between two looks, however busy the machine is.
-    for figure in engine.observer._figures:
-        figure._now_s = lambda: 0.0
+    clock = observed(engine)
     assert {} == asked()
     await asyncio.gather(*(engine.observer.refresh() for _ in range(50)))
     names = ("count_totals", "find_stuck_jobs", "read_database", "read_tables")
@@ -116,7 +128,7 @@ async def test_nothing_is_asked_while_nobody_looks_and_once_when_many_do(engine:
     assert 1 == engine.metrics.value("pacewheel_database_up")
     await engine.observer.refresh()
     assert dict.fromkeys(names, 1) == asked()
-    forget_what_is_fresh(engine)
+    clock.now_s += OTHERS_FRESH_S
     await engine.observer.refresh()
     assert dict.fromkeys(names, 2) == asked()
 
@@ -136,21 +148,23 @@ async def test_a_stuck_job_is_counted(engine: Engine, dsn: str) -> None:
 async def test_a_database_that_stands_still_holds_nobody_up_and_hides_its_figures(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The look returns within seconds and shows nothing old; a new connection shows them again."""
+    """The look returns, and a minute later shows nothing old; a new connection shows them again."""
     monkeypatch.setattr("pacewheel.store.connections.CLOSE_TIMEOUT_S", 0.1)
     async with proxy_to(dsn) as proxy:
         engine = Engine(proxy.dsn)
+        clock = observed(engine)
         await engine.connect()
         await engine.observer.refresh()
         shown = engine.metrics.registry.get_sample_value
         assert 0 == shown("pacewheel_jobs_active")
         for relay in proxy.relays:
             relay.frozen = True
-        forget_what_is_fresh(engine)
+        clock.now_s += SHOWN_S
         monkeypatch.setattr("pacewheel.observer.WAIT_S", 0.5)
         await asyncio.wait_for(engine.observer.refresh(), 45)
         assert 0 == shown("pacewheel_database_up")
         assert shown("pacewheel_jobs_active") is None
+        assert engine.observer.trouble is not None
         with monkeypatch.context() as impatient:
             impatient.setattr("pacewheel.store.pool.CONNECT_TIMEOUT_S", 0.1)
             await engine.close()
@@ -160,6 +174,35 @@ async def test_a_database_that_stands_still_holds_nobody_up_and_hides_its_figure
         assert 1 == shown("pacewheel_database_up")
         assert 0 == shown("pacewheel_jobs_active")
         await engine.close()
+
+
+async def test_figures_that_are_always_late_are_shown_all_the_same(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a server that takes seconds for them, as one look left them for the next; or no alert could fire."""
+    clock = observed(engine)
+    answered = asyncio.Event()
+    find = engine.store.explanations.find_stuck_jobs
+
+    async def find_late(seconds: float) -> object:
+        await answered.wait()
+        return await find(seconds)
+
+    shown = engine.metrics.registry.get_sample_value
+    await engine.observer.refresh()
+    monkeypatch.setattr("pacewheel.observer.WAIT_S", 0.05)
+    monkeypatch.setattr(engine.store.explanations, "find_stuck_jobs", find_late)
+    for _ in range(3):
+        clock.now_s += OTHERS_FRESH_S
+        await engine.observer.refresh()
+        assert 0 == shown("pacewheel_jobs_stuck")
+        answered.set()
+        await until(lambda: engine.observer._figures[1]._reading is None)
+        answered.clear()
+    clock.now_s += SHOWN_S
+    await engine.observer.refresh()
+    assert shown("pacewheel_jobs_stuck") is None
+    await engine.observer.close()
 
 
 async def test_an_engine_that_is_not_connected_shows_no_figures(dsn: str) -> None:
@@ -199,8 +242,10 @@ async def test_what_keeps_vacuum_back_is_named_by_kind(work_dsn: str) -> None:
     def age(holder: str) -> float:
         return engine.metrics.value("pacewheel_database_xmin_age_transactions", holder=holder)
 
+    clock = observed(engine)
+
     async def look() -> None:
-        forget_what_is_fresh(engine)
+        clock.now_s += OTHERS_FRESH_S
         await engine.observer.refresh()
 
     await look()
@@ -235,6 +280,7 @@ async def test_an_ordinary_role_reads_the_figures_and_is_told_what_is_hidden(
     """All but the state of others' sessions, which are counted as hidden until pg_monitor is granted."""
     other = await asyncpg.connect(work_dsn)
     engine = Engine(server.dsn("ordinary", database="work"))
+    clock = observed(engine)
     await engine.connect()
     await engine.observer.refresh()
     value = engine.metrics.value
@@ -247,7 +293,7 @@ async def test_an_ordinary_role_reads_the_figures_and_is_told_what_is_hidden(
     assert 0 < value("pacewheel_database_wal_bytes_total")
     assert value("pacewheel_database_live_rows", table="migrations") >= 0
     await execute(work_dsn, "GRANT pg_monitor TO ordinary")
-    forget_what_is_fresh(engine)
+    clock.now_s += OTHERS_FRESH_S
     await engine.observer.refresh()
     assert 0 == value("pacewheel_database_connections", state="hidden")
     assert 1 <= value("pacewheel_database_connections", state="idle")

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
+
+import asyncpg
+import pytest
 
 from pacewheel import Config, Engine, Outcome, Task
+from pacewheel.errors import JobPruned, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.services import pruner as pruner_module
-from pacewheel.services.pruner import Pruner
-from tests.conftest import execute, fetch, until
+from pacewheel.services.pruner import Pruner, Run
+from pacewheel.store.queries import load_queries
+from pacewheel.store.retention import ALWAYS
+from tests.conftest import execute, fetch, until, waits_for_a_lock
 from tests.integration.old_rows import (
     KEEP,
     counts,
@@ -19,9 +26,6 @@ from tests.integration.old_rows import (
     pruned,
     ran,
 )
-
-if TYPE_CHECKING:
-    import pytest
 
 
 def service(engine: Engine, worker_id: int = 1, **how: Any) -> tuple[Pruner, Metrics]:
@@ -75,6 +79,25 @@ async def test_a_run_stops_when_its_turn_was_taken(
     assert {"jobs": 1} == (await one.run_once()).rows
     rows = await fetch(dsn, "SELECT worker_id FROM pacewheel.retention")
     assert [(2,)] == [tuple(row) for row in rows]
+
+
+async def test_the_turn_is_kept_through_many_small_jobs(past: Engine, dsn: str) -> None:
+    """Each is cleared by statements too short to pause after, and a hundred thousand of them take minutes."""
+    old = [await ran(past, "a.example", 1) for _ in range(4)][:3]
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, *(job.id for job in old))
+    await execute(dsn, "TRUNCATE pacewheel.documents, pacewheel.link_lists")
+    kept = 0
+
+    async def keep_turn() -> None:
+        nonlocal kept
+        kept += 1
+
+    run = Run(past.store.retention, KEEP, keep_turn=keep_turn, sleep=no_pause)
+    await run.run()
+    assert {"jobs": 3, "tasks": 3} == run.pruned.rows
+    assert kept > len(old)
 
 
 async def test_an_engine_prunes_by_itself(dsn: str) -> None:
@@ -153,3 +176,39 @@ async def test_old_jobs_go_while_an_engine_works_in_their_domain(dsn: str) -> No
 
         await until(is_final)
     assert (2_000, 2_000) == (len(seen), len(set(seen)))
+
+
+async def test_a_partition_is_never_waited_for_before_it_is_created(past: Engine, dsn: str) -> None:
+    """A report reads results for as long as it likes: who asked for its lock would stop all settles."""
+    reader = await asyncpg.connect(dsn)
+    async with reader.transaction():
+        await reader.fetch("SELECT count(*) FROM pacewheel.results")
+        with pytest.raises(StoreUnavailable, match=r"a lock .* was not to be had in time"):
+            await past.store.ensure_partitions(10)
+    await reader.close()
+    assert 0 < await past.store.ensure_partitions(10)
+
+
+async def test_a_job_whose_failed_tasks_are_run_again_is_not_removed_meanwhile(
+    past: Engine, dsn: str
+) -> None:
+    """What failed has been read and the new job is about to come: the pruner passes over the old one."""
+    old, _ = await ran(past, "a.example"), await ran(past, "a.example")
+    await past.run_until_idle()
+    await past.connect()
+    await make_older(dsn, 31, old.id)
+    await execute(dsn, f"UPDATE pacewheel.tasks SET status = 4 WHERE job_id = {old.id}")
+    pruning = await asyncpg.connect(dsn)
+    async with pruning.transaction():
+        await pruning.execute("LOCK TABLE pacewheel.jobs IN SHARE MODE")
+        retrying = asyncio.create_task(past.store.changes._retry_in_new_job(old.id, None))
+        await until(partial(waits_for_a_lock, dsn))
+        days = (KEEP.jobs_ms, KEEP.domains_ms, 500, ALWAYS, 0)
+        row = await pruning.fetchrow(load_queries()["prune_jobs"], *days)
+    new_id, tasks = await retrying
+    assert (0, 5) == (row["jobs"], tasks)
+    assert new_id > old.id
+    assert 1 == (await pruned(past)).rows["jobs"]
+    with pytest.raises(JobPruned):
+        await past.store.changes._retry_in_new_job(old.id, None)
+    await pruning.close()

@@ -14,8 +14,8 @@ import pytest
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_pages import Site
 from pacewheel.loadtest.farm_sites import Cdn, SiteSpec
+from tests.commands import LOOPBACK, pacewheel
 from tests.departures import assert_kept
-from tests.integration.test_cli_errors import LOOPBACK, pacewheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

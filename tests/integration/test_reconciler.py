@@ -99,11 +99,11 @@ async def test_a_round_publishes_what_it_repaired(
         f"UPDATE pacewheel.jobs SET status = 5, finished_at = now() WHERE id = {final.id}",
     )
     value = rounds.metrics.value
-    assert 0 == value("pacewheel_counter_drift_total", counter="completed")
+    assert 0 == value("pacewheel_drift_total", counter="completed")
     assert 1 == await rounds.service.run_once()
-    assert 5 == value("pacewheel_counter_drift_total", counter="completed")
-    assert 1 == value("pacewheel_counter_drift_total", counter="failed")
-    assert 0 == value("pacewheel_counter_drift_total", counter="pending")
+    assert 5 == value("pacewheel_drift_total", counter="completed")
+    assert 1 == value("pacewheel_drift_total", counter="failed")
+    assert 0 == value("pacewheel_drift_total", counter="pending")
     assert 4 == value("pacewheel_orphans_total", kind="task_of_final_job")
     (line,) = [record.getMessage() for record in caplog.records if "drifted" in record.getMessage()]
     assert f"{drifted.id}: {{'completed': (6, 1), 'failed': (0, 1)}}" in line
@@ -125,7 +125,7 @@ async def test_an_engine_reconciles_by_itself(dsn: str, caplog: pytest.LogCaptur
         await until(right)
 
         def drift() -> float:
-            return engine.metrics.value("pacewheel_counter_drift_total", counter="skipped")
+            return engine.metrics.value("pacewheel_drift_total", counter="skipped")
 
         await until(lambda: drift() == 7)
 

@@ -16,9 +16,8 @@ from pacewheel.errors import JobUnknown
 from pacewheel.report import as_csv, as_json, html, junit, text
 from pacewheel.store.queries import load_queries
 from pacewheel.store.reports import PostgresReports
-from tests.commands import ran
+from tests.commands import environment, pacewheel, ran, refused
 from tests.conftest import until
-from tests.integration.test_cli_errors import environment, pacewheel, refused
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -16,8 +16,8 @@ from pacewheel.crawl.uncacheable import CAUSES
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_pages import Site, mix, truth
 from pacewheel.loadtest.farm_sites import Cdn, RateLimit, Redirect, Robots, SiteSpec
+from tests.commands import LOOPBACK, pacewheel
 from tests.conftest import fetch
-from tests.integration.test_cli_errors import LOOPBACK, pacewheel
 
 if TYPE_CHECKING:
     from pacewheel.loadtest.farm_log import ArrivalLog

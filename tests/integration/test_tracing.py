@@ -51,7 +51,9 @@ async def test_an_attempt_is_a_trace_that_claim_and_settle_are_linked_with(
     @engine.handler("work", attempts=2, backoff_s=0.01)
     async def work(task: Task) -> Outcome:
         if task.target == "bad":
-            return Outcome.failed("broken") if task.attempt == 2 else Outcome.retry("busy")
+            return (
+                Outcome.failed("key token=sesame") if task.attempt == 2 else Outcome.retry("busy")
+            )
         trace.get_tracer("mine").start_span("inside").end()
         return Outcome.completed()
 
@@ -82,7 +84,7 @@ async def test_an_attempt_is_a_trace_that_claim_and_settle_are_linked_with(
     assert StatusCode.UNSET is good.status.status_code
     failed = said[2, "failed"]
     assert failed.attributes is not None
-    assert ("broken", StatusCode.ERROR) == (
+    assert ("key token=***", StatusCode.ERROR) == (
         failed.attributes["error.type"],
         failed.status.status_code,
     )

@@ -138,4 +138,45 @@ async def test_connections_that_are_refused_are_counted_whoever_asks_for_them(ds
         errors += 1
         name = "pacewheel_database_errors_total"
         assert errors == engine.metrics.value(name, sqlstate_class="none")
+    failed = "pacewheel_transaction_errors_total"
+    assert 1 == engine.metrics.value(failed, statement="declare_dead")
+    await engine.close()
+
+
+async def test_a_transaction_that_no_connection_was_free_for_is_an_error(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pool that is saturated fails transactions too; it is no error that the database told."""
+    monkeypatch.setattr("pacewheel.store.connections.WAIT_S", 0.05)
+    engine = Engine(dsn, config=Config(pool_max=4, pool_idle_max=1))
+    await engine.connect()
+    pool = engine.store._pool
+    let_go = asyncio.Event()
+
+    async def hold(_connection: asyncpg.Connection) -> None:
+        await let_go.wait()
+
+    holding = [asyncio.create_task(pool.run(hold)) for _ in range(pool.limit)]
+    await until(lambda: pool.headroom() == 0)
+    with pytest.raises(StoreUnavailable, match="pool are busy"):
+        await engine.store.ping()
+    let_go.set()
+    await asyncio.gather(*holding)
+    await engine.close()
+    value = engine.metrics.value
+    assert 1 == value("pacewheel_transaction_errors_total", statement="read_clock")
+    assert 1 == value("pacewheel_pool_timeouts_total")
+    assert 0 == value("pacewheel_database_errors_total", sqlstate_class="none")
+
+
+async def test_a_database_that_takes_no_connections_is_away(dsn: str, server_dsn: str) -> None:
+    """As while it is restored: it is waited for, where the engine ended after five tries."""
+    name = dsn.rpartition("/")[2].partition("?")[0]
+    allow = f"ALTER DATABASE {name} ALLOW_CONNECTIONS"
+    engine = Engine(dsn)
+    await execute(server_dsn, f"{allow} false")
+    with pytest.raises(StoreUnavailable, match="not currently accepting connections"):
+        await engine.connect()
+    await execute(server_dsn, f"{allow} true")
+    await engine.connect()
     await engine.close()

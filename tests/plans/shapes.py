@@ -23,8 +23,8 @@ PREPARE = (
         for table in ("domains", "jobs", "tasks")
     ),
     (
-        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until)"
-        " VALUES ('test', 1, '0', 100, now() + interval '1 hour')"
+        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until, handlers)"
+        " VALUES ('test', 1, '0', 100, now() + interval '1 hour', '{h}')"
     ),
 )
 DOMAINS_AND_JOBS = (

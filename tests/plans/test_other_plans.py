@@ -317,7 +317,7 @@ CASES = [
     Case("retry_tasks", retry_tasks, PKEY | {"tasks_failed"}, 50, 1500, SMALL_JOB),
     Case("read_failed_tasks", retry_final, frozenset({"tasks_failed"}), 25, 300, SMALL_JOB),
     Case("explain_waiting", explain_waiting, PKEY | {"tasks_wake"}, 7 * DOMAINS, 900, RUNNING),
-    Case("explain_task", explain_task, PKEY | {"tasks_wake"}, 20, 300, SMALL_JOB),
+    Case("explain_task", explain_task, PKEY | {"tasks_wake", "tasks_claim"}, 20, 300, SMALL_JOB),
     Case(
         "find_stuck_jobs",
         find_stuck,

@@ -8,7 +8,7 @@ from pacewheel import TaskState
 from pacewheel.overview import DomainSort
 from tests.conftest import execute, fetch
 from tests.plans.explain import Explainer, Plan, explainer
-from tests.plans.shapes import DOMAINS, PREPARE, fill
+from tests.plans.shapes import CONCURRENCY, DOMAINS, PREPARE, fill
 from tests.plans.test_other_plans import LARGE_ROWS, MIXED, PAGE_ROWS, RUNNING, SMALL_ROWS
 
 if TYPE_CHECKING:
@@ -46,9 +46,21 @@ LOOKS = [
     ("list_domains", look("list_domains", sort=DomainSort.LIVE, limit=5), PKEY, 5 * 6, 400),
     ("list_domains", look("list_domains", live_only=False, limit=5), PKEY, 5 * 6, 400),
     ("list_domains", look("get_domain", name="d2"), PKEY, 6, 100),
-    ("list_tasks", tasks_in(None), PKEY, LOOKED_AT + 2 * PAGE_ROWS, 700),
+    (
+        "list_tasks",
+        tasks_in(None),
+        PKEY | {"tasks_claim"},
+        LOOKED_AT + 2 * PAGE_ROWS + CONCURRENCY,
+        700,
+    ),
     ("list_tasks", tasks_in(TaskState.COMPLETED), PKEY, LOOKED_AT + 2 * PAGE_ROWS, 700),
-    ("list_tasks", tasks_in(TaskState.PENDING), PKEY | {"tasks_claim"}, 4 * PAGE_ROWS, 500),
+    (
+        "list_tasks",
+        tasks_in(TaskState.PENDING),
+        PKEY | {"tasks_claim"},
+        4 * PAGE_ROWS + CONCURRENCY,
+        500,
+    ),
     ("list_tasks", tasks_in(TaskState.RUNNING), PKEY, 4 * PAGE_ROWS, 500),
     (
         "list_tasks",
@@ -93,3 +105,25 @@ async def test_a_look_costs_what_it_shows(dsn: str, monkeypatch: pytest.MonkeyPa
     assert [(DOMAINS,)] == [
         tuple(row) for row in await fetch(dsn, "SELECT count(*) FROM pacewheel.domains")
     ]
+
+
+MANY_JOBS = 200
+
+
+async def test_what_runs_is_looked_up_once_a_domain_however_many_jobs_it_has(dsn: str) -> None:
+    """Once a job, a domain of five thousand jobs cost every look more than a second."""
+    await execute(dsn, *PREPARE)
+    async with explainer(dsn) as explain:
+        await explain.warm("count_totals")
+        await fill(dsn, MIXED, SMALL_ROWS, seed=1)
+        await execute(
+            dsn,
+            "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, status, pending)"
+            f" SELECT 1, 'h', 8, 1, 1 FROM generate_series(1, {MANY_JOBS})",
+            *RUNNING,
+            "UPDATE pacewheel.domains d SET in_flight = ARRAY(SELECT t.id FROM pacewheel.tasks t"
+            " WHERE t.domain_id = d.id AND t.status = 0 ORDER BY t.id LIMIT 5) WHERE d.id = 1",
+            "ANALYZE pacewheel.domains, pacewheel.jobs, pacewheel.tasks",
+        )
+        plan = await explain.plan("count_totals", explain.overview.count_totals)
+        assert plan.rows_read_of("tasks") <= RUNNING_MAX, str(plan)

@@ -6,13 +6,15 @@ only witness of what ran when; the database is asked for what was settled.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,7 +25,12 @@ from pacewheel.engine import Job
 from tests.conftest import FAST, fetch, until
 
 WORKER = Path(__file__).with_name("worker_main.py")
-EXIT_TIMEOUT_S = 15.0
+EXIT_TIMEOUT_S = 60.0
+SETTLED_TIMEOUT_S = 120.0
+# A look at the database is a connection, which takes time from the processes under test.
+LOOK_S = 0.1
+# So many tasks each job has to do at the least, as long as it is fed.
+FED_TASKS = 20
 MS = 1_000_000
 LOG_TOLERANCE_MS = 2.0
 LATE_LOG_TOLERANCE_MS = 10.0
@@ -99,24 +106,25 @@ class Fleet:
         """The processes that have started anything."""
         return {run.pid for run in self.runs()}
 
-    async def until_runs(self, holds: Callable[[list[Run]], bool], timeout_s: float = 20.0) -> None:
+    async def until_runs(self, holds: Callable[[list[Run]], bool]) -> None:
         """Wait until the log satisfies a condition."""
 
         def condition() -> bool:
             return holds(self.runs())
 
         condition.__qualname__ = holds.__qualname__
-        await until(condition, timeout_s=timeout_s)
+        await until(condition)
 
-    async def until_all_settled(self, timeout_s: float = 30.0) -> None:
+    async def until_all_settled(self) -> None:
         """Wait until no job is live."""
 
         async def all_jobs_are_final() -> bool:
-            return (
-                await count(self.dsn, "SELECT count(*) FROM pacewheel.jobs WHERE status < 3") == 0
-            )
+            live = await count(self.dsn, "SELECT count(*) FROM pacewheel.jobs WHERE status < 3")
+            if live:
+                await asyncio.sleep(LOOK_S)
+            return live == 0
 
-        await until(all_jobs_are_final, timeout_s=timeout_s)
+        await until(all_jobs_are_final, timeout_s=SETTLED_TIMEOUT_S)
 
     async def owners(self) -> dict[str, int]:
         """The process id of the owner of each domain, 0 for none or a dead one."""
@@ -161,9 +169,7 @@ async def create_jobs(
     **payload: Any,
 ) -> list[Job]:
     """Create a job a domain, each with so many tasks of this payload, complete."""
-    engine = Engine(dsn)
-    await engine.connect()
-    try:
+    async with connected(dsn) as engine:
         return [
             await engine.create_job(
                 domain=domain,
@@ -175,8 +181,90 @@ async def create_jobs(
             )
             for domain in domains
         ]
+
+
+class Feed:
+    """Open jobs, one a domain, that don't run out of tasks until they are closed."""
+
+    def __init__(
+        self, dsn: str, job_ids: Sequence[int], least: int, payload: dict[str, Any]
+    ) -> None:
+        self._dsn = dsn
+        self._least = least
+        self._payload = payload
+        self.tasks = dict.fromkeys(job_ids, 0)
+        """How many each job has got so far."""
+
+    async def add(self, tasks: int, job_ids: Iterable[int] | None = None) -> None:
+        """Give these jobs, or all of them, so many more."""
+        async with connected(self._dsn) as engine:
+            for job_id in list(self.tasks if job_ids is None else job_ids):
+                numbers = range(self.tasks[job_id], self.tasks[job_id] + tasks)
+                self.tasks[job_id] += tasks
+                job = await engine.get_job(job_id)
+                await job.enqueue([NewTask(f"{n}", payload=self._payload) for n in numbers])
+
+    async def until(self, holds: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+        """Wait for a condition, and let nobody run out of work meanwhile."""
+
+        async def condition() -> bool:
+            query = "SELECT id FROM pacewheel.jobs WHERE pending < $1 AND id = ANY ($2::bigint[])"
+            if low := await fetch(self._dsn, query, self._least, list(self.tasks)):
+                await self.add(self._least, [row["id"] for row in low])
+            held = holds()
+            if held if isinstance(held, bool) else await held:
+                return True
+            await asyncio.sleep(LOOK_S)
+            return False
+
+        condition.__qualname__ = holds.__qualname__
+        await until(condition)
+
+    def every_task(self) -> dict[tuple[int, str], int]:
+        """Each task once: job and target."""
+        return {(job, f"{n}"): 1 for job, tasks in self.tasks.items() for n in range(tasks)}
+
+    async def close(self) -> None:
+        """Say that no more tasks will come."""
+        async with connected(self._dsn) as engine:
+            for job_id in self.tasks:
+                await (await engine.get_job(job_id)).finish_discovery()
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[Engine]:
+    """An engine that enqueues and runs nothing."""
+    engine = Engine(dsn)
+    await engine.connect()
+    try:
+        yield engine
     finally:
         await engine.close()
+
+
+async def feed(
+    dsn: str,
+    domains: Iterable[str],
+    *,
+    least: int = FED_TASKS,
+    gap_ms: int = 0,
+    concurrency: int = 8,
+    **payload: Any,
+) -> Feed:
+    """Create an open job a domain, whose tasks have this payload, with some tasks to begin with."""
+    async with connected(dsn) as engine:
+        jobs = [
+            await engine.create_job(
+                domain=domain,
+                handler="work",
+                concurrency=concurrency,
+                domain_delay_ms=gap_ms or None,
+            )
+            for domain in domains
+        ]
+    made = Feed(dsn, [job.id for job in jobs], least, payload)
+    await made.add(2 * least)
+    return made
 
 
 def by_domain(runs: Iterable[Run]) -> dict[str, list[Run]]:

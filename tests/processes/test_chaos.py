@@ -18,7 +18,8 @@ from tests.processes.fleet import Fleet, count, send, wait_for_exit
 
 PROCESSES = 4
 DOMAINS = [f"d{number}.example" for number in range(8)]
-SECONDS = 8.0
+KILLS = 14
+CANCELLED = 3
 KILL_EVERY_S = 0.5
 RECONCILE_INTERVAL_S = 0.2
 
@@ -86,12 +87,10 @@ async def test_random_kills_leave_no_drift_no_orphan_and_lose_nothing(
     processes = [fleet.start(reconcile_interval_s=RECONCILE_INTERVAL_S) for _ in range(PROCESSES)]
     kills = 0
 
-    # Ended by the clock and not by a cancellation, which would leave open whether the last tasks
-    # were accepted.
-    end_s = asyncio.get_running_loop().time() + SECONDS
-
     def goes_on() -> bool:
-        return asyncio.get_running_loop().time() < end_s
+        # Whoever feeds looks at it, and is not cut off: that would leave open whether the last
+        # tasks were accepted.
+        return kills < KILLS or customers.cancelled < CANCELLED
 
     async def kill_now_and_then() -> None:
         nonlocal kills
@@ -111,15 +110,13 @@ async def test_random_kills_leave_no_drift_no_orphan_and_lose_nothing(
     try:
         await asyncio.gather(kill_now_and_then(), feed())
         await customers.leave()
-        await fleet.until_all_settled(timeout_s=60.0)
+        await fleet.until_all_settled()
         found = await reconciled(engine)
     finally:
         await engine.close()
 
     assert is_clean(found), found
     assert len(customers.accepted) == found.jobs
-    assert kills >= PROCESSES
-    assert customers.cancelled > 0
     rows = await fetch(dsn, "SELECT job_id, target FROM pacewheel.tasks WHERE status > 2")
     final = Counter((row["job_id"], row["target"]) for row in rows)
     assert final == {(job, task): 1 for job, tasks in customers.accepted.items() for task in tasks}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -20,7 +21,10 @@ MAX_CONNECTIONS = 40
 ADMINS = 20
 # What is left for processes: 40 less 3 for superusers and 20 for administration.
 ROOM = 17
+ONE_MORE = 4
 DOMAINS = 6
+# More than are done before a test is over.
+TASKS = 2000
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +89,21 @@ async def admins(dsn: str) -> AsyncIterator[list[asyncpg.Connection]]:
         await asyncio.gather(*(session.close() for session in sessions))
 
 
+async def start_one_by_one(fleet: Fleet, processes: int) -> list[subprocess.Popen[bytes]]:
+    """Start processes, each when the others have left room for it: who comes at once takes from the reserve."""
+    started = []
+    for number in range(1, processes + 1):
+        started.append(fleet.start())
+
+        async def there_is_room_for_one_more(number: int = number) -> bool:
+            query = "SELECT connections FROM pacewheel.workers WHERE dead_at IS NULL"
+            given = [row["connections"] for row in await fetch(fleet.dsn, query)]
+            return len(given) == number and sum(given) <= ROOM - ONE_MORE
+
+        await until(there_is_room_for_one_more)
+    return started
+
+
 @pytest.mark.parametrize("processes", [1, 2, 3])
 async def test_twenty_administrators_get_in_under_full_load(
     server: OwnServer, dsn: str, tmp_path: Path, processes: int
@@ -92,21 +111,20 @@ async def test_twenty_administrators_get_in_under_full_load(
     """All twenty sessions open and work while each pool is saturated; no process sees an error."""
     fleet = Fleet(dsn, tmp_path)
     # What a process may open: its equal share of the room less the four kept for one more.
-    each = max(4, (ROOM - 4) // processes)
+    each = max(ONE_MORE, (ROOM - ONE_MORE) // processes)
     try:
-        for _ in range(processes):
-            fleet.start()
         await create_jobs(
             dsn,
             [f"d{number}.example" for number in range(DOMAINS)],
-            400,
+            TASKS,
             concurrency=4,
             handler="read",
             hold_ms=300,
             reads=5,
         )
         async with watching(server) as watch:
-            await until(lambda: watch.now == processes * each, timeout_s=40)
+            await start_one_by_one(fleet, processes)
+            await until(lambda: watch.now == processes * each)
             for _ in range(3):
                 async with admins(dsn) as sessions:
                     answers = [await session.fetchval("SELECT 1") for session in sessions]
@@ -122,7 +140,7 @@ async def test_twenty_administrators_get_in_under_full_load(
             living = "SELECT connections FROM pacewheel.workers WHERE dead_at IS NULL"
             return [each] * processes == [row["connections"] for row in await fetch(dsn, living)]
 
-        await until(shares_are_equal, timeout_s=20)
+        await until(shares_are_equal)
     finally:
         errors = fleet.end()
     assert "Traceback" not in errors
@@ -135,18 +153,18 @@ async def test_a_rolling_deploy_on_a_full_server_ends_no_connection(
     """Three new processes come, one by one, before three old ones go, with all administrators in."""
     fleet = Fleet(dsn, tmp_path)
     try:
-        old = [fleet.start() for _ in range(3)]
         await create_jobs(
             dsn,
             [f"d{number}.example" for number in range(DOMAINS)],
-            400,
+            TASKS,
             concurrency=4,
             handler="read",
             hold_ms=200,
             reads=5,
         )
         async with watching(server) as watch:
-            await until(lambda: watch.now == 12, timeout_s=40)
+            old = await start_one_by_one(fleet, 3)
+            await until(lambda: watch.now == 3 * ONE_MORE)
             async with admins(dsn):
                 for process in old:
                     new = fleet.start()

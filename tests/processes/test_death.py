@@ -10,13 +10,15 @@ from collections import Counter
 
 import pytest
 
-from tests.conftest import FAST, fetch, until
+from tests.conftest import FAST, fetch
 from tests.processes.fleet import (
+    MS,
     Fleet,
     Run,
     by_domain,
     count,
     create_jobs,
+    feed,
     foreign_overlaps,
     longest_pause_ms,
     most_at_once,
@@ -26,11 +28,9 @@ from tests.processes.fleet import (
 )
 
 GAP_MS = 40
-TASKS = 180
 DOMAINS = [f"d{number:02}" for number in range(12)]
-# The tasks of a domain are 40 ms apart; the rest is for a machine that others use as well.
-PAUSE_MAX_MS = 700.0
-TAKEOVER_MAX_S = 2 * FAST["lease_ttl_s"]
+# A heartbeat after the lease; the rest is for a machine that others use as well.
+TAKEOVER_MAX_S = 30.0
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -39,7 +39,7 @@ async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
 ) -> None:
     """Its tasks count an attempt and run again; its domains move; the others keep their pace."""
     rng = random.Random(seed)
-    jobs = await create_jobs(dsn, DOMAINS, TASKS, gap_ms=GAP_MS, hold_ms=50)
+    work = await feed(dsn, DOMAINS, gap_ms=GAP_MS, hold_ms=50)
     processes = [fleet.start() for _ in range(3)]
 
     async def everyone_holds_a_share() -> bool:
@@ -48,7 +48,7 @@ async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
         held = Counter((await fleet.owners()).values())
         return all(held[process.pid] == len(DOMAINS) // 3 for process in processes)
 
-    await until(everyone_holds_a_share)
+    await work.until(everyone_holds_a_share)
     victim = rng.choice(processes)
     await asyncio.sleep(rng.random() * 0.3)
     owners = await fleet.owners()
@@ -57,11 +57,11 @@ async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
     orphans = {name for name, pid in owners.items() if pid == victim.pid}
     assert orphans
 
-    def orphans_run_again(runs: list[Run]) -> bool:
-        return orphans <= {run.domain for run in runs if run.start_ns > killed_ns}
+    def orphans_run_again() -> bool:
+        return orphans <= {run.domain for run in fleet.runs() if run.start_ns > killed_ns}
 
-    await fleet.until_runs(orphans_run_again, timeout_s=TAKEOVER_MAX_S + 5)
-    taken_over_ns = time.monotonic_ns()
+    await work.until(orphans_run_again)
+    await work.close()
     await fleet.until_all_settled()
     runs = fleet.runs()
 
@@ -73,8 +73,7 @@ async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
         "JOIN pacewheel.tasks t ON t.domain_id = r.domain_id AND t.id = r.task_id "
         "JOIN pacewheel.workers w ON w.id = r.worker_id",
     )
-    every_task = {(job.id, f"{number}"): 1 for job in jobs for number in range(TASKS)}
-    assert every_task == Counter((row[0], row[1]) for row in rows if row["outcome"] == 3)
+    assert work.every_task() == Counter((row[0], row[1]) for row in rows if row["outcome"] == 3)
     lost = {(row[0], row[1]): row["attempt"] for row in rows if row["error"] == "worker_lost"}
     settled_by_victim = {(row[0], row[1]) for row in rows if row["pid"] == victim.pid}
     started_by_victim = {(run.job, run.task) for run in runs if run.pid == victim.pid}
@@ -84,26 +83,20 @@ async def test_a_kill_in_mid_work_loses_nothing_and_disturbs_nobody(
     completed_in = {(row[0], row[1]): row["attempt"] for row in rows if row["outcome"] == 3}
     assert lost.keys() == {task for task, attempt in completed_in.items() if attempt == 2}
 
-    # The orphans were taken over in time, at their pace; the others did not stop for it.
+    # The orphans were taken over in time, at their pace; the others did not stop for it: who waited
+    # for it would have stood still for as long.
     domains = by_domain(runs)
-    first_again = {
-        name: min(run.start_ns for run in domains[name] if run.start_ns > killed_ns)
-        for name in orphans
-    }
-    assert TAKEOVER_MAX_S >= (max(first_again.values()) - killed_ns) / 1e9
+    first_again_ns = max(
+        min(run.start_ns for run in domains[name] if run.start_ns > killed_ns) for name in orphans
+    )
+    takeover_ms = (first_again_ns - killed_ns) / MS
+    assert TAKEOVER_MAX_S * 1000 >= takeover_ms
     assert [] == pace_faults_ms(runs, GAP_MS)
-    pauses = {
-        name: longest_pause_ms(
-            domains[name], killed_ns, min(taken_over_ns, last_start(domains[name]))
-        )
+    pauses_ms = {
+        name: longest_pause_ms(domains[name], killed_ns, first_again_ns)
         for name in owners.keys() - orphans
     }
-    assert PAUSE_MAX_MS > max(pauses.values())
-
-
-def last_start(runs: list[Run]) -> int:
-    """The moment of the last start."""
-    return runs[-1].start_ns
+    assert takeover_ms / 2 > max(pauses_ms.values()), pauses_ms
 
 
 async def test_a_task_that_kills_its_process_fails_after_its_attempts(
@@ -114,7 +107,7 @@ async def test_a_task_that_kills_its_process_fails_after_its_attempts(
     (deadly,) = await create_jobs(dsn, ["deadly"], 1, die=True)
     deaths = 0
     process = fleet.start(**lease)
-    deadline_s = time.monotonic() + 30
+    deadline_s = time.monotonic() + 120
     while (await deadly_is_live(dsn, deadly.id)) and time.monotonic() < deadline_s:
         if process.poll() is not None:
             assert -signal.SIGKILL == process.returncode
@@ -143,9 +136,9 @@ async def test_a_domain_taken_over_keeps_its_gap_since_the_last_departure(
 ) -> None:
     """The dead process's request left long after its slot, as one does that connects slowly."""
     lease = {"lease_ttl_s": 1.0, "heartbeat_s": 0.1, "lease_margin_s": 0.3}
-    gap_ms = 4000
+    gap_ms = 3000
     await create_jobs(
-        dsn, ["slow"], 1, gap_ms=gap_ms, handler="slow", before_ms=[3000, 0], hold_ms=[60_000, 0]
+        dsn, ["slow"], 1, gap_ms=gap_ms, handler="slow", before_ms=[2300, 0], hold_ms=[600_000, 0]
     )
     victim = fleet.start(**lease)
     await fleet.until_runs(lambda runs: len(runs) == 1)
@@ -162,16 +155,14 @@ async def test_a_stopped_process_starts_and_settles_nothing_once_it_is_taken_ove
     """Continued after its lease ended, it finds its domains gone, registers anew and works on."""
     # The second attempt is long, so a late outcome of the first would meet a task that runs.
     domains = [f"d{number}" for number in range(4)]
-    await create_jobs(dsn, domains, 28, concurrency=2, hold_ms=[400, 2500])
-    stopped = fleet.start()
-    await fleet.until_runs(lambda runs: len(runs) > 4)
-    fleet.start()
+    work = await feed(dsn, domains, least=5, concurrency=2, hold_ms=[400, 2500])
+    stopped, other = fleet.start(), fleet.start()
 
     async def both_hold_two() -> bool:
         held = Counter((await fleet.owners()).values())
-        return held[stopped.pid] == 2
+        return held[stopped.pid] == held[other.pid] == 2
 
-    await until(both_hold_two)
+    await work.until(both_hold_two)
     await fleet.until_runs(lambda runs: len(running_of(runs, stopped.pid)) >= 3)
     stopped_ns = send(stopped, signal.SIGSTOP)
     cut_off = {(run.job, run.task) for run in running_of(fleet.runs(), stopped.pid)}
@@ -183,7 +174,7 @@ async def test_a_stopped_process_starts_and_settles_nothing_once_it_is_taken_ove
     def retried(runs: list[Run]) -> bool:
         return cut_off <= {(run.job, run.task) for run in runs if run.attempt == 2}
 
-    await until(taken_over)
+    await work.until(taken_over)
     await fleet.until_runs(retried)
     old = await count(dsn, "SELECT max(id) FROM pacewheel.workers WHERE pid = $1", stopped.pid)
     settled_before = await count(
@@ -191,10 +182,12 @@ async def test_a_stopped_process_starts_and_settles_nothing_once_it_is_taken_ove
     )
     continued_ns = send(stopped, signal.SIGCONT)
 
-    def works_on(runs: list[Run]) -> bool:
+    def works_on() -> bool:
+        runs = fleet.runs()
         return any(run.pid == stopped.pid and run.start_ns > continued_ns for run in runs)
 
-    await fleet.until_runs(works_on)
+    await work.until(works_on)
+    await work.close()
     await fleet.until_all_settled()
     runs = fleet.runs()
 
@@ -212,7 +205,8 @@ async def test_a_stopped_process_starts_and_settles_nothing_once_it_is_taken_ove
     for of_one in by_domain(undisturbed).values():
         assert [] == foreign_overlaps(of_one)
         assert 2 >= most_at_once(of_one)
-    assert 112 == await count(dsn, "SELECT count(*) FROM pacewheel.results WHERE outcome = 3")
+    completed = await count(dsn, "SELECT count(*) FROM pacewheel.results WHERE outcome = 3")
+    assert len(work.every_task()) == completed
 
 
 def running_of(runs: list[Run], pid: int) -> list[Run]:
@@ -225,11 +219,11 @@ async def test_a_process_stopped_past_its_lease_that_nobody_missed_works_on(
 ) -> None:
     """Alone, it is not declared dead: it renews its lease and goes on at once, at its pace."""
     await create_jobs(dsn, ["alone"], 60, gap_ms=GAP_MS, hold_ms=10)
-    process = fleet.start(sweep_s=60.0)
+    process = fleet.start(sweep_s=3600.0)
     await fleet.until_runs(lambda runs: len(runs) > 10)
     send(process, signal.SIGSTOP)
     await asyncio.sleep(FAST["lease_ttl_s"] * 1.5)
     send(process, signal.SIGCONT)
-    await fleet.until_all_settled(timeout_s=10)
+    await fleet.until_all_settled()
     assert [] == pace_faults_ms(fleet.runs(), GAP_MS)
     assert 1 == await count(dsn, "SELECT count(*) FROM pacewheel.workers")

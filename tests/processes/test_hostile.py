@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,8 @@ from typing import TYPE_CHECKING, get_args
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_pages import truth
 from pacewheel.loadtest.farm_sites import HostileKind, SiteSpec
+from tests.commands import environment
 from tests.conftest import fetch
-from tests.integration.test_cli_errors import environment
 
 if TYPE_CHECKING:
     import asyncpg
@@ -64,7 +65,7 @@ def warm(farm: FarmProcess, dsn: str) -> float:
         capture_output=True,
         text=True,
         check=False,
-        timeout=100,
+        timeout=250,
     )
     assert 0 == done.returncode, done.stderr
     return float(done.stdout)
@@ -87,11 +88,14 @@ async def last_results(dsn: str) -> dict[str, set[str | None]]:
 async def test_hostile_pages_end_with_their_reason_and_memory_stays_bounded(
     dsn: str, empty_dsn: str, tmp_path: Path
 ) -> None:
-    """All kinds at once, each twice; the same sites without them are the measure."""
-    with FarmProcess(sites(hostile=False), tmp_path / "friendly.jsonl") as farm:
-        usual_mb = warm(farm, empty_dsn)
-    with FarmProcess(sites(hostile=True), tmp_path / "hostile.jsonl") as farm:
-        most_mb = warm(farm, dsn)
+    """All kinds at once, each twice; the same sites without them, warmed beside them, are the measure."""
+    with (
+        FarmProcess(sites(hostile=False), tmp_path / "friendly.jsonl") as friendly,
+        FarmProcess(sites(hostile=True), tmp_path / "hostile.jsonl") as farm,
+    ):
+        usual_mb, most_mb = await asyncio.gather(
+            asyncio.to_thread(warm, friendly, empty_dsn), asyncio.to_thread(warm, farm, dsn)
+        )
         log = farm.log()
     for spec in sites(hostile=True):
         assert truth(spec) <= log.pages_served(spec.name)

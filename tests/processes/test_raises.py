@@ -51,7 +51,7 @@ async def test_a_process_killed_between_settle_and_flush_loses_no_raise(
     async def all_are_raised() -> bool:
         return dict(await fetch(dsn, of_children + " AND target <> 'one more'")) == wanted
 
-    await until(all_are_raised, timeout_s=20.0)
+    await until(all_are_raised)
 
     async def outbox_is_empty() -> bool:
         return await count(dsn, "SELECT count(*) FROM pacewheel.priority_updates") == 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,35 +14,35 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from pacewheel import Engine
 from pacewheel.loadtest.farm import FarmProcess
 from pacewheel.loadtest.farm_log import ArrivalLog
 from pacewheel.loadtest.farm_pages import truth
 from pacewheel.loadtest.farm_sites import Cdn, RateLimit, Redirect, Robots, SiteSpec
-from tests.conftest import fetch, until
+from tests.commands import environment
+from tests.conftest import FAST, fetch, until
+from tests.politeness import assert_the_reports_prove_it
 from tests.processes.fleet import count
 
 DELAY_MS = 100
-# The farm reads its sockets beside everything else here; the record in the reports is exact.
-TOLERANCE_MS = 25.0
-WARM_TIMEOUT_S = 40.0
+WARM_TIMEOUT_S = 200.0
 
 SITES = (
-    SiteSpec(name="index", pages=40, seed=1, sitemap="index", sitemap_child_pages=15),
-    SiteSpec(name="strict", pages=16, seed=2, robots=Robots(crawl_delay_s=0.25)),
-    SiteSpec(name="rules", pages=30, seed=3, robots=Robots(disallow=("/archive/",))),
-    SiteSpec(name="limited", pages=30, seed=4, rate_limit=RateLimit(after_requests=12, retry_after_s=2)),
+    SiteSpec(name="index", pages=24, seed=1, sitemap="index", sitemap_child_pages=9),
+    SiteSpec(name="strict", pages=10, seed=2, robots=Robots(crawl_delay_s=0.25)),
+    SiteSpec(name="rules", pages=20, seed=3, robots=Robots(disallow=("/archive/",))),
+    SiteSpec(name="limited", pages=11, seed=4, rate_limit=RateLimit(after_requests=7, retry_after_s=1)),
     SiteSpec(
         name="links",
-        pages=30,
+        pages=20,
         seed=5,
         sitemap="none",
         robots=Robots(missing=True),
         unavailable=((17, 404),),
         redirects=(Redirect(source="/moved", target="/"),),
     ),
-    SiteSpec(name="cached", pages=30, seed=6, latency_ms=100, cdn=Cdn(vendor="cloudflare")),
+    SiteSpec(name="cached", pages=14, seed=6, latency_ms=100, cdn=Cdn(vendor="cloudflare")),
 )  # fmt: skip
+SITE_NAMES = [spec.name for spec in SITES]
 
 
 @pytest.fixture
@@ -57,22 +56,17 @@ class Warms:
     """Processes of `pacewheel warm` on one database."""
 
     def __init__(self, dsn: str, urls: list[str]) -> None:
-        # The farm's log is to time arrivals, not how long four busy processes keep the farm waiting
-        # for a core: measured, ten runs each, up to 13 ms without "nice" and 3.5 ms with it.
         self._command = [
-            *("nice", "-n", "19"),
             *(sys.executable, "-m", "pacewheel", "warm", *urls, "--dsn", dsn, "--json"),
             *("--delay", f"{DELAY_MS / 1000}", "--allow-network", "127.0.0.0/8"),
         ]
         self._all: list[subprocess.Popen[bytes]] = []
 
-    def start(self) -> subprocess.Popen[bytes]:
-        """Start one more."""
+    def start(self, **settings: float) -> subprocess.Popen[bytes]:
+        """Start one more, with these settings."""
         process = subprocess.Popen(
             self._command,
-            env={"PACEWHEEL_LEASE_TTL_S": "2", "PACEWHEEL_HEARTBEAT_S": "0.25"}
-            | {"PACEWHEEL_LEASE_MARGIN_S": "0.5"}
-            | inherited(),
+            env=environment(**{f"PACEWHEEL_{n.upper()}": str(v) for n, v in settings.items()}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
@@ -92,11 +86,6 @@ class Warms:
                 process.communicate()
 
 
-def inherited() -> dict[str, str]:
-    """This process's environment without settings of pacewheel."""
-    return {name: text for name, text in os.environ.items() if not name.startswith("PACEWHEEL_")}
-
-
 @pytest.fixture
 def warms(dsn: str, farm: FarmProcess) -> Iterator[Warms]:
     """Warms of the whole farm, dead when the test ends."""
@@ -105,33 +94,15 @@ def warms(dsn: str, farm: FarmProcess) -> Iterator[Warms]:
     made.kill()
 
 
-def assert_complete_and_polite(log: ArrivalLog) -> None:
-    """Every page that there is was fetched; no site was asked too fast or while it wanted a pause."""
+def assert_complete(log: ArrivalLog) -> None:
+    """Every page that there is was fetched, and none that robots.txt forbids."""
     for spec in SITES:
         missing = truth(spec) - log.pages_served(spec.name)
         assert (spec.name, frozenset()) == (spec.name, missing)
-        gap_ms = max(DELAY_MS, spec.robots.crawl_delay_s * 1000)
-        assert (spec.name, []) == (spec.name, log.violations(spec.name, gap_ms, TOLERANCE_MS))
-        assert (spec.name, []) == (spec.name, log.retry_after_violations(spec.name))
         if spec.robots.disallow:
             assert [] == [
                 a.path for a in log.arrivals(spec.name) if a.path.startswith(spec.robots.disallow)
             ]
-
-
-async def assert_the_reports_prove_it(dsn: str, farm: FarmProcess, log: ArrivalLog) -> None:
-    """Every arrival has its departure in the record, whoever made it, and none was too early."""
-    engine = Engine(dsn)
-    await engine.connect()
-    jobs = {info.domain: info.id for info in await engine.list_jobs()}
-    for spec, url in zip(SITES, farm.urls, strict=True):
-        report = await (await engine.get_job(jobs[urlsplit(url).netloc])).report()
-        record = report.politeness
-        assert (spec.name, True) == (spec.name, record.is_kept)
-        assert (spec.name, len(log.arrivals(spec.name))) == (spec.name, record.departures)
-        asked = any(arrival.retry_after_s for arrival in log.arrivals(spec.name))
-        assert (spec.name, asked) == (spec.name, record.pauses > 0)
-    await engine.close()
 
 
 def fetched_too_often(log: ArrivalLog) -> dict[tuple[str, str], int]:
@@ -152,11 +123,11 @@ async def test_a_farm_is_warmed_completely_and_politely(
         assert (0, b"") == (code, err if b"Traceback" in err else b"")
         assert json.loads(out)
     log = farm.log()
-    assert_complete_and_polite(log)
+    assert_complete(log)
     assert {} == fetched_too_often(log)
     twice = Counter(a.path for a in log.arrivals("cached"))
     assert truth(SITES[5]) == {path for path, times in twice.items() if times == 2}
-    await assert_the_reports_prove_it(dsn, farm, log)
+    await assert_the_reports_prove_it(dsn, farm, SITE_NAMES)
     assert len(SITES) == await count(dsn, "SELECT count(*) FROM pacewheel.jobs WHERE status = 3")
     assert 0 == await count(dsn, "SELECT count(*) FROM pacewheel.jobs WHERE status < 3")
 
@@ -175,12 +146,14 @@ async def test_an_interrupted_warm_is_resumed_by_the_same_command(
     warms: Warms, farm: FarmProcess, dsn: str, number: signal.Signals, exit_code: int
 ) -> None:
     """The same jobs are finished, and no page is fetched again that had its outcome."""
-    first = warms.start()
+    # The killed one is missed after its lease; nobody else's may run out on a busy machine.
+    first = warms.start(**FAST)
+    killed = number is signal.SIGKILL
 
     async def half_is_done() -> bool:
-        return len(await settled_pages(dsn)) > 60
+        return len(await settled_pages(dsn)) > 30
 
-    await until(half_is_done, timeout_s=20.0)
+    await until(half_is_done)
     first.send_signal(number)
     code, _, err = await warms.end_of(first)
     assert exit_code == code
@@ -191,10 +164,11 @@ async def test_an_interrupted_warm_is_resumed_by_the_same_command(
 
     code, _, err = await warms.end_of(warms.start())
     assert 0 == code
-    if number is signal.SIGINT:
+    if not killed:
         assert b"resuming job" in err
     log = farm.log()
-    assert_complete_and_polite(log)
+    assert_complete(log)
+    await assert_the_reports_prove_it(dsn, farm, SITE_NAMES, lost_some=killed)
     assert jobs == await fetch(dsn, "SELECT id FROM pacewheel.jobs ORDER BY id")
     sites = dict(zip((spec.name for spec in SITES), farm.urls, strict=True))
     again = {

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 
+from tests.commands import environment, refused
 from tests.conftest import FAST, until
-from tests.integration.test_cli_errors import environment, refused
 from tests.own_server import free_port
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ async def test_a_killed_process_is_silent_and_another_one_tells_of_it(
     logs = [tmp_path / "one", tmp_path / "two"]
     one, two = (Run(dsn, log) for log in logs)
     try:
-        await until(one.is_ready, timeout_s=30)
-        await until(two.is_ready, timeout_s=30)
+        await until(one.is_ready)
+        await until(two.is_ready)
         worker = (await one.get("/api/v1/session"))[1]["worker_id"]
         async with aiohttp.ClientSession() as session:
             stream = await session.get(f"http://127.0.0.1:{one.port}/api/v1/events")
@@ -84,10 +84,10 @@ async def test_a_killed_process_is_silent_and_another_one_tells_of_it(
             workers = (await two.get("/api/v1/workers"))[1]["workers"]
             return {each["id"]: each["state"] for each in workers}[worker] == "lost"
 
-        await until(is_told, timeout_s=15)
+        await until(is_told)
         assert 1 == (await two.get("/api/v1/overview"))[1]["totals"]["workers_alive"]
         two.process.send_signal(signal.SIGTERM)
-        assert 0 == await asyncio.to_thread(two.process.wait, 15)
+        assert 0 == await asyncio.to_thread(two.process.wait, 60)
         assert (0, None) == await two.get("/healthz")
     finally:
         for run in (one, two):

@@ -40,8 +40,21 @@ def test_every_panel_says_its_unit_and_what_it_shows() -> None:
         for target in panel["targets"]:
             assert target["legendFormat"], panel["title"]
             # Each selector of a metric asks for the chosen processes only.
-            selectors = target["expr"].count('instance=~"$instance"')
+            selectors = target["expr"].count('job=~"$job",instance=~"$instance"')
             assert selectors >= len(metrics_of(target["expr"])), panel["title"]
+
+
+def test_the_dashboard_is_about_one_scrape_job_of_whatever_data_source() -> None:
+    """By variables that are there; the busiest jobs of ours have a label that Prometheus leaves alone."""
+    text = dashboards.read("grafana.json")
+    variables = yaml.safe_load(text)["templating"]["list"]
+    assert ["datasource", "job", "instance"] == [each["name"] for each in variables]
+    assert {each["name"] for each in variables} == set(re.findall(r"\$\{?(?!__)(\w+)", text)) - {
+        "__all"
+    }
+    assert not [each["name"] for each in variables[:2] if each["multi"] or each["includeAll"]]
+    of_jobs = [each for each in panels() if "hot_job" in each["targets"][0]["expr"]]
+    assert [True, True] == ["by (job_id" in each["targets"][0]["expr"] for each in of_jobs]
 
 
 def test_no_two_panels_share_an_id_or_a_place() -> None:

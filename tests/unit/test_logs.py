@@ -93,6 +93,66 @@ def test_a_text_from_outside_makes_no_line_of_its_own() -> None:
     assert line.endswith("a\\n12:00:00 error x: forged\\x1b[2J  error=b\\r\\nc\\u2028d")
 
 
+def test_what_an_error_holds_makes_no_line_and_tells_the_terminal_nothing() -> None:
+    """The traceback's lines are set off, so that none of them can be taken for a line of the log."""
+    made = record("failed")
+    try:
+        raise ValueError("a\n12:00:00 error x: forged\x1b[2J\r\u202eb")
+    except ValueError:
+        made.exc_info = sys.exc_info()
+    first, *others = logs.HumanFormatter().format(made).split("\n")
+    assert first.endswith("leaser: failed")
+    assert "  12:00:00 error x: forged\\x1b[2J\\r\\u202eb" == others[-1]
+    assert all(line.startswith("  ") for line in others)
+
+
+def test_a_line_of_json_tells_the_terminal_nothing() -> None:
+    """What JSON would let through is escaped, and read as it was."""
+    text = "\x1b[2J \x9b2J \u2028 \u202e \udc80 \xe4"
+    line = logs.JsonFormatter().format(record("%s", text))
+    assert text == json.loads(line)["message"]
+    assert [] == [char for char in line if not (char.isprintable() or char == "\udc80")]
+
+
+@pytest.mark.parametrize("formatter", [logs.HumanFormatter(), logs.JsonFormatter()])
+def test_a_field_that_is_named_like_a_secret_is_none(formatter: logging.Formatter) -> None:
+    """However short, and whatever it holds."""
+    made = record("x", api_token="se same", cookies={"a": "se same"})
+    assert "same" not in formatter.format(made)
+
+
+def test_a_line_that_is_too_long_still_says_what_it_is_and_whose() -> None:
+    """The other fields are named."""
+    fields = {f"field_{n}": "v" * 900 for n in range(30)}
+    made = record("x", event="job_ended", job_id=7, domain="a.example", **fields)
+    entry = json.loads(logs.JsonFormatter().format(made))
+    assert ("job_ended", 7, "a.example") == (entry["event"], entry["job_id"], entry["domain"])
+    assert "field_29" in entry["left_out"]
+
+
+class Unshowable:
+    """A value without a text."""
+
+    def __str__(self) -> str:
+        """Fail."""
+        raise RuntimeError("sesame")
+
+
+def test_a_line_that_can_not_be_shown_is_said_to_be_lost(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By the place that logged it; the logging module would print its arguments, secrets too."""
+    logs.configure("info", "json")
+    log = logging.getLogger("pacewheel.mine")
+    log.info("only %d", "sesame")
+    log.info("fine", extra={"value": Unshowable()})
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert ["line_unshown"] * 2 == [line["event"] for line in lines]
+    assert "TypeError at " in lines[0]["error"]
+    assert "test_logs.py" in lines[1]["error"]
+    assert "sesame" not in json.dumps(lines)
+
+
 def test_an_event_has_its_name_its_words_and_its_fields(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

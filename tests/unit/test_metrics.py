@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
 
 import pytest
 from prometheus_client import generate_latest
 
 from pacewheel.metrics import Metrics
+from pacewheel.metrics.domains import DomainReading
 from pacewheel.metrics.histogram import LabelledHistogram, quantile
 from pacewheel.metrics.hot_jobs import JOBS_MAX, SHOWN_MAX, HotJob, HotJobs
 from pacewheel.metrics.transactions import TransactionTimes
@@ -78,7 +80,10 @@ def test_series_of_jobs_are_bounded_however_many_jobs_there_are() -> None:
     shown = {job.job_id for job in hot.hottest()}
     assert {*range(SHOWN_MAX), *range(100 - SHOWN_MAX, 100)} == shown
     assert len(hot._counted) == JOBS_MAX
-    assert 2 * SHOWN_MAX * 3 == sum(len(family.samples) for family in hot.collect())
+    samples = [sample for family in hot.collect() for sample in family.samples]
+    assert 2 * SHOWN_MAX * 3 == len(samples)
+    # `job` is Prometheus' own: it would take ours away.
+    assert {"job_id", "result"} == {label for sample in samples for label in sample.labels}
 
 
 def test_times_of_transactions_are_those_since_the_last_minutes(
@@ -118,6 +123,71 @@ def test_a_statement_is_there_from_its_first_transaction_with_zeros() -> None:
         assert f'pacewheel_{name}_total{{statement="claim_tasks"}} 0.0' in text
     assert 'pacewheel_database_errors_total{sqlstate_class="40"} 0.0' in text
     assert 'pacewheel_orphans_total{kind="job_not_ended"} 0.0' in text
+
+
+def test_what_may_happen_once_starts_from_zero() -> None:
+    """A series that came with its first event would be no increase to Prometheus: a crash, unseen."""
+    first_event_unseen = {
+        family.name
+        for family in Metrics().registry.collect()
+        if family.type in {"counter", "histogram"} and not family.samples
+    }
+    # By service and by reason: from an engine's start on. By statement and handler: from its first on.
+    assert {
+        "pacewheel_handler_seconds",
+        "pacewheel_handlers_abandoned",
+        "pacewheel_job_cache_invalidations",
+        "pacewheel_service_crashes",
+        "pacewheel_slow_transactions",
+        "pacewheel_transaction_errors",
+        "pacewheel_transaction_seconds",
+    } == first_event_unseen
+
+
+def test_delays_of_domains_are_those_of_the_nearest_rank() -> None:
+    """Of those with something to do: no more than half of them ask for more than the median."""
+    metrics = Metrics()
+
+    def delay(statistic: str) -> float:
+        return metrics.value("pacewheel_domain_delay_seconds", statistic=statistic)
+
+    idle = DomainReading(9_000_000, is_working=False, is_blocked=True)
+    for number, expected in (
+        (1, (1, 1, 1)),
+        (2, (1, 2, 2)),
+        (20, (10, 19, 20)),
+        (21, (11, 20, 21)),
+    ):
+        metrics.domains.read = lambda number=number: [
+            *(
+                DomainReading(1000 * n, is_working=True, is_blocked=False)
+                for n in range(1, number + 1)
+            ),
+            idle,
+        ]
+        assert expected == tuple(map(delay, ("p50", "p95", "max"))), number
+    assert {"held": 22, "working": 21, "blocked": 1} == {
+        state: metrics.value("pacewheel_domains", state=state)
+        for state in ("held", "working", "blocked")
+    }
+
+
+def test_time_that_another_machine_took_is_no_idle_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the hypervisor stole can't be had; a guest's time stands in that of the users already."""
+    names = "user nice system idle iowait irq softirq steal guest guest_nice".split()
+    times = dict(zip(names, (10, 1, 2, 50, 7, 3, 4, 20, 6, 1), strict=True))
+    monkeypatch.setattr("psutil.cpu_times", lambda: SimpleNamespace(_asdict=lambda: times))
+    value = Metrics().value
+    assert {"busy": 40, "idle": 57} == {
+        mode: value("pacewheel_machine_cpu_seconds_total", mode=mode) for mode in ("busy", "idle")
+    }
+
+
+def test_the_limits_of_a_process_are_known_from_the_start() -> None:
+    """While it waits for its database too: of a limit of nothing it would seem to use too much."""
+    value = Metrics().value
+    assert 0 < value("pacewheel_process_memory_limit_bytes")
+    assert 0 < value("pacewheel_process_cpu_limit_cores") <= 1
 
 
 def test_the_last_scaling_decisions_are_kept_without_repetition() -> None:

@@ -50,5 +50,5 @@ def test_a_longer_gap_counts_as_what_it_is() -> None:
 
 
 def test_no_gap_permits_any_number() -> None:
-    """Then nothing of it is used up."""
-    assert 0.0 == used_after(range(0, 10_001, 10), 0, 10_000)
+    """Then there is no share of it."""
+    assert None is used_after(range(0, 10_001, 10), 0, 10_000)

@@ -7,9 +7,10 @@ from dataclasses import replace
 import pytest
 
 from pacewheel import StuckJob, WaitingReason
+from pacewheel.doctor import Level
 from pacewheel.overview import Totals
 from pacewheel.report.binds import find_binding
-from pacewheel.web.figures import Level, Pool, Process, ThisWorker, Transactions
+from pacewheel.web.figures import Pool, Process, ThisWorker, Transactions
 from pacewheel.web.health import Facts, judge
 from pacewheel.web.ports import Phase
 
@@ -48,43 +49,43 @@ def test_nothing_found_is_healthy() -> None:
         (
             replace(FINE, worker=replace(WORKER, phase=Phase.STARTING, waits_for="no server")),
             Level.FAILING,
-            "the process has not started: no server",
+            "process: it has not started: no server",
         ),
         (
             replace(FINE, worker=replace(WORKER, phase=Phase.DRAINING)),
             Level.WARNING,
-            "the process drains: 4 tasks are to be settled, none is started",
+            "process: it drains: 4 tasks to be settled",
         ),
         (
             replace(FINE, worker=replace(WORKER, lease_valid=False)),
             Level.FAILING,
-            "the process has no valid lease: it starts nothing",
+            "lease: the process has none that is valid",
         ),
         (
             replace(FINE, worker=replace(WORKER, listener_up=False)),
             Level.WARNING,
-            "hints don't arrive: new work is found by the sweep, up to a minute late",
+            "hints: none arrive",
         ),
-        (replace(FINE, trouble="it is gone"), Level.FAILING, "the database: it is gone"),
+        (replace(FINE, trouble="it is gone"), Level.FAILING, "database: it is gone"),
         (
             replace(FINE, pool=Pool(10, 0, 5, 10)),
             Level.WARNING,
-            "5 requests wait for one of 10 connections",
+            "connections: 5 requests wait for one of 10",
         ),
         (
             replace(FINE, stuck=[STUCK]),
             Level.WARNING,
-            "job 7 of a.example is stuck: 3 tasks, no progress for 20 min (no worker)",
+            "stuck jobs: job 7 of a.example: 3 tasks, no progress for 20 min (no worker)",
         ),
         (
             replace(FINE, transactions=transactions(1000, errors=11)),
             Level.WARNING,
-            "11 of 1000 transactions of the last five minutes failed",
+            "transactions: 11 of the last five minutes failed or got no connection; 1000 began",
         ),
         (
             replace(FINE, transactions=transactions(1000, slow=2)),
             Level.WARNING,
-            "2 transactions of the last five minutes were slow, 2 of them claim_tasks",
+            "transactions: 2 of the last five minutes were slow, 2 of them claim_tasks",
         ),
         (
             replace(FINE, defects={"orphans": 2.0}),
@@ -94,7 +95,7 @@ def test_nothing_found_is_healthy() -> None:
         (
             replace(FINE, process=replace(PROCESS, memory_bytes=850)),
             Level.WARNING,
-            "memory: 85% of the limit are in use, so no slot comes",
+            "memory: 85% of the limit are in use",
         ),
     ],
     ids=lambda value: None if isinstance(value, Facts) else str(value)[:40],
@@ -102,8 +103,9 @@ def test_nothing_found_is_healthy() -> None:
 def test_each_fault_is_a_finding_with_a_next_step(facts: Facts, level: Level, words: str) -> None:
     """One fault, one finding, and the state is its level."""
     health = judge(facts)
-    assert (level, [words]) == (health.state, [each.words for each in health.findings])
-    assert all(each.next_step for each in health.findings)
+    found = [f"{each.check}: {each.words}" for each in health.findings]
+    assert (level, [words]) == (health.state, found)
+    assert all(each.meaning and each.next_step for each in health.findings)
 
 
 def test_some_errors_are_no_finding() -> None:
@@ -118,7 +120,7 @@ def test_the_worst_finding_comes_first_and_many_are_summed_up() -> None:
     health = judge(facts)
     assert Level.FAILING is health.findings[0].level
     assert 5 == len(health.findings)
-    assert "6 more jobs are stuck" == health.findings[-1].words
+    assert "6 more jobs" == health.findings[-1].words
 
 
 def totals(running: int = 0, alive: int = 1, **waiting: int) -> Totals:
@@ -158,14 +160,15 @@ def totals(running: int = 0, alive: int = 1, **waiting: int) -> Totals:
             "worker_capacity",
             "raise capacity, or start another process",
         ),
-        (totals(worker_capacity=9), {}, "worker_capacity", "about to be claimed"),
-        (totals(worker_capacity=9, domain_delay=8), {}, "worker_capacity", "about to be claimed"),
+        (totals(worker_capacity=9), {}, "worker_capacity", "about to come"),
+        (totals(worker_capacity=9, domain_delay=900), {}, "worker_capacity", "about to come"),
         (
-            totals(worker_capacity=9, domain_delay=8, scheduled=20),
-            {"slots": (1, 64)},
+            totals(worker_capacity=9, domain_delay=900, scheduled=2000),
+            {"slots": (7, 8), "last_reason": "at_max"},
             "domain_delay",
             "the pace",
         ),
+        (totals(worker_capacity=9), {"slots": (1, 64)}, "worker_capacity", "this process has some"),
     ],
     ids=lambda value: str(value)[:30] if isinstance(value, str) else None,
 )

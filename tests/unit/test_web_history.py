@@ -62,6 +62,13 @@ def test_what_tasks_wait_for_is_averaged_over_the_last_seconds() -> None:
     assert 0 == history.waiting_lately(sample(60))[WaitingReason.DOMAIN_DELAY]
 
 
+def test_times_rise_although_the_clock_was_set() -> None:
+    """Back by an hour: what was sampled before was before, by the clock as it is now."""
+    set_back = replace(sample(2), at=BEGAN - timedelta(hours=1))
+    expected = [set_back.at - timedelta(seconds=1), set_back.at]
+    assert [at.isoformat() for at in expected] == history_of(sample(1), set_back).series()["at"]
+
+
 def test_series_stand_side_by_side() -> None:
     """Every series has a value or None a sample; what nobody asked the database for is None."""
     known = replace(sample(2), totals=totals(pending=3, jobs_active=1))

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import look, options
 from pacewheel.cli.jobs import JobTable
-from pacewheel.cli.tables import NOTHING, aligned, facts, gap, some, wait
+from pacewheel.cli.tables import NOTHING, aligned, facts, gap, moment, some, wait
 from pacewheel.cli.waiting import waiting_lines
 from pacewheel.errors import ConfigInvalid
 from pacewheel.overview import DomainSort
 from pacewheel.plain import domain_json, job_json, plain, waiting_json
-from pacewheel.report.words import duration
 
 if TYPE_CHECKING:
     import argparse
@@ -26,7 +25,7 @@ DOMAINS_MAX = 100_000
 JOBS_MAX = 100
 COLUMNS = (
     *("domain", "gap", "set by", "next slot", "running", "pending", "waiting"),
-    *("blocked", "jobs", "worker"),
+    *("blocked", "jobs", "worker", "last 429 or 503"),
 )
 NUMBERS = ("gap", "next slot", "running", "pending", "waiting", "jobs", "worker")
 
@@ -70,13 +69,14 @@ def cells(info: DomainInfo) -> tuple[str, ...]:
         info.name,
         gap(info.gap_ms),
         set_by(info),
-        wait(info.next_slot_in_ms),
+        next_slot(info),
         some(info.running),
         some(info.pending),
         some(info.waiting),
         blocked(info),
         some(info.live_jobs),
         NOTHING if info.owner is None else str(info.owner),
+        moment(info.refused_at),
     )
 
 
@@ -87,6 +87,11 @@ def set_by(info: DomainInfo) -> str:
     if info.adaptive_delay_ms == info.gap_ms:
         return "429s"
     return "robots.txt" if info.robots_delay_ms == info.gap_ms else "user"
+
+
+def next_slot(info: DomainInfo) -> str:
+    """Return when the next request may start: not before a block is over."""
+    return wait(max(info.next_slot_in_ms, info.blocked_in_ms or 0.0))
 
 
 def blocked(info: DomainInfo) -> str:
@@ -149,20 +154,12 @@ def about(info: DomainInfo) -> list[tuple[str, str]]:
     return [
         ("domain", info.name),
         ("gap", gap(info.gap_ms) + (longest or (f", set by {set_by(info)}" if parts else ""))),
-        ("next slot", wait(info.next_slot_in_ms)),
+        ("next slot", next_slot(info)),
         ("blocked", blocked(info)),
-        ("last pause", _pause(info)),
+        ("last 429 or 503", moment(info.refused_at)),
         ("failures in a row", str(info.failures)),
         ("worker", NOTHING if info.owner is None else str(info.owner)),
         ("live jobs", str(info.live_jobs)),
         ("tasks", f"{info.running} running, {info.pending} pending, {info.waiting} waiting"),
         ("of its live jobs", f"{info.completed} completed, {info.failed} failed"),
     ]
-
-
-def _pause(info: DomainInfo) -> str:
-    if info.blocked_until is None:
-        return "it never asked for one"
-    if info.blocked_in_ms:
-        return f"ends in {duration(info.blocked_in_ms / 1000)}"
-    return f"ended at {info.blocked_until.astimezone():%Y-%m-%d %H:%M:%S}"

@@ -70,7 +70,7 @@ class OnTerminal:
 
     def note(self, text: str) -> None:
         """Print a line above the table."""
-        self._console.print(text, markup=False, highlight=False)
+        self._console.print(text, markup=False, emoji=False, highlight=False)
 
     def show(self, now_s: float, infos: Sequence[JobInfo]) -> None:
         """Draw the table anew."""

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from pacewheel.cli.engines import HANDLER
 from pacewheel.model import JobInfo, JobState, WaitingReason
 from pacewheel.rates import Rates
 from pacewheel.report.eta import estimate
@@ -30,7 +31,7 @@ WIDE_COLUMNS = 96
 GUTTER = 2
 SITE_COLUMNS_MIN = 4
 # The widths of what is usual, so that the table keeps its shape while its texts change.
-_LEAST = {"bar": BAR_COLUMNS, "rate": 6, "waiting": len("blocked 9.9 s (Retry-After)"), "ETA": 9}
+_LEAST = {"bar": BAR_COLUMNS, "rate": 6, "waiting": len("robots.txt, again in 9.9 s"), "ETA": 9}
 _NUMBERS = {"done", "rate", "ETA"}
 _SHOWN_WAIT_MIN_S = 0.05
 
@@ -102,10 +103,7 @@ def waiting_words(info: JobInfo) -> str:
         case WaitingReason.DOMAIN_DELAY:
             return f"domain delay{time}"
         case WaitingReason.DOMAIN_BLOCKED:
-            # Before its robots.txt has been answered, that is what blocks a site.
-            return (
-                f"blocked{time} (Retry-After)" if info.completed else f"robots.txt, again in{time}"
-            )
+            return _blocked_words(info, time)
         case WaitingReason.RETRY_BACKOFF:
             return f"retry in{time}" if time else "retry"
         case WaitingReason.SCHEDULED:
@@ -113,11 +111,18 @@ def waiting_words(info: JobInfo) -> str:
         case WaitingReason.CONCURRENCY_LIMIT:
             return "concurrency limit"
         case WaitingReason.WORKER_CAPACITY:
-            return "a free slot"
+            return "a free slot" if info.workers_alive else "a process"
         case WaitingReason.JOB_PAUSED:
             return "job paused"
         case None:
             return f"{info.running} running" if info.running else ""
+
+
+def _blocked_words(info: JobInfo, time: str) -> str:
+    if info.handler == HANDLER and not info.completed and time:
+        # Before its robots.txt has been answered, that is what blocks a site.
+        return f"robots.txt, again in{time}"
+    return f"blocked{time}"
 
 
 def eta_s(info: JobInfo, rate_per_s: float | None) -> float | None:

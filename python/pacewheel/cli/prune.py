@@ -59,6 +59,8 @@ def _lines(config: Config, pruned: Pruned, *, is_real: bool) -> list[str]:
         return [f"nothing is old ({kept})"]
     lines = [f"{number:>12,} {WORDS[table]}" for table, number in pruned.rows.items()]
     lines += [f"{name:>12} (all results of a day)" for name in pruned.partitions]
+    if pruned.rows.get("jobs"):
+        lines.append("results of jobs that are removed stay for their own time (results_keep_days)")
     if not pruned.is_whole:
         lines.append("some results stay until the next run: something holds their table locked")
     if is_real:

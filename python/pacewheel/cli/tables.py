@@ -7,14 +7,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rich.cells import cell_len, set_cell_size
+
 from pacewheel.report.words import duration, millis, printable
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
+    from datetime import datetime
 
 NOTHING = "-"
 GUTTER = 2
 _CUT = "…"
+_WIDEST = 100
 _FIRST_MIN = 16
 _OTHERS_MIN = 8
 _NOW_MS = 1.0
@@ -32,10 +36,16 @@ def aligned(
     first, then the last columns are left out.
     """
     rows = [[printable(cell) for cell in row] for row in rows]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
+    widths = [max(cell_len(row[place]) for row in rows) for place in range(len(rows[0]))]
     right = [name in numbers for name in rows[0]]
-    if columns is not None:
+    if columns is None:
+        # Whoever is longer pushes its own row alone.
+        widths = [min(width, _WIDEST) for width in widths]
+    else:
         widths = _fitted(widths, right, columns)
+        rows = [
+            [_cut_to(cell, width) for cell, width in zip(row, widths, strict=False)] for row in rows
+        ]
     return [
         (" " * GUTTER)
         .join(
@@ -48,9 +58,12 @@ def aligned(
 
 
 def _cell(text: str, width: int, is_right: bool) -> str:  # noqa: FBT001 - zipped with the others
-    if len(text) > width:
-        return text[: width - 1] + _CUT
-    return text.rjust(width) if is_right else text.ljust(width)
+    blank = " " * (width - cell_len(text))
+    return blank + text if is_right else text + blank
+
+
+def _cut_to(text: str, width: int) -> str:
+    return text if cell_len(text) <= width else set_cell_size(text, width - 1) + _CUT
 
 
 def _fitted(widths: Sequence[int], right: Sequence[bool], columns: int) -> list[int]:
@@ -92,6 +105,11 @@ def length(value_ms: float | None) -> str:
 def gap(value_ms: int) -> str:
     """Return the time between two requests; `none` where there is none."""
     return "none" if value_ms == 0 else length(value_ms)
+
+
+def moment(at: datetime | None) -> str:
+    """Return a time in the zone of whoever looks; `-` for never."""
+    return NOTHING if at is None else f"{at.astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 def some(number: int) -> str:

@@ -23,7 +23,7 @@ from pacewheel.cli.top_view import LISTS, Seen
 from pacewheel.clock import monotonic_ms
 from pacewheel.overview import DomainSort
 from pacewheel.plain import domain_json, job_json, slow_json, totals_json, worker_json
-from pacewheel.rates import Rates
+from pacewheel.rates import LEAST_S, Rates
 
 if TYPE_CHECKING:
     import argparse
@@ -34,8 +34,10 @@ if TYPE_CHECKING:
 
 JOBS_MAX = 200
 DOMAINS_MAX = 200
-# Of a domain that permits a request every few seconds, ten seconds would say too little.
+# Of a domain that permits a request every few seconds, ten seconds would say too little; and a few
+# gaps say nothing: one request more or less is all of it.
 USED_WINDOW_S = 60.0
+USED_GAPS_MIN = 5
 RATE_DELAY_S = 1.1
 KEYS = "q ends   ←→ one list alone   ↑↓ scroll"
 PAGE = 10
@@ -79,9 +81,10 @@ class Watcher:
         """Return the share of the permitted requests that were answered lately, where both are known."""
         used = {}
         for info in domains:
-            per_s = self._answered.per_s(info.id)
+            gap_s = info.gap_ms / 1000
+            per_s = self._answered.per_s(info.id, max(LEAST_S, USED_GAPS_MIN * gap_s))
             if per_s is not None and info.gap_ms:
-                used[info.id] = min(1.0, per_s * info.gap_ms / 1000)
+                used[info.id] = min(1.0, per_s * gap_s)
         return used
 
 

@@ -125,7 +125,7 @@ def bar(settled: int, total: int) -> str:
 def _domains(seen: Seen, _columns: int | None) -> _Table:
     rows = []
     for info in seen.domains:
-        name, gap, _, slot, running, pending, waiting, blocked, _, _ = domains.cells(info)
+        name, gap, _, slot, running, pending, waiting, blocked, *_ = domains.cells(info)
         used = share(seen.used[info.id]) if info.id in seen.used else NOTHING
         rows.append((name, gap, used, slot, running, pending, waiting, blocked))
     return _DOMAIN_COLUMNS, _DOMAIN_NUMBERS, rows

@@ -20,9 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.cli import options, progress
-from pacewheel.cli.domains import blocked, set_by
+from pacewheel.cli.domains import blocked, next_slot, set_by
 from pacewheel.cli.engines import HANDLER, connected, run_async
-from pacewheel.cli.tables import gap, length, wait
+from pacewheel.cli.tables import gap, length, moment
 from pacewheel.cli.waiting import own_start, waiting_lines
 from pacewheel.crawl.options import read as read_options
 from pacewheel.crawl.urls import parse
@@ -43,7 +43,8 @@ if TYPE_CHECKING:
 JOBS_END = 10**12
 JOBS_OF_A_SITE = 20
 ATTEMPTS_SHOWN = 5
-_WHOLE = re.compile(r"[+-]?[0-9]+")
+# No longer than an id may be: a number of thousands of digits is a name.
+_WHOLE = re.compile(r"[+-]?[0-9]{1,24}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +141,8 @@ def job_line(info: JobInfo) -> str:
         return f"{words}{error}: {info.completed} of {info.total} tasks completed, {info.failed} failed"
     grows = info.discovery_open
     words += f": {info.settled}/{info.total}{'+' if grows else ''} done, {info.running} running"
+    if info.workers_alive == 0 and info.live:
+        words += f", no process that knows handler {info.handler} works"
     eta_s = progress.eta_s(info, None)
     return words + (f", {progress.eta_words(eta_s, grows=grows)} left" if eta_s else "")
 
@@ -149,9 +152,11 @@ def domain_line(info: DomainInfo) -> str:
     words = f"{info.name}: no gap between requests"
     if info.gap_ms:
         words = f"{info.name}: a request every {gap(info.gap_ms)} (set by {set_by(info)})"
-        words += f", the next slot {wait(info.next_slot_in_ms)}"
+        words += f", the next slot {next_slot(info)}"
     if info.blocked_in_ms is not None:
         words += f"; blocked: {blocked(info)}"
+    if info.refused_at is not None:
+        words += f"; the last 429 or 503 at {moment(info.refused_at)}"
     holder = "no worker" if info.owner is None else f"worker {info.owner}"
     return f"{words}; {plural(info.running, 'task')} running; {holder} holds it"
 
@@ -192,7 +197,7 @@ def _task_line(task: TaskInfo) -> str:
 
 
 def _attempt_line(each: Attempt) -> str:
-    words = [f"{each.finished_at.astimezone():%Y-%m-%d %H:%M:%S}", f"attempt {each.attempt}:"]
+    words = [moment(each.finished_at), f"attempt {each.attempt}:"]
     # Of an attempt that is to be repeated the state says waiting: its error says more.
     words.append(each.error or each.outcome.name.lower())
     if each.http_status is not None:

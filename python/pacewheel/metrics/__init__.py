@@ -7,9 +7,10 @@ series is bounded; of jobs only the busiest have series (`hot_jobs`).
 
 Every process is scraped at its own port. Its own figures add up: dashboards take the sum. What is
 read from the database (`figures`: `pacewheel_jobs_active`, `pacewheel_jobs_stuck`,
-`pacewheel_tasks`, `pacewheel_tasks_waiting`, `pacewheel_database_*`) is the same in every process,
-and what the kernel counts (`pacewheel_machine_*`, `pacewheel_network_*`) the same in every process
-of a machine: there they take the maximum.
+`pacewheel_workers_alive`, `pacewheel_tasks`, `pacewheel_tasks_waiting`, `pacewheel_database_*`) is
+the same in every process, and what the kernel counts (`pacewheel_machine_*`,
+`pacewheel_network_*`) the same in every process of a machine: there they take the maximum. The
+processes of one database are one scrape job, so that those of another don't mix with them.
 """
 
 from __future__ import annotations

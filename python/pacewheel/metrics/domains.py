@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
@@ -47,14 +48,14 @@ class DomainCollector(Collector):
         yield domains
         delays = GaugeMetricFamily(
             "pacewheel_domain_delay_seconds",
-            "Gap between two requests that the working domains of this process ask for now",
+            "Gap between two requests that the working domains of this process ask for now, by"
+            " nearest rank",
             labels=["statistic"],
         )
         gaps_s = sorted(reading.gap_ms / 1000 for reading in working)
         for statistic, share in (("p50", 0.5), ("p95", 0.95), ("max", 1.0)):
             if gaps_s:
-                position = min(len(gaps_s) - 1, int(share * len(gaps_s)))
-                delays.add_metric([statistic], gaps_s[position])
+                delays.add_metric([statistic], gaps_s[ceil(share * len(gaps_s)) - 1])
         yield delays
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from prometheus_client import Counter
 
 from pacewheel.counters import COUNTERS, OrphanKind
+from pacewheel.metrics.counting import counter_by
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
@@ -16,11 +17,12 @@ class HealthMetrics:
     """Breakers, deaths, crashes, and what reconciling finds."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.pace_changes = Counter(
+        self.pace_changes = counter_by(
+            "direction",
+            ("slower", "faster"),
             "pacewheel_pace_changes",
             "Changes of a domain's adaptive delay",
-            ["direction"],
-            registry=registry,
+            registry,
         )
         self.breaker_openings = Counter(
             "pacewheel_breaker_openings",
@@ -48,19 +50,17 @@ class HealthMetrics:
             "Jobs whose counters were compared with their tasks",
             registry=registry,
         )
-        self.drift = Counter(
-            "pacewheel_counter_drift",
-            "What counters were wrong by when they were repaired; anything but 0 is a defect",
-            ["counter"],
-            registry=registry,
+        self.drift = counter_by(
+            "counter",
+            COUNTERS,
+            "pacewheel_drift",
+            "What jobs' counters were wrong by when they were repaired; anything but 0 is a defect",
+            registry,
         )
-        self.orphans = Counter(
+        self.orphans = counter_by(
+            "kind",
+            OrphanKind,
             "pacewheel_orphans",
             "What was found left behind and seen to; anything but 0 is a defect",
-            ["kind"],
-            registry=registry,
+            registry,
         )
-        for counter in COUNTERS:
-            self.drift.labels(counter)
-        for kind in OrphanKind:
-            self.orphans.labels(kind)

@@ -1,14 +1,16 @@
 """Which jobs a process is most busy with: exact counts of one minute, of a few jobs only.
 
 A series a job would be without bound, so only those with most claims and most questions to the
-cache of jobs are shown. They are counted in plain dictionaries, of at most `JOBS_MAX` jobs a
-minute; what is shown are the counts of the last full minute.
+cache of jobs are shown. Their label is `job_id`: a label `job` is Prometheus' own, the name of the
+scrape. They are counted in plain dictionaries, of at most `JOBS_MAX` jobs a minute; what is shown
+are the counts of the last full minute.
 """
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from heapq import nlargest
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client.core import GaugeMetricFamily
@@ -33,7 +35,7 @@ class HotJob(NamedTuple):
 
 
 class HotJobs(Collector):
-    """`pacewheel_hot_job_*{job}`: at most ten jobs by claims and ten by questions."""
+    """`pacewheel_hot_job_*{job_id}`: at most ten jobs by claims and ten by questions."""
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
@@ -76,8 +78,8 @@ class HotJobs(Collector):
         """Return the jobs with most claims, then those with most questions, of the last full minute."""
         self._turn()
         jobs = [HotJob(job_id, *counts) for job_id, counts in self._counted.items()]
-        by_claims = sorted(jobs, key=lambda job: -job.claims)[:SHOWN_MAX]
-        by_questions = sorted(jobs, key=lambda job: -(job.hits + job.misses))[:SHOWN_MAX]
+        by_claims = nlargest(SHOWN_MAX, jobs, key=lambda job: job.claims)
+        by_questions = nlargest(SHOWN_MAX, jobs, key=lambda job: job.hits + job.misses)
         return list(dict.fromkeys(by_claims + by_questions))
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -85,13 +87,13 @@ class HotJobs(Collector):
         claims = GaugeMetricFamily(
             "pacewheel_hot_job_claims",
             "Tasks claimed here in the last full minute, of the busiest jobs only",
-            labels=["job"],
+            labels=["job_id"],
         )
         questions = GaugeMetricFamily(
             "pacewheel_hot_job_cache_questions",
             "Questions to the cache of jobs in the last full minute, of the busiest jobs only:"
             " hit (answered) or miss (waited for a load)",
-            labels=["job", "result"],
+            labels=["job_id", "result"],
         )
         for job in self.hottest():
             claims.add_metric([str(job.job_id)], job.claims)

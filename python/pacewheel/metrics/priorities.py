@@ -4,34 +4,50 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge, Histogram
+
+from pacewheel.metrics.counting import counter_by
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+TIERS = ("hot", "warm", "cold")
+OUTCOMES = (
+    "merged",
+    "suppressed_buffer",
+    "suppressed_database",
+    "written",
+    "running",
+    "restored",
+)
+CAUSES = ("mandatory", "soft", "drain", "hard")
 
 
 class PriorityMetrics:
     """Raises: offered, merged, suppressed, written."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.raises = Counter(
+        self.raises = counter_by(
+            "tier",
+            TIERS,
             "pacewheel_raises",
             "Raises taken into the debounce buffer, by the tier (hot, warm, cold) of their priority",
-            ["tier"],
-            registry=registry,
+            registry,
         )
-        self.raise_outcomes = Counter(
+        self.raise_outcomes = counter_by(
+            "outcome",
+            OUTCOMES,
             "pacewheel_raise_outcomes",
             "What became of raises: merged, suppressed_buffer or suppressed_database (no-ops),"
             " written, running (left in the outbox), restored (their flush failed)",
-            ["outcome"],
-            registry=registry,
+            registry,
         )
-        self.raise_flushes = Counter(
+        self.raise_flushes = counter_by(
+            "cause",
+            CAUSES,
             "pacewheel_raise_flushes",
             "Statements that wrote raises, by cause: mandatory, soft, drain, hard (write-through)",
-            ["cause"],
-            registry=registry,
+            registry,
         )
         self.raise_age_seconds = Histogram(
             "pacewheel_raise_age_seconds",
@@ -46,3 +62,6 @@ class PriorityMetrics:
             ["tier"],
             registry=registry,
         )
+        for tier in TIERS:
+            self.raise_age_seconds.labels(tier)
+            self.raise_entries.labels(tier)

@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
+from pacewheel.memory import limit_bytes
 from pacewheel.processor import limit_cores
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry, Metric
 
 LOOPBACK = "lo"
-IDLE = ("idle", "iowait", "steal")
+IDLE = ("idle", "iowait")
 # Guests' time is in that of the users, too.
 TWICE = ("guest", "guest_nice")
 
@@ -38,7 +39,7 @@ class MachineCollector(Collector):
         busy_s = sum(took_s for name, took_s in times.items() if name not in IDLE + TWICE)
         cpu = CounterMetricFamily(
             "pacewheel_machine_cpu_seconds",
-            "Time of all processors of the machine: busy, idle",
+            "Time of all processors of the machine: busy (what a hypervisor took included), idle",
             labels=["mode"],
         )
         cpu.add_metric(["busy"], busy_s)
@@ -88,6 +89,8 @@ class ProcessMetrics:
             "Memory this process may use: memory_max_mb, its control groups' or the machine's",
             registry=registry,
         )
+        # A scaler that knows memory_max_mb says it again.
+        self.memory_limit.set(limit_bytes())
         self.cpu_limit = Gauge(
             "pacewheel_process_cpu_limit_cores",
             "Processors this process can use: one, as its event loop has one thread, or less if its"

@@ -6,19 +6,24 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge
 
+from pacewheel.metrics.counting import counter_by
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+TABLES = tuple("jobs tasks results documents link_lists raises domains workers pruned_jobs".split())
 
 
 class RetentionMetrics:
     """Rows and partitions removed, and when that was last done."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.rows_pruned = Counter(
+        self.rows_pruned = counter_by(
+            "table",
+            TABLES,
             "pacewheel_pruned_rows",
             "Rows removed by retention, by table",
-            ["table"],
-            registry=registry,
+            registry,
         )
         self.partitions_dropped = Counter(
             "pacewheel_dropped_partitions",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections import deque
 from datetime import UTC, datetime
+from itertools import product
 from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import Counter, Gauge
 
+from pacewheel.scaling import ScaleDecision, ScaleReason
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
-    from pacewheel.scaling import ScaleDecision, ScaleReason, Scaling
+    from pacewheel.scaling import Scaling
 
 KEPT_MAX = 50
 
@@ -38,6 +41,8 @@ class ScalingMetrics:
             ["decision", "reason"],
             registry=registry,
         )
+        for decision, reason in product(ScaleDecision, ScaleReason):
+            self.scaling_evaluations.labels(decision, reason)
         self.slots = Gauge(
             "pacewheel_slots", "Tasks this process may run at once now", registry=registry
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge
 
+from pacewheel.metrics.counting import counter_by
 from pacewheel.metrics.histogram import LabelledHistogram
 from pacewheel.model import WaitingReason
 
@@ -52,14 +53,13 @@ class TaskMetrics:
             "Abandoned handlers that have not returned: what runs beside the slots and limits",
             registry=registry,
         )
-        self.attempts = Counter(
+        self.attempts = counter_by(
+            "outcome",
+            OUTCOMES,
             "pacewheel_attempts",
             "Attempts that ended, by what became of the task",
-            ["outcome"],
-            registry=registry,
+            registry,
         )
-        for outcome in OUTCOMES:
-            self.attempts.labels(outcome)
         self.settle_retries = Counter(
             "pacewheel_settle_retries",
             "Batches of outcomes that had to wait for the database",
@@ -75,9 +75,11 @@ class TaskMetrics:
             "Outcomes kept before claiming stops (settle_queue_max)",
             registry=registry,
         )
-        self.occurrences = Counter(
+        self.occurrences = counter_by(
+            "outcome",
+            ("fired", "skipped_overlap", "refused"),
             "pacewheel_schedule_occurrences",
-            "Occurrences of schedules that this process saw to: fired, skipped, or refused (paused)",
-            ["outcome"],
-            registry=registry,
+            "Occurrences of schedules that this process saw to: fired, skipped_overlap (the job before"
+            " was live), refused (the schedule is paused)",
+            registry,
         )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from prometheus_client import Counter
 
+from pacewheel.metrics.counting import counter_by
 from pacewheel.metrics.histogram import LabelledHistogram, quantile
 
 if TYPE_CHECKING:
@@ -91,14 +92,13 @@ class TransactionMetrics:
             ["statement"],
             registry=registry,
         )
-        self.database_errors = Counter(
+        self.database_errors = counter_by(
+            "sqlstate_class",
+            SQLSTATE_CLASSES,
             "pacewheel_database_errors",
-            "Statements and connections that failed, by SQLSTATE class",
-            ["sqlstate_class"],
-            registry=registry,
+            "Statements and connections that failed, by SQLSTATE class; none: network or driver",
+            registry,
         )
-        for sqlstate_class in SQLSTATE_CLASSES:
-            self.database_errors.labels(sqlstate_class)
         self._slow: dict[str, int] = {}
         self._errors: dict[str, int] = {}
         self._marks = deque([_Mark(time.monotonic(), {}, {}, {})], maxlen=MARKS)

@@ -6,8 +6,14 @@ from typing import TYPE_CHECKING
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from pacewheel.metrics.counting import counter_by
+
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+HINT_VERBS = tuple(
+    "enqueued raised released due paced changed cancelled stopped scheduled all".split()
+)
 
 
 class WakeUpMetrics:
@@ -26,6 +32,9 @@ class WakeUpMetrics:
             ["kind", "reason"],
             registry=registry,
         )
+        for kind in ("slot", "ready"):
+            for reason in ("horizon", "full"):
+                self.timers_refused.labels(kind, reason)
         self.wake_up_lag = Histogram(
             "pacewheel_wake_up_lag_seconds",
             "From the time at which a domain's next waiting task was ready to its commit as pending",
@@ -42,23 +51,26 @@ class WakeUpMetrics:
             "Looks at everything, for what timers and hints have missed",
             registry=registry,
         )
-        self.hints_sent = Counter(
+        self.hints_sent = counter_by(
+            "verb",
+            HINT_VERBS,
             "pacewheel_hints_sent",
             "Hints sent, by verb; those of ten milliseconds go together",
-            ["verb"],
-            registry=registry,
+            registry,
         )
-        self.hints_lost = Counter(
+        self.hints_lost = counter_by(
+            "verb",
+            HINT_VERBS,
             "pacewheel_hints_lost",
             "Hints that could not be sent, by verb; the sweep finds the same",
-            ["verb"],
-            registry=registry,
+            registry,
         )
-        self.hints_received = Counter(
+        self.hints_received = counter_by(
+            "verb",
+            (*HINT_VERBS, "other"),
             "pacewheel_hints_received",
             "Hints heard, by verb",
-            ["verb"],
-            registry=registry,
+            registry,
         )
         self.listener_up = Gauge(
             "pacewheel_listener_up",

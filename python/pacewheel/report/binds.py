@@ -7,7 +7,7 @@ don't run wait for in these seconds. Pure. In this order, the first that fits:
 | --- | --- |
 | `database` | it can't be read, or requests wait for a connection |
 | `nothing` | there is no live task |
-| `worker_capacity` | no process works; or no slot is free, and most of what waits does so for one |
+| `worker_capacity` | no process works; or no slot is free, and something waits for one |
 | `domain_delay`, `domain_blocked`, `concurrency_limit`, `retry_backoff` | most wait for it |
 | `scheduled`, `job_paused` | nothing waits for anything else |
 | `server_latency` | all live tasks run |
@@ -42,6 +42,10 @@ _SLOT_WORDS = {
     "db_pool_limit": "connections or room for outcomes are short, so no slot comes",
 }
 
+_FREE_HERE = (
+    "this process has some, so tasks wait for another one, or for one that knows their handler"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -63,10 +67,9 @@ def find_binding(
 ) -> Binding:
     """Return what binds.
 
-    `waiting` is how many tasks waited for each reason lately, on average: at one instant a domain
-    whose slot has just come waits for a worker. `trouble` says why the database can't be read,
-    `slots` are those in use and those there are, `waiting_requests` wait for a connection,
-    `last_reason` is the scaler's.
+    `waiting` is how many tasks waited for each reason lately, on average. `trouble` says why the
+    database can't be read, `slots` are those in use and those there are, `waiting_requests` wait
+    for a connection, `last_reason` is the scaler's.
     """
     if trouble is not None or totals is None:
         return Binding("database", "the database", trouble or "it has not been read yet")
@@ -83,27 +86,25 @@ def find_binding(
         basis = f"all {live} live tasks run"
         return Binding("server_latency", "how fast handlers and sites answer", basis)
     by_number = sorted(counts.items(), key=_most_first)
-    basis = "lately " + ", ".join(f"{n:.0f} {reason.value}" for reason, n in by_number)
+    parts = [f"{n:.0f} {reason.value.replace('_', ' ')}" for reason, n in by_number if n >= 0.5]
+    basis = "lately " + (", ".join(parts) or "next to none")
     binding = {reason: n for reason, n in counts.items() if reason not in _WANTED}
     busy, size = slots
-    if busy < size and last_reason not in _SLOT_WORDS:
-        # Nobody lacks a slot: a domain whose next one has just come, with all its tasks behind it.
-        binding = _without(binding, WaitingReason.WORKER_CAPACITY) or binding
     reason = min((binding or counts).items(), key=_most_first)[0]
+    is_full = busy >= size
+    if is_full and counts.get(WaitingReason.WORKER_CAPACITY, 0.0) >= 1:
+        # One a domain waits for a slot, and whatever stands behind it does so too.
+        reason = WaitingReason.WORKER_CAPACITY
     words = _WORDS[reason]
     if reason is WaitingReason.WORKER_CAPACITY:
-        more = _SLOT_WORDS.get(last_reason or "", "those that wait are about to be claimed")
+        more = (
+            _SLOT_WORDS.get(last_reason or "", "more are about to come") if is_full else _FREE_HERE
+        )
         words, basis = f"{words}: {more}", f"{busy} of {size} slots of this process in use; {basis}"
     if not binding and totals.running:
         words = f"how fast handlers and sites answer; {words}"
         return Binding("server_latency", words, f"{totals.running} running, {basis}")
     return Binding(reason.value, words, f"{totals.running} running, {basis}")
-
-
-def _without(
-    counts: Mapping[WaitingReason, float], reason: WaitingReason
-) -> dict[WaitingReason, float]:
-    return {each: n for each, n in counts.items() if each != reason}
 
 
 def _most_first(item: tuple[WaitingReason, float]) -> tuple[float, str]:

@@ -37,6 +37,8 @@ def estimate(job: JobInfo, rate_per_s: float | None) -> Eta:
         return Eta(None, "nothing is left to do")
     if job.status is JobState.PAUSED:
         return Eta(None, "the job is paused")
+    if job.workers_alive == 0:
+        return Eta(None, f"no process that knows handler {job.handler} works")
     floor_s = job.live * job.gap_ms / 1000
     pace = f"{job.live} tasks known now, {job.gap_ms} ms apart"
     if job.waiting_reason in _WAITS_FOR_ALL and job.next_start_in_ms is not None:

@@ -266,7 +266,7 @@ class Dispatcher(Service):
         domain.gap_ms = max(claim.gap_ms, domain.pace.adaptive_delay_ms, domain.latency_delay_ms)
         if claim.tasks:
             domain.first_slot(now_ms + claim.slot_in_ms - len(claim.tasks) * claim.gap_ms)
-            self._observe(domain, claim)
+            self._observe(domain, claim, now_ms)
         for claimed in claim.tasks:
             self._start(domain, claimed, *jobs[claimed[1]])
         if claim.tags and claim.strides and claim.competing:
@@ -291,15 +291,16 @@ class Dispatcher(Service):
         elif not claim.tasks and not claim.limited and domain.idle_since_ms is None:
             domain.idle_since_ms = now_ms
 
-    def _observe(self, domain: HeldDomain, claim: DomainClaim) -> None:
+    def _observe(self, domain: HeldDomain, claim: DomainClaim, now_ms: float) -> None:
         """Note how long the tasks were claimable, and what held them back."""
-        waits = self._metrics.waits
+        waits, reason = self._metrics.waits, domain.waiting_for
+        if reason is WaitingReason.DOMAIN_DELAY and domain.is_late(now_ms):
+            reason = WaitingReason.WORKER_CAPACITY
         if claim.paused is None:
-            waits.observe_ms(domain.waiting_for, claim.waits_ms)
+            waits.observe_ms(reason, claim.waits_ms)
             return
         for wait_ms, paused in zip(claim.waits_ms, claim.paused, strict=True):
-            reason = WaitingReason.JOB_PAUSED if paused else domain.waiting_for
-            waits.observe_ms(reason, (wait_ms,))
+            waits.observe_ms(WaitingReason.JOB_PAUSED if paused else reason, (wait_ms,))
 
     def _start(
         self, domain: HeldDomain, claimed: ClaimedTask, handler: Handler, facts: JobFacts

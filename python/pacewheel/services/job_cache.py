@@ -85,6 +85,8 @@ class JobInfoCache:
             retry_ms=round(RETRY_S * 1000),
         )
         metrics.job_cache.read = self._table.stats
+        for reason in InvalidationReason:
+            metrics.job_cache_invalidations.labels(reason)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._loads: set[asyncio.Task[Mapping[int, JobFacts]]] = set()
         self._waiters: dict[int, list[asyncio.Future[JobFacts | None]]] = {}

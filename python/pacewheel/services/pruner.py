@@ -54,7 +54,7 @@ class TurnLost(Exception):
 
 
 class Run:
-    """One run over everything that is old; `keep_turn` is called before each piece."""
+    """One run over everything that is old; `keep_turn` is called between its pieces."""
 
     def __init__(
         self,
@@ -104,6 +104,8 @@ class Run:
         while jobs := await self._store.find_uncleared(JOBS_MAX):
             for job_id, domain_id in jobs:
                 await self._clear_job(job_id, domain_id)
+                await self._keep_turn()
+            await self._pause()
 
     async def _clear_job(self, job_id: int, domain_id: int) -> None:
         left = await self._clear_by(self._store.clear_tasks, job_id, TASKS_MAX)

@@ -103,6 +103,7 @@ class PostgresChanges:
         row = await self._unless_final(
             job_id, await self._pool.fetchrow(self._queries["cancel_tasks"], job_id, ids)
         )
+        say_ended([row["sums"]])
         self._hint("stopped", *row["cancelled"])
         self._hint("due", row["domain_id"])
         return len(row["cancelled"])
@@ -180,6 +181,9 @@ class PostgresChanges:
 
         async def create(connection: asyncpg.Connection) -> tuple[int, Inserted]:
             async with connection.transaction():
+                # The pruner passes over a job that is locked.
+                if await connection.fetchrow(self._queries["lock_job"], job_id) is None:
+                    return 0, Inserted()
                 tasks = await self._failed(connection, job_id, ids)
                 if not tasks:
                     return job_id, Inserted()
@@ -191,6 +195,8 @@ class PostgresChanges:
 
         new_id: int
         new_id, inserted = await self._pool.run(create, name="create_retry_job")
+        if not new_id:
+            await self._jobs.refuse(job_id)
         self._tasks.committed(inserted, notified=notify)
         if inserted.counts.inserted:
             log.say(

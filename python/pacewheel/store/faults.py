@@ -38,6 +38,48 @@ _UNAVAILABLE_CLASSES = ("08", "40", "53", "57", "58")
 _UNAVAILABLE = frozenset({"25006", "55P03"})
 # Cardinality, data, constraints, limits of the program: what is wrong is a value.
 _DATA_CLASSES = ("21", "22", "23", "54")
+_REFUSED_LOGIN = (
+    StoreRefused,
+    "database {where} refused the login ({said}): check user and password of the DSN",
+)
+_LACKING = (
+    SchemaMismatch,
+    "database {where} lacks what this version needs ({said}): run 'pacewheel migrate'",
+)
+# By SQLSTATE or its class: what it is, and the words.
+_SAID: dict[str, tuple[type[PacewheelError], str]] = {
+    "28P01": _REFUSED_LOGIN,
+    "28000": _REFUSED_LOGIN,
+    "3D000": (
+        StoreRefused,
+        "there is no such database at {where} ({said}): create it or correct the DSN",
+    ),
+    "53300": (
+        StoreUnavailable,
+        "database {where} has no connection slots left: lower pool_max or raise max_connections",
+    ),
+    "53": (
+        StoreUnavailable,
+        "database {where} lacks a resource ({said}): give it disk or memory",
+    ),
+    "25006": (
+        StoreUnavailable,
+        "database {where} is read-only (a standby?): point the DSN at the primary",
+    ),
+    "55P03": (
+        StoreUnavailable,
+        "a lock in database {where} was not to be had in time ({said}): see 'pacewheel doctor'",
+    ),
+    "08P01": (
+        StoreUnavailable,
+        "database {where} refused the start ({said}): set pooler=true if a pooler stands before it",
+    ),
+    "42501": (
+        StoreError,
+        "database {where} denies a right ({said}): grant it to the DSN's user",
+    ),
+    **dict.fromkeys(("3F000", "42P01", "42703", "42883"), _LACKING),
+}
 
 
 def sqlstate(error: BaseException) -> str:
@@ -84,46 +126,21 @@ def safe_dsn(dsn: str) -> str:
 
 def translate(error: BaseException, dsn: str) -> PacewheelError:
     """Return the error as one of ours: one line, the condition and the next step."""
-    where = safe_dsn(dsn)
     state = sqlstate(error)
     said = " ".join(str(error).split()) or type(error).__name__
-    if state in {"28P01", "28000"}:
-        return StoreRefused(
-            f"database {where} refused the login ({said}): check user and password of the DSN"
-        )
-    if state == "3D000":
-        return StoreRefused(
-            f"there is no such database at {where} ({said}): create it or correct the DSN"
-        )
-    if state == "53300":
-        return StoreUnavailable(
-            f"database {where} has no connection slots left: lower pool_max or raise max_connections"
-        )
-    if state == "25006":
-        return StoreUnavailable(
-            f"database {where} is read-only (a standby?): point the DSN at the primary"
-        )
-    if state == "08P01":
-        return StoreUnavailable(
-            f"database {where} does not take what it was told at the start ({said}): set pooler=true if a "
-            "pooler stands before it"
-        )
-    if state == "42501":
-        return StoreError(f"database {where} denies a right ({said}): grant it to the DSN's user")
-    if state in {"3F000", "42P01", "42703", "42883"}:
-        return SchemaMismatch(
-            f"database {where} lacks what this version needs ({said}): run 'pacewheel migrate'"
-        )
-    if state.startswith("53"):
-        return StoreUnavailable(
-            f"database {where} lacks a resource ({said}): give it disk or memory"
-        )
+    kind, words = _SAID.get(state) or _SAID.get(state[:2]) or _said_of(error)
+    return kind(words.format(where=safe_dsn(dsn), said=said, state=state or "none"))
+
+
+def _said_of(error: BaseException) -> tuple[type[PacewheelError], str]:
     if is_unavailable(error):
         is_bad_dsn = isinstance(error, asyncpg.ClientConfigurationError)
-        return (StoreRefused if is_bad_dsn else StoreUnavailable)(
-            f"database {where} can't be reached ({said}): check that it runs and that the DSN is right"
+        return (
+            StoreRefused if is_bad_dsn else StoreUnavailable,
+            "database {where} can't be reached ({said}): check that it runs and that the DSN is right",
         )
-    refused = state.startswith(_DATA_CLASSES) or isinstance(error, ValueError)
-    return (DataRefused if refused else StoreError)(
-        f"database {where} failed a statement ({said}, SQLSTATE {state or 'none'}): see its log"
+    refused = sqlstate(error).startswith(_DATA_CLASSES) or isinstance(error, ValueError)
+    return (
+        DataRefused if refused else StoreError,
+        "database {where} failed a statement ({said}, SQLSTATE {state}): see its log",
     )

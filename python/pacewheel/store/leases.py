@@ -69,7 +69,7 @@ class PostgresLeases:
     async def _fetch(self, name: str, *args: Any) -> list[asyncpg.Record]:
         async with self._lock:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await self._connect()
+                self._connection = await self._connect(name)
                 if self._share is not None:
                     self._share.unsettle()
             try:
@@ -88,9 +88,11 @@ class PostgresLeases:
             self._outage.worked()
             return rows
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def _connect(self, name: str) -> asyncpg.Connection:
         try:
-            return await connect(self._dsn, pooler=self._pooler, transactions=self._transactions)
+            return await connect(
+                self._dsn, pooler=self._pooler, transactions=self._transactions, name=name
+            )
         except StoreUnavailable as error:
             self._outage.failed(error)
             raise

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 import orjson
 
+from pacewheel.errors import StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.outage import Outage
 from pacewheel.store.connections import Connections
@@ -59,13 +60,17 @@ async def _set_up(connection: asyncpg.Connection) -> None:
 
 
 async def _open(dsn: str, *, pooler: bool) -> asyncpg.Connection:
-    connection = await asyncpg.connect(
-        dsn,
-        timeout=CONNECT_TIMEOUT_S,
-        command_timeout=STATEMENT_TIMEOUT_S,
-        statement_cache_size=0 if pooler else 100,
-        server_settings=None if pooler else _SETTINGS,
-    )
+    try:
+        connection = await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            statement_cache_size=0 if pooler else 100,
+            server_settings=None if pooler else _SETTINGS,
+        )
+    except asyncpg.ObjectNotInPrerequisiteStateError as error:
+        # ALLOW_CONNECTIONS is false; of a statement this SQLSTATE would mean a defect.
+        raise asyncpg.CannotConnectNowError(str(error)) from error
     try:
         await _set_up(connection)
     except BaseException:
@@ -75,11 +80,15 @@ async def _open(dsn: str, *, pooler: bool) -> asyncpg.Connection:
 
 
 async def connect(
-    dsn: str, *, pooler: bool = False, transactions: Transactions | None = None
+    dsn: str,
+    *,
+    pooler: bool = False,
+    transactions: Transactions | None = None,
+    name: str | None = None,
 ) -> asyncpg.Connection:
     """Open one connection of its own, for listening, migrating or housekeeping.
 
-    `transactions` counts its failure.
+    `transactions` counts its failure, and that of the transaction `name` it is for.
 
     Raises:
         StoreUnavailable: it can't be reached, or refuses.
@@ -88,7 +97,7 @@ async def connect(
         return await _open(dsn, pooler=pooler)
     except (*DRIVER_ERRORS, ValueError) as error:
         if transactions is not None:
-            transactions.failed(error)
+            transactions.failed(error, name)
         raise translate(error, dsn) from error
 
 
@@ -173,6 +182,9 @@ class WorkPool:
                         done = await work(connection)
                 self._outage.worked()
                 return done
+            except StoreUnavailable as error:
+                self._transactions.failed(error, name)
+                raise
             except DRIVER_ERRORS as error:
                 self._transactions.failed(error, name)
                 if is_retryable(error) and attempt + 1 < RETRIES_MAX:

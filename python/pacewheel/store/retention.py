@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 ALWAYS = datetime(1, 1, 1, tzinfo=UTC)
 REHEARSED_MAX = 1_000
+UNCLEARED_MAX = 1_000_000
 REHEARSAL_TIMEOUT_S = 600.0
 
 
@@ -123,12 +124,15 @@ class PostgresRetention:
             )
 
         if keep.jobs_ms is not None:
-            jobs = JobsPruned((ALWAYS, 0), 0, 0)
+            jobs = JobsPruned((ALWAYS, 0), 0)
             while jobs.after is not None:
                 jobs = _jobs_of(
                     await row("prune_jobs", *_jobs_args(keep, jobs.after, REHEARSED_MAX))
                 )
-                pruned.count(jobs=jobs.jobs, tasks=jobs.tasks)
+                pruned.count(jobs=jobs.jobs)
+        # Of the jobs above, and of those that an interrupted run has left.
+        left = await connection.fetch(self._queries["find_uncleared"], UNCLEARED_MAX)
+        pruned.count(tasks=sum(each["tasks_left"] for each in left))
         if keep.results_ms is not None:
             old = await connection.fetch(self._queries["find_old_results"], keep.results_ms)
             pruned.partitions += [each["name"] for each in old]
@@ -163,4 +167,4 @@ def _jobs_args(keep: Keep, after: tuple[datetime, int] | None, limit: int) -> Se
 
 def _jobs_of(row: asyncpg.Record) -> JobsPruned:
     after = None if row["last_id"] is None else (row["last_at"], row["last_id"])
-    return JobsPruned(after, row["jobs"], row["tasks"])
+    return JobsPruned(after, row["jobs"])

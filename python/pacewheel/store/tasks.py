@@ -7,7 +7,7 @@ that is marked done can't lose its links; without discoveries or raises it is on
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import accumulate, chain
 from typing import TYPE_CHECKING, Any
 
@@ -211,10 +211,8 @@ class PostgresTasks:
             if item.outcome.robots_delay_ms is not None:
                 robots[item.domain_id] = item.outcome.robots_delay_ms
             if item.lesson is not None:
-                # The last one says all that is known but for longer pauses before it.
-                before = lessons.get(item.domain_id, item.lesson)
-                block_ms = max(before.block_ms, item.lesson.block_ms)
-                lessons[item.domain_id] = replace(item.lesson, block_ms=block_ms)
+                before = lessons.get(item.domain_id)
+                lessons[item.domain_id] = before.then(item.lesson) if before else item.lesson
         domain_ids = sorted(robots.keys() | lessons.keys())
         if domain_ids:
             learned = [lessons.get(domain_id) for domain_id in domain_ids]
@@ -229,6 +227,7 @@ class PostgresTasks:
                 [lesson and lesson.pace.failures for lesson in learned],
                 [lesson and lesson.pace.successes for lesson in learned],
                 [lesson and lesson.block_reason for lesson in learned],
+                [lesson and lesson.refused for lesson in learned],
             )
 
     async def _raise(

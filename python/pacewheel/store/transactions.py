@@ -44,9 +44,11 @@ class Transactions:
                 log.say(events.TRANSACTION_SLOW, statement=name, duration_s=took_s)
 
     def failed(self, error: BaseException, name: str | None = None) -> None:
-        """Count an error of the database, and the transaction (None: a connection) that it ended."""
-        if not isinstance(error, DRIVER_ERRORS):
-            return
-        self._metrics.database_errors.labels(sqlstate_class(error)).inc()
+        """Count an error of the database, and the transaction (None: a connection) that it ended.
+
+        That no connection was free in time is none of the database.
+        """
+        if isinstance(error, DRIVER_ERRORS):
+            self._metrics.database_errors.labels(sqlstate_class(error)).inc()
         if name is not None:
             self._metrics.note_transaction_error(name)

@@ -29,6 +29,7 @@ from pacewheel.web.guard import SESSION
 from pacewheel.web.openapi import document
 
 if TYPE_CHECKING:
+    from pacewheel.model import JobInfo
     from pacewheel.overview import DomainInfo
     from pacewheel.web.database import Database
     from pacewheel.web.events import Events
@@ -124,12 +125,8 @@ class Api:
                 ids=None, domain=domain, live_only=live_only, limit=limit, before=before
             )
         )
-        return answer(
-            {
-                "jobs": [{**job_json(job), "eta": self._insights.quick_eta(job)} for job in jobs],
-                "before": jobs[-1].id if len(jobs) == limit else None,
-            }
-        )
+        before = jobs[-1].id if len(jobs) == limit else None
+        return answer({"jobs": list(map(self._job_json, jobs)), "before": before})
 
     async def job(self, request: web.Request) -> web.Response:
         """Show a job: its counters, why its tasks wait, what binds it, when it may end."""
@@ -199,22 +196,32 @@ class Api:
         return answer({"domains": [self._domain_json(each) for each in found], "offset": more})
 
     async def domain(self, request: web.Request) -> web.Response:
-        """Show a domain, its latest jobs, and why their tasks wait."""
+        """Show a domain, its jobs, the live ones first, and why their tasks wait."""
         name = request.match_info["name"]
         info = await self._database.ask(lambda store: store.overview.get_domain(name))
-        jobs = await self._database.ask(
-            lambda store: store.jobs.list_jobs(
-                ids=None, domain=name, live_only=False, limit=DOMAIN_JOBS_MAX, before=None
-            )
+        live = await self._jobs_of(name, live_only=True)
+        latest = await self._jobs_of(name, live_only=False)
+        jobs = [*live, *(job for job in latest if job.status.is_final)][:DOMAIN_JOBS_MAX]
+        waiting = await self._database.ask(
+            lambda _: self._engine.explain(job_ids=[job.id for job in live])
         )
-        waiting = await self._database.ask(lambda _: self._engine.explain(domain=name))
         return answer(
             {
                 "domain": self._domain_json(info),
-                "jobs": [job_json(job) for job in jobs],
+                "jobs": list(map(self._job_json, jobs)),
                 "waiting": [waiting_json(each) for each in waiting],
             }
         )
+
+    async def _jobs_of(self, domain: str, *, live_only: bool) -> list[JobInfo]:
+        return await self._database.ask(
+            lambda store: store.jobs.list_jobs(
+                ids=None, domain=domain, live_only=live_only, limit=DOMAIN_JOBS_MAX
+            )
+        )
+
+    def _job_json(self, info: JobInfo) -> dict[str, Any]:
+        return {**job_json(info), "eta": self._insights.eta(info)}
 
     def _domain_json(self, info: DomainInfo) -> dict[str, Any]:
         """Return a domain with what only its owner knows, if that is this process."""

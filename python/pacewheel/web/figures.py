@@ -7,9 +7,9 @@ The OpenAPI document is made of these classes, so what stands here is what is pr
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from pacewheel.doctor.findings import Finding, Level
 from pacewheel.web.ports import Phase
 
 if TYPE_CHECKING:
@@ -20,26 +20,9 @@ if TYPE_CHECKING:
     from pacewheel.report.binds import Binding
 
 
-class Level(StrEnum):
-    """How bad things are, best first."""
-
-    OK = "ok"
-    WARNING = "warning"
-    FAILING = "failing"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing that is not in order, and what to do about it."""
-
-    level: Level
-    words: str
-    next_step: str
-
-
 @dataclass(frozen=True, slots=True)
 class Health:
-    """`state` is the worst level found."""
+    """What is not in order with this process, worst first; `state` is the worst level."""
 
     state: Level
     findings: Sequence[Finding]
@@ -153,9 +136,9 @@ class ScalingNote:
 
 @dataclass(frozen=True, slots=True)
 class Scaling:
-    """The scaler's evaluations since the start; `recent` are the last, newest first."""
+    """The scaler's evaluations: a minute, and since the start; `recent` are the last, newest first."""
 
-    evaluations: int
+    per_min: float | None
     by_decision: Mapping[str, int]
     by_reason: Mapping[str, int]
     recent: Sequence[ScalingNote]
@@ -192,8 +175,9 @@ class Overview:
 
     `totals` are None until the database has answered once; `totals_age_s` says how old they are,
     more than a second or two when the database is away. `database` are the metrics
-    `pacewheel_database_*` by what follows that prefix, labels behind a colon. `transaction_p99_ms`
-    is of all statements since the sample before this one.
+    `pacewheel_database_*` by what follows that prefix, labels behind a colon; `database_per_s` says
+    how much those that only grow did a second, in the last minute, None before two readings.
+    `transaction_p99_ms` is of all statements since the sample before this one.
     """
 
     at: datetime
@@ -211,5 +195,6 @@ class Overview:
     raises: Raises
     process: Process
     database: Mapping[str, float]
+    database_per_s: Mapping[str, float | None]
     health: Health
     binds: Binding

@@ -1,4 +1,4 @@
-"""How fast this process's counters grow, and how long its transactions since the last look took."""
+"""How fast counters grow, this process's and the database's, and how long transactions took since the last look."""
 
 from __future__ import annotations
 
@@ -11,11 +11,15 @@ from pacewheel.rates import Rates
 from pacewheel.web import figures
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pacewheel.metrics import Metrics
+    from pacewheel.metrics.figures import DatabaseFigures
     from pacewheel.overview import Totals
     from pacewheel.web.samples import Samples
 
 MINUTE_S = 60.0
+DATABASE = "pacewheel_database_"
 
 
 class Growth:
@@ -24,6 +28,7 @@ class Growth:
     def __init__(self) -> None:
         self._lately: Rates[str] = Rates()
         self._of_minute: Rates[str] = Rates(MINUTE_S)
+        self._figures: DatabaseFigures | None = None
         self._transactions: tuple[int, ...] = ()
         self.transaction_p99_ms: float | None = None
         """What 99 of 100 transactions between the last two looks stayed below."""
@@ -43,7 +48,14 @@ class Growth:
         if fresh is not None:
             counters |= {"attempts": fresh.attempts, "enqueued": fresh.enqueued}
         self._lately.note(samples.at_s, counters)
-        self._of_minute.note(samples.at_s, {"raises": samples.sum("pacewheel_raises_total")})
+        self._of_minute.note(
+            samples.at_s,
+            {
+                "raises": samples.sum("pacewheel_raises_total"),
+                "evaluations": samples.sum("pacewheel_scaling_evaluations_total"),
+                **self._database_counters(samples, metrics),
+            },
+        )
         self._note_transactions(metrics)
 
     def per_s(self, name: str) -> float | None:
@@ -51,10 +63,14 @@ class Growth:
         rate = self._lately.per_s(name)
         return None if rate is None else round(rate, 3)
 
-    def raises_per_min(self) -> float | None:
-        """Return how many priorities were raised in the last minute."""
-        rate = self._of_minute.per_s("raises")
+    def per_min(self, name: str) -> float | None:
+        """Return how much `raises` or `evaluations` grew a minute, in the last one."""
+        rate = self._of_minute.per_s(name)
         return None if rate is None else round(rate * MINUTE_S, 1)
+
+    def database_per_s(self, names: Mapping[str, float]) -> dict[str, float | None]:
+        """Return how much those of these figures that only grow grew a second, in the last minute."""
+        return {name: self._of_minute.per_s(name) for name in names if _is_counter(name)}
 
     def rates(self) -> figures.Rates:
         """Return the rates of tasks."""
@@ -67,6 +83,14 @@ class Growth:
             retried_per_s=self.per_s("retried"),
         )
 
+    def _database_counters(self, samples: Samples, metrics: Metrics) -> dict[str, float]:
+        """Return them if they have been read anew: of those read before nothing has grown."""
+        before, self._figures = self._figures, metrics.database.figures
+        if self._figures is before:
+            return {}
+        figures = samples.named(DATABASE)
+        return {name: value for name, value in figures.items() if _is_counter(name)}
+
     def _note_transactions(self, metrics: Metrics) -> None:
         by_statement = metrics.transaction_seconds.counts().values()
         before = self._transactions
@@ -74,3 +98,7 @@ class Growth:
         recent = [now - then for now, then in zip_longest(self._transactions, before, fillvalue=0)]
         p99_s = quantile(TRANSACTION_BOUNDS_S, recent, 0.99) if any(recent) else None
         self.transaction_p99_ms = None if p99_s is None else round(1000 * p99_s, 3)
+
+
+def _is_counter(name: str) -> bool:
+    return name.partition(":")[0].endswith("_total")

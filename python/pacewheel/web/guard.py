@@ -24,9 +24,8 @@ if TYPE_CHECKING:
     from pacewheel.web.sessions import Sessions
 
 API = "/api/"
-METRICS = "/metrics"
-# Probes say nothing that is worth a token.
-OPEN_PATHS = frozenset({"/healthz", "/readyz", "/login", "/favicon.ico"})
+# Probes and the page itself say nothing that is worth a token.
+OPEN_PATHS = frozenset({"/", "/healthz", "/readyz", "/login"})
 STATIC = "/static/"
 SAFE_METHODS = frozenset({"GET", "HEAD"})
 BODY_PATIENCE_S = 10.0
@@ -69,7 +68,7 @@ def middlewares(sessions: Sessions) -> list[Middleware]:
         check_origin(request)
         path = request.path
         if path not in OPEN_PATHS and not path.startswith(STATIC):
-            request[SESSION] = await _admit(request, sessions)
+            request[SESSION] = await sessions.admit(request)
             if request.method not in SAFE_METHODS:
                 sessions.check_meant(request, request[SESSION])
         if request.method not in SAFE_METHODS:
@@ -86,17 +85,8 @@ async def _read_body(request: web.Request) -> None:
             await request.read()
     except TimeoutError:
         raise Refused(408, "too_slow", "the request's body did not come in time") from None
-
-
-async def _admit(request: web.Request, sessions: Sessions) -> str | None:
-    try:
-        return await sessions.admit(request)
-    except Refused as error:
-        if request.path.startswith(API) or request.path == METRICS or error.status != 401:
-            raise
-        # A person with a browser: to the page where to say the token, wherever a proxy has put us.
-        up = "../" * (request.path.count("/") - 1)
-        raise web.HTTPSeeOther(f"{up}login") from error
+    except ConnectionError:
+        raise Refused(400, "bad_request", "the request's body has not come as it said") from None
 
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
@@ -140,7 +130,8 @@ def check_origin(request: web.Request) -> None:
     origin = request.headers.get("Origin")
     is_foreign = (is_action or request.path.startswith(API)) and site not in {"same-origin", "none"}
     if is_action and origin is not None:
-        is_foreign |= urlsplit(origin).netloc.lower() != request.headers.get("Host", "").lower()
+        host = request.headers.get("Host", "").lower()
+        is_foreign |= origin.lower() not in {f"http://{host}", f"https://{host}"}
     if is_foreign:
         raise Refused(
             403, "origin_refused", "pages of other origins are not served: open the dashboard"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pacewheel.model import WaitingReason
@@ -57,11 +58,7 @@ class History:
             self._samples.popleft()
 
     def waiting_lately(self, now: Sample) -> dict[WaitingReason, float]:
-        """Return how many tasks waited for each reason on average in the last seconds, up to `now`.
-
-        At any one instant a domain whose slot has just come waits for a worker, and a moment later
-        for its next slot.
-        """
+        """Return how many tasks waited for each reason on average in the last seconds, up to `now`."""
         found = [now.totals]
         for sample in reversed(self._samples):
             if sample.at_s < now.at_s - LATELY_S:
@@ -74,11 +71,15 @@ class History:
         }
 
     def series(self) -> dict[str, Any]:
-        """Return the samples as series side by side, oldest first."""
+        """Return the samples as series side by side, oldest first.
+
+        Their times are by the clock of the last one, so they rise although that clock was set.
+        """
         samples = list(self._samples)
         series: dict[str, Any] = {name: [_value(s, name) for s in samples] for name in SERIES}
         series["waiting_by_reason"] = _by_reason(samples)
-        return {"at": [s.at.isoformat() for s in samples], "series": series}
+        at = [samples[-1].at + timedelta(seconds=s.at_s - samples[-1].at_s) for s in samples]
+        return {"at": [each.isoformat() for each in at], "series": series}
 
 
 def _value(sample: Sample, name: str) -> float | None:

@@ -1,4 +1,4 @@
-"""What a job's page says beyond its counters: verdict, time still needed, sums over its results.
+"""What a job's page says beyond its counters: verdict, rate and so its ETA, sums over its results.
 
 They read all of the job's results, which takes seconds for a million. So they are kept for a while,
 longer for what took longer, read once whoever asks, and a page that asks early gets what there is:
@@ -51,11 +51,11 @@ class Insights:
         await asyncio.gather(*reading, return_exceptions=True)
 
     @staticmethod
-    def quick_eta(job: JobInfo) -> dict[str, Any] | None:
-        """Return the time a live job still needs by its gap alone; None for a final one."""
+    def eta(job: JobInfo, rate_per_s: float | None = None) -> dict[str, Any] | None:
+        """Return the time a live job still needs, without a rate by its gap alone; None for a final one."""
         if job.status.is_final:
             return None
-        values: dict[str, Any] = plain(estimate(job, None))
+        values: dict[str, Any] = plain(estimate(job, rate_per_s))
         return values
 
     async def get(self, job: JobInfo) -> dict[str, Any]:
@@ -71,7 +71,7 @@ class Insights:
                 await asyncio.wait({task}, timeout=PATIENCE_S)
             known = self._kept.get(job.id, (0.0, {}))[1]
         return {
-            "eta": known.get("eta", self.quick_eta(job)),
+            "eta": self.eta(job, known.get("rate_per_s")),
             "verdict": known.get("verdict"),
             "summary": known.get("summary"),
             "computing": time.monotonic() >= self._kept.get(job.id, (0.0, {}))[0],
@@ -93,11 +93,10 @@ class Insights:
             log.say(events.HTTP_DEFECT, error=error, traceback=error)
             return
         now_s = time.monotonic()
-        eta = None if job.status.is_final else plain(estimate(job, flow.rate_per_s))
         self._kept[job_id] = (
             now_s + max(KEPT_S, KEPT_SHARE * (now_s - began_s)),
             {
-                "eta": eta,
+                "rate_per_s": flow.rate_per_s,
                 "verdict": plain(judge(job, flow, pace)),
                 "summary": summary_json(summary),
             },

@@ -46,6 +46,8 @@ _KEYS = array(_STRING) | {"minItems": 1, "maxItems": 1000, "description": "only 
 
 _NO_JOB = {404: "there is no such job"}
 
+_OF_BODIES = {408: "the body is too slow", 413: "it is too large", 415: "it is no JSON"}
+
 Parameter = tuple[str, Schema, str]
 
 
@@ -134,14 +136,12 @@ def _looking(schemas: Schemas) -> tuple[Operation, ...]:
 
 
 def _of_jobs(schemas: Schemas) -> tuple[Operation, ...]:
-    eta = nullable(schemas.of(Eta))
-    listed = schemas.extended(JobInfo, eta=eta)
     return (
         Operation(
             "get",
             "/jobs",
             "jobs, newest first; `before` is where to read on, null at the end",
-            obj(jobs=array(listed), before=nullable(_ID)),
+            obj(jobs=array(_listed(schemas)), before=nullable(_ID)),
             query=(_LIVE, _LIMIT, ("domain", _TEXT, "of this domain"), ("before", _ID, "read on")),
         ),
         Operation(
@@ -152,7 +152,7 @@ def _of_jobs(schemas: Schemas) -> tuple[Operation, ...]:
             obj(
                 job=schemas.of(JobInfo),
                 waiting=array(schemas.of(Waiting)),
-                eta=eta,
+                eta=nullable(schemas.of(Eta)),
                 verdict=nullable(schemas.of(Bottleneck)),
                 summary=nullable(schemas.of(JobSummary)),
                 computing={"type": "boolean"},
@@ -160,6 +160,10 @@ def _of_jobs(schemas: Schemas) -> tuple[Operation, ...]:
             refuses=_NO_JOB,
         ),
     )
+
+
+def _listed(schemas: Schemas) -> Schema:
+    return schemas.extended(JobInfo, eta=nullable(schemas.of(Eta)))
 
 
 def _of_tasks(schemas: Schemas) -> tuple[Operation, ...]:
@@ -224,10 +228,10 @@ def _of_domains(schemas: Schemas) -> tuple[Operation, ...]:
         Operation(
             "get",
             "/domains/{name}",
-            "a domain, its latest jobs, and why their tasks wait",
+            "a domain, a hundred of its jobs, live ones first, and why their tasks wait",
             obj(
                 domain=domain,
-                jobs=array(schemas.of(JobInfo)),
+                jobs=array(_listed(schemas)),
                 waiting=array(schemas.of(Waiting)),
             ),
             refuses={404: "there is no such domain"},
@@ -293,7 +297,10 @@ def _described(operation: Operation) -> dict[str, Any]:
         400: "a value is refused",
         401: "the token is missing or wrong",
         403: "it comes from elsewhere, or the proof is missing",
+        421: "without a token only names of loopback are served",
+        429: "too many wrong tokens at once",
         503: "the database is away or slow",
+        **(_OF_BODIES if operation.method == "post" else {}),
         **operation.refuses,
     }
     error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}

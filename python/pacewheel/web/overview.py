@@ -15,6 +15,7 @@ from pacewheel import memory
 from pacewheel.plain import plain, totals_json
 from pacewheel.report.binds import find_binding
 from pacewheel.web import figures
+from pacewheel.web.growth import DATABASE
 from pacewheel.web.health import Facts, judge
 from pacewheel.web.history import Sample
 
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from pacewheel.web.samples import Samples
 
 CACHE = "pacewheel_job_cache_"
-DATABASE = "pacewheel_database_"
 SCALING = "pacewheel_scaling_evaluations_total"
 RECENT_MAX = 20
 
@@ -73,7 +73,8 @@ def build(
         int(samples.sum("pacewheel_slots_max")),
     )
     pool = _pool(samples)
-    scaling = _scaling(samples, engine.metrics)
+    scaling = _scaling(samples, growth, engine.metrics)
+    database = samples.named(DATABASE)
     process = _process(samples, growth)
     transactions = list(map(_transactions, engine.metrics.transaction_times()))
     facts = Facts(
@@ -94,7 +95,8 @@ def build(
         scaling=scaling,
         raises=_raises(samples, growth),
         process=process,
-        database=samples.named(DATABASE),
+        database=database,
+        database_per_s=growth.database_per_s(database),
         health=judge(facts),
         binds=find_binding(
             reading.totals,
@@ -171,9 +173,9 @@ def _cache(samples: Samples, metrics: Metrics) -> figures.Cache:
     )
 
 
-def _scaling(samples: Samples, metrics: Metrics) -> figures.Scaling:
+def _scaling(samples: Samples, growth: Growth, metrics: Metrics) -> figures.Scaling:
     return figures.Scaling(
-        int(samples.sum(SCALING)),
+        growth.per_min("evaluations"),
         _counts(samples.by(SCALING, "decision")),
         _counts(samples.by(SCALING, "reason")),
         [
@@ -186,7 +188,7 @@ def _scaling(samples: Samples, metrics: Metrics) -> figures.Scaling:
 def _raises(samples: Samples, growth: Growth) -> figures.Raises:
     by_tier = _counts(samples.by("pacewheel_raise_entries", "tier"))
     return figures.Raises(
-        growth.raises_per_min(),
+        growth.per_min("raises"),
         _counts(samples.by("pacewheel_raise_outcomes_total", "outcome")),
         sum(by_tier.values()),
         by_tier,
@@ -208,7 +210,7 @@ def _process(samples: Samples, growth: Growth) -> figures.Process:
 def by_defect(samples: Samples) -> Mapping[str, float]:
     """Return what must be zero and is not, by what it is."""
     found = {
-        "counter drift": samples.sum("pacewheel_counter_drift_total"),
+        "counter drift": samples.sum("pacewheel_drift_total"),
         "orphans": samples.sum("pacewheel_orphans_total"),
         "crashes of services": samples.sum("pacewheel_service_crashes_total"),
     }

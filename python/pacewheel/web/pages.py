@@ -1,7 +1,7 @@
 """The dashboard's files, its one page, and the page where the token is said.
 
-The files hold nothing secret, so they are served to everybody; the page is not, for it is of no use
-without the API. All links in it are relative, so a proxy may serve it under a path.
+They hold nothing secret, so they are served to everybody; the page asks the API, and leads to where
+the token is said if it must. All links in it are relative, so a proxy may serve it under a path.
 """
 
 from __future__ import annotations
@@ -10,19 +10,20 @@ import html
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
-from pacewheel.web.answers import Refused
+from pacewheel.web.answers import Refused, answer
 from pacewheel.web.sessions import COOKIE, SESSION_S
 
 if TYPE_CHECKING:
     from pacewheel.web.sessions import Sessions
 
-STATIC = Path(str(files("pacewheel.web"))) / "static"
+HERE = Path(str(files("pacewheel.web")))
+STATIC = HERE / "static"
 INDEX = STATIC / "index.html"
-LOGIN = Path(str(files("pacewheel.web"))) / "login.html"
-TOKEN_CHARS_MAX = 256
+LOGIN = HERE / "login.html"
 
 
 class Pages:
@@ -37,13 +38,10 @@ class Pages:
         router.add_get("/login", self.login_page)
         router.add_post("/login", self.login)
         router.add_post("/logout", self.logout)
-        if STATIC.is_dir():
-            router.add_static("/static", STATIC)
+        router.add_static("/static", STATIC)
 
     async def index(self, _request: web.Request) -> web.StreamResponse:
         """Serve the dashboard's one page."""
-        if not INDEX.is_file():
-            raise Refused(404, "not_found", "this build has no dashboard; the API is at /api/v1/")
         return web.FileResponse(INDEX)
 
     async def login_page(self, _request: web.Request) -> web.StreamResponse:
@@ -54,10 +52,8 @@ class Pages:
 
     async def login(self, request: web.Request) -> web.StreamResponse:
         """Begin a session with the right token."""
-        given = (await request.post()).get("token")
-        if not isinstance(given, str) or len(given) > TOKEN_CHARS_MAX:
-            given = ""
-        if not self._sessions.is_token(given.strip()):
+        form = parse_qs((await request.read()).decode("ascii", "replace"))
+        if not self._sessions.is_token(form.get("token", [""])[0].strip()):
             try:
                 await self._sessions.refuse_wrong()
             except Refused as error:
@@ -76,9 +72,9 @@ class Pages:
 
     async def logout(self, _request: web.Request) -> web.StreamResponse:
         """End the session of this browser."""
-        response = web.HTTPSeeOther("./")
+        response = answer({})
         response.del_cookie(COOKIE, httponly=True, samesite="Strict")
-        raise response
+        return response
 
 
 def _login_page(message: str, status: int) -> web.Response:

@@ -8,11 +8,13 @@ one or an error.
 from __future__ import annotations
 
 import errno
+import logging
 import socket
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Self
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from pacewheel import events
 from pacewheel.errors import ConfigInvalid, PortTaken
@@ -44,6 +46,12 @@ BODY_BYTES_MAX = 65_536
 KEEPALIVE_S = 30.0
 SHUTDOWN_S = 2.0
 BACKLOG = 128
+
+# Whoever reaches the port could fill the log with what is no HTTP.
+aiohttp_log = logging.getLogger("aiohttp.server.pacewheel")
+aiohttp_log.addFilter(
+    lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
+)
 
 
 class WebServer:
@@ -79,6 +87,8 @@ class WebServer:
         self._runner = web.AppRunner(
             app,
             access_log=None,
+            logger=aiohttp_log,
+            auto_decompress=False,
             keepalive_timeout=KEEPALIVE_S,
             shutdown_timeout=SHUTDOWN_S,
         )

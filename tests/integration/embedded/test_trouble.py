@@ -149,7 +149,7 @@ def test_missing_rights_get_one_line(
     # Pytest's directories are root's own: nobody else can make anything below them.
     with user(str(tmp_path / "postgres"), python=python, **options) as child:
         assert "--data-dir" in answer(child)["error"]
-        assert child.wait(20) == EmbeddedError.exit_code
+        assert child.wait(120) == EmbeddedError.exit_code
 
 
 def test_root_that_may_not_change_its_user_gets_one_line(fresh: embedded.EmbeddedConfig) -> None:

@@ -52,7 +52,7 @@ def query(dsn: str, sql: str) -> str:
     """The answer to `sql`, by psql; AssertionError with psql's words if there is none."""
     psql = [embedded.find_binaries().program("psql"), "-XAt", "-v", "ON_ERROR_STOP=1", "-d", dsn]
     done = subprocess.run(
-        [*psql, "-c", sql], capture_output=True, text=True, timeout=30, check=False
+        [*psql, "-c", sql], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -94,7 +94,7 @@ def answer(child: subprocess.Popen[str]) -> dict[str, Any]:
 
 def release(child: subprocess.Popen[str]) -> None:
     """Tell a `user` to release, and wait until it has ended well."""
-    child.communicate("\n", timeout=30)
+    child.communicate("\n", timeout=120)
     assert child.returncode == 0
 
 

@@ -85,11 +85,11 @@ async def test_several_processes_do_all_tasks_once_and_leave_no_statement_behind
             alive = "SELECT count(*) FROM pacewheel.workers WHERE dead_at IS NULL"
             return 3 == await count(dsn, alive)
 
-        await until(all_are_registered, timeout_s=30)
+        await until(all_are_registered)
         fleet.dsn = dsn
         names = [f"d{number}.example" for number in range(DOMAINS)]
         await create_jobs(dsn, names, TASKS_A_JOB, hold_ms=30)
-        await fleet.until_all_settled(timeout_s=60)
+        await fleet.until_all_settled()
         left = await statements_left(pooler, dsn)
     finally:
         errors = fleet.end()
@@ -148,25 +148,37 @@ async def test_with_a_direct_dsn_hints_arrive(pooler: PgBouncer, dsn: str) -> No
 async def test_with_a_direct_dsn_a_saturated_pooler_starves_no_heartbeat(
     pooler: PgBouncer, dsn: str
 ) -> None:
-    """All of the pooler's connections sleep for two leases, more statements wait: the worker lives on."""
+    """All of the pooler's connections wait for a lock, and more statements for them: the worker beats on."""
     engine = Engine(
         pooler.through(dsn), config=Config(**FAST, pooler=True, pool_max=10, direct_dsn=dsn)
     )
+    leases = set()
+
+    async def waits() -> bool:
+        locks = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        return await count(dsn, locks) == POOL_SIZE
+
+    async def beats() -> bool:
+        (worker,) = await fetch(dsn, "SELECT lease_until, dead_at FROM pacewheel.workers")
+        assert worker["dead_at"] is None
+        leases.add(worker["lease_until"])
+        # The one that it had, one that was on its way, and more.
+        return len(leases) > 4
+
+    blocker = await asyncpg.connect(dsn)
+    await blocker.execute("SELECT pg_advisory_lock(1)")
     async with engine:
         pool = engine.store._pool
-        sleep_s = 2 * FAST["lease_ttl_s"]
-        asleep = [
-            asyncio.create_task(pool.fetch("SELECT pg_sleep($1)", sleep_s))
+        tasks = [
+            asyncio.create_task(pool.fetch("SELECT pg_advisory_xact_lock(1)"))
             for _ in range(POOL_SIZE)
         ]
-        asleep += [asyncio.create_task(pool.fetch("SELECT 1")) for _ in range(POOL_SIZE)]
-        while not all(task.done() for task in asleep):
-            workers = await fetch(
-                dsn, "SELECT lease_until > now() AS alive, dead_at FROM pacewheel.workers"
-            )
-            assert [(True, None)] == [tuple(row) for row in workers]
-            await asyncio.sleep(0.05)
-        await asyncio.gather(*asleep)
+        await until(waits)
+        tasks += [asyncio.create_task(pool.fetch("SELECT 1")) for _ in range(POOL_SIZE)]
+        await until(beats)
+        assert not any(task.done() for task in tasks)
+        await blocker.close()
+        await asyncio.gather(*tasks)
 
 
 async def test_the_doctor_works_through_it(dsn: str, pooler: PgBouncer) -> None:

@@ -43,7 +43,7 @@ async def test_cancel_tasks_and_jobs(client: Client, engine: Engine) -> None:
     await until(running)
     url = f"/api/v1/jobs/{job.id}"
     one = await client.post(f"{url}/cancel", {"keys": ["k0"]})
-    assert {"job_id": job.id, "tasks_cancelled": 1, "words": "1 tasks are cancelled"} == one
+    assert {"job_id": job.id, "tasks_cancelled": 1, "words": "1 task cancelled"} == one
     rest = await client.post(f"{url}/cancel")
     assert f"job {job.id} is cancelled, and 3 tasks with it" == rest["words"]
     assert JobState.CANCELLED is (await job.info()).status
@@ -66,7 +66,7 @@ async def test_retry_failed_tasks(client: Client, engine: Engine, job: Job) -> N
         "job_id": job.id,
         "tasks_retried": 1,
         "retried_in_job_id": job.id,
-        "words": f"1 tasks run again in job {job.id}",
+        "words": f"1 task to run again in job {job.id}",
     } == again
 
     async def failed_again() -> bool:
@@ -86,7 +86,7 @@ async def test_priorities(client: Client, job: Job) -> None:
     assert {"job_id": job.id, "words": words} == await client.post(url, {"priority": 2.5})
     assert 2.5 == (await job.info()).priority
     changed = await client.post(url, {"priority": 0.9, "keys": ["later"]})
-    assert (1, "1 tasks have priority 0.9 now") == (changed["tasks_changed"], changed["words"])
+    assert (1, "1 task at priority 0.9 now") == (changed["tasks_changed"], changed["words"])
     assert 0.9 == (await job.explain_task("later")).priority
     for wrong in ({}, {"priority": "much"}, {"priority": None}, {"priority": True}):
         error = (await client.post(url, wrong, 400))["error"]

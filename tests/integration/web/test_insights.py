@@ -41,6 +41,9 @@ async def test_a_job_has_a_verdict_an_eta_and_sums(client: Client, engine: Engin
     counts = engine.metrics.transaction_seconds.counts()
     assert 1 == sum(counts["report_flow"])
     assert 1 == sum(counts["summarise_results"])
+    await job.cancel()
+    final = await client.get(url)
+    assert ("cancelled", None) == (final["job"]["status"], final["eta"])
 
 
 async def test_what_takes_long_is_not_waited_for(

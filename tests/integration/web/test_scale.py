@@ -27,6 +27,28 @@ async def timed(client: Client, path: str) -> Any:
     return body
 
 
+async def test_of_a_domain_with_many_jobs_the_live_ones_are_shown_first(dsn: str) -> None:
+    """However many came after them; of as many live ones not all are shown."""
+    await execute(
+        dsn,
+        "INSERT INTO pacewheel.domains (name) VALUES ('a.example')",
+        "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, total, pending, status)"
+        " SELECT d.id, 'none', 8, 1, 1, CASE WHEN n > 2 THEN 3 ELSE 0 END"
+        " FROM pacewheel.domains d, generate_series(1, 150) n",
+    )
+    engine = Engine(dsn, config=web_config())
+    await engine.connect()
+    async with served(engine) as client:
+        page = await client.get("/api/v1/domains/a.example")
+        assert [2, 1, *range(150, 52, -1)] == [job["id"] for job in page["jobs"]]
+        assert [1, 2] == [each["job_id"] for each in page["waiting"]]
+        await execute(dsn, "UPDATE pacewheel.jobs SET status = 0")
+        page = await client.get("/api/v1/domains/a.example")
+        assert [*range(150, 50, -1)] == [job["id"] for job in page["jobs"]]
+        assert [*range(51, 151)] == [each["job_id"] for each in page["waiting"]]
+    await engine.close()
+
+
 async def test_ten_thousand_domains_are_read_page_by_page(dsn: str) -> None:
     """All of them, once each, and so are their jobs; the overview costs what one page does."""
     await execute(

@@ -90,7 +90,8 @@ async def daemon(
 
 def words_of(overview: dict[str, Any]) -> str:
     """All findings as one text."""
-    return " ".join(finding["words"] for finding in overview["health"]["findings"])
+    findings = overview["health"]["findings"]
+    return " ".join(f"{finding['check']}: {finding['words']}" for finding in findings)
 
 
 async def check_a_start_that_waits(daemon: Daemon) -> None:
@@ -141,7 +142,7 @@ async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
     server.freeze()
     code, message = await client.refused("/api/v1/jobs", 503)
     assert ("store_unavailable", True) == (code, "has not answered within 0.5 s" in message)
-    await daemon.overview_with(lambda o: "no valid lease" in words_of(o))
+    await daemon.overview_with(lambda o: "lease: " in words_of(o))
     overview = await daemon.overview_with(
         lambda o: "it has not answered within 0.5 s" in words_of(o)
     )
@@ -151,22 +152,22 @@ async def test_a_database_away_killed_and_frozen_shows_and_so_does_a_drain(
     assert (True, False, False) == (checks["running"], checks["lease"], checks["database"])
     server.thaw()
     await daemon.overview_with(
-        lambda o: "database" not in words_of(o) and o["worker"]["lease_valid"]
+        lambda o: "database: " not in words_of(o) and o["worker"]["lease_valid"]
     )
 
     # It is killed, and started again.
     await asyncio.to_thread(server.kill)
-    overview = await daemon.overview_with(lambda o: "the database: " in words_of(o))
+    overview = await daemon.overview_with(lambda o: "database: " in words_of(o))
     assert overview["totals"] is not None
     await client.refused("/api/v1/workers", 503)
     await asyncio.to_thread(server.start)
-    await daemon.overview_with(lambda o: "the database: " not in words_of(o))
+    await daemon.overview_with(lambda o: "database: " not in words_of(o))
     assert job.id == (await daemon.answer_of("/api/v1/jobs"))["jobs"][0]["id"]
 
     # It drains.
     daemon.asked.put_nowait(signal.SIGTERM)
     overview = await daemon.overview_with(lambda o: o["worker"]["phase"] == "draining")
-    assert "the process drains: 1 tasks are to be settled" in words_of(overview)
+    assert "process: it drains: 1 task to be settled" in words_of(overview)
     assert not (await client.get("/readyz", 503))["ready"]
     assert {"alive": True, "phase": "draining"} == await client.get("/healthz")
     daemon.let_go.set()

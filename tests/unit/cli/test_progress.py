@@ -24,7 +24,7 @@ def job(job_id: int = 1, **values: Any) -> JobInfo:
         "total": 100, "pending": 80, "waiting": 0,
         "running": 0, "completed": 20, "failed": 0, "skipped": 0, "cancelled": 0,
         "created_at": start, "started_at": start, "finished_at": None, "waiting_reason": None,
-        "next_start_in_ms": None, "owner": 1, "gap_ms": 0,
+        "next_start_in_ms": None, "owner": 1, "gap_ms": 0, "workers_alive": 1,
     }  # fmt: skip
     return JobInfo(**{**base, **values})
 
@@ -91,9 +91,13 @@ def test_the_time_still_needed_is_honest(
          "domain delay 0.3 s"),
         ({"waiting_reason": WaitingReason.DOMAIN_DELAY, "next_start_in_ms": 1.0}, "domain delay"),
         ({"waiting_reason": WaitingReason.DOMAIN_BLOCKED, "next_start_in_ms": 12_000.0},
-         "blocked 12 s (Retry-After)"),
+         "blocked 12 s"),
         ({"waiting_reason": WaitingReason.DOMAIN_BLOCKED, "next_start_in_ms": 2_000.0,
           "completed": 0}, "robots.txt, again in 2 s"),
+        ({"waiting_reason": WaitingReason.DOMAIN_BLOCKED, "next_start_in_ms": 0.0,
+          "completed": 0}, "blocked"),
+        ({"waiting_reason": WaitingReason.DOMAIN_BLOCKED, "next_start_in_ms": 2_000.0,
+          "completed": 0, "handler": "another"}, "blocked 2 s"),
         ({"waiting_reason": WaitingReason.RETRY_BACKOFF, "next_start_in_ms": 65_000.0},
          "retry in 65 s"),
         ({"waiting_reason": WaitingReason.SCHEDULED, "next_start_in_ms": 7_200_000.0},
@@ -101,6 +105,7 @@ def test_the_time_still_needed_is_honest(
         ({"waiting_reason": WaitingReason.CONCURRENCY_LIMIT}, "concurrency limit"),
         ({"waiting_reason": WaitingReason.WORKER_CAPACITY, "next_start_in_ms": 0.0},
          "a free slot"),
+        ({"waiting_reason": WaitingReason.WORKER_CAPACITY, "workers_alive": 0}, "a process"),
         ({"waiting_reason": WaitingReason.JOB_PAUSED}, "job paused"),
         ({"running": 3}, "3 running"),
         ({"status": JobState.CANCELLED, "waiting_reason": WaitingReason.DOMAIN_DELAY}, ""),

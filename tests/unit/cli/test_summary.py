@@ -32,6 +32,7 @@ def result(
         "completed": 11, "failed": 1, "skipped": 0, "cancelled": 0, "created_at": START,
         "started_at": START, "finished_at": START + timedelta(seconds=5.5),
         "waiting_reason": None, "next_start_in_ms": None, "owner": None, "gap_ms": 500,
+        "workers_alive": 1,
     }  # fmt: skip
     sums: dict[str, Any] = {
         "requests": 13, "pages": 10, "ok": 9, "bytes": 2_500_000, "p50_ms": 20.4, "p95_ms": 99.6,

@@ -30,6 +30,26 @@ def test_a_narrow_table_cuts_words_before_it_leaves_out_columns() -> None:
     )
 
 
+def test_columns_are_as_wide_as_a_terminal_shows_them() -> None:
+    """A Chinese character takes two cells, a mark above a letter none; what is cut is cut by cells."""
+    rows = [("site", "n"), ("日本語.example", "7"), ("e\u0301.example", "8")]
+    assert ["site            n", "日本語.example  7", "e\u0301.example       8"] == aligned(
+        rows, numbers={"n"}
+    )
+    narrow = [("site", "n"), ("日本語日本語日本語日本語", "7"), ("b", "8")]
+    assert ["site              n", "日本語日本語日 …  7", "b                 8"] == aligned(
+        narrow, numbers={"n"}, columns=19
+    )
+
+
+def test_one_long_word_does_not_spread_the_others() -> None:
+    """Printed to a file nothing is cut; what is much longer than usual pushes its own row alone."""
+    rows = [("site", "n"), ("x" * 4000, "7"), ("b", "8")]
+    header, long, short = aligned(rows, numbers={"n"})
+    assert f"{'x' * 4000}  7" == long
+    assert len(header) == len(short) < 120
+
+
 def test_a_table_sends_no_control_character() -> None:
     """Targets and messages of failed tasks come from others: what a terminal would obey is shown."""
     assert ["a         b", r"\x1b[31m  x\x07\u202e"] == aligned(

@@ -132,6 +132,12 @@ def test_twice_the_limit_gains_half_the_time() -> None:
         (job(status=JobState.RUNNING, pending=20), 4.0, 10.0, "20 tasks known now, 500 ms apart"),
         (job(status=JobState.RUNNING, pending=20), 1.0, 20.0, "rate of 1.00 a second"),
         (
+            job(status=JobState.RUNNING, pending=20, workers_alive=0),
+            1.0,
+            None,
+            "no process that knows handler warm works",
+        ),
+        (
             job(status=JobState.RUNNING, pending=20, gap_ms=0),
             None,
             None,
@@ -149,7 +155,7 @@ def test_twice_the_limit_gains_half_the_time() -> None:
             "after a wait of 3 s",
         ),
     ],
-    ids=["final", "no tasks", "paused", "pace", "rate", "unknown", "blocked"],
+    ids=["final", "no tasks", "paused", "pace", "rate", "no worker", "unknown", "blocked"],
 )
 def test_the_time_still_needed_says_what_it_rests_on(
     info: JobInfo, rate_per_s: float | None, seconds: float | None, words: str

@@ -37,15 +37,14 @@ export async function post(path, body = {}) {
   try {
     return await change(path, body, csrf);
   } catch (error) {
-    if (error.code !== "csrf_refused") throw error;
+    if (error.code !== "csrf") throw error;
     return change(path, body, (await getSession({ anew: true })).csrf);
   }
 }
 
 /** End this browser's session, and ask for the token again. */
 export async function logOut() {
-  const { csrf } = await getSession();
-  await fetch("logout", { method: "POST", headers: { "X-Pacewheel-CSRF": csrf }, redirect: "manual" });
+  await post("../../logout"); // which is no part of the API
   location.assign("login");
 }
 
@@ -65,6 +64,7 @@ async function request(path, options = {}) {
   }
   const answer = await response.json().catch(() => null);
   if (response.ok && answer !== null) return answer;
+  if (response.status === 401) location.assign(`login${location.hash}`); // it wants its token (again)
   const { message, code } = answer?.error ?? {};
   throw new ApiError(
     message ?? `The server answered ${response.status}.`,

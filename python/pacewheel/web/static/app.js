@@ -6,7 +6,7 @@ import { Dialog } from "./dialog.js";
 import { History } from "./history.js";
 import { Live } from "./live.js";
 import { ApiError, getSession, logOut } from "./api.js";
-import { ago, clock } from "./format.js";
+import { ago, clock, hearTime } from "./format.js";
 import { Empty } from "./parts.js";
 import { CHANGED } from "./resource.js";
 import { routeOf } from "./router.js";
@@ -50,6 +50,7 @@ class App extends Component {
     theme: window.pacewheelTheme.get(),
   };
   history = new History();
+  visits = 0;
 
   componentDidMount() {
     window.addEventListener("hashchange", this.go);
@@ -65,18 +66,20 @@ class App extends Component {
       await this.history.load();
       this.setState({ session });
     } catch (error) {
-      if (!(error instanceof ApiError)) throw error;
-      if (error.status === 401) location.assign("login"); // it wants its token (again)
+      if (!(error instanceof ApiError)) throw error; // it is tried again with the next connection
     }
   };
 
-  go = () => {
+  /** By a link a page begins anew, its fields too; a filter that it sets (setQuery) leaves it as it is. */
+  go = ({ isTrusted: byLink }) => {
     const route = routeOf(location.hash);
+    if (byLink) this.visits += 1;
     const moved = route.path !== this.state.route.path;
     this.setState({ route }, () => moved && arrive());
   };
 
   update = (overview) => {
+    hearTime(overview.at);
     this.history.append(overview);
     this.setState(({ beat }) => ({ overview, beat: beat + 1 }));
   };
@@ -104,6 +107,8 @@ class App extends Component {
 
   act = (action) => this.setState({ action });
 
+  leave = () => logOut().catch((error) => this.say(error.message));
+
   turn = () => {
     const [next] = THEMES[this.state.theme];
     window.pacewheelTheme.set(next);
@@ -114,11 +119,18 @@ class App extends Component {
     const Page = PAGES[route.page] ?? Missing;
     document.title = `${titleOf(route)} · pacewheel`;
     return html`<${Fragment}>
-      <${Header} route=${route} connected=${connected} session=${session} theme=${theme} turn=${this.turn} />
+      <${Header}
+        route=${route}
+        connected=${connected}
+        session=${session}
+        theme=${theme}
+        turn=${this.turn}
+        leave=${this.leave}
+      />
       ${connected === false && html`<${Lost} since=${since} at=${overview?.at} />`}
       <main id="main" tabindex="-1" class=${connected === false ? "stale" : ""}>
         <${Page}
-          key=${route.path}
+          key=${this.visits}
           route=${route}
           overview=${overview}
           history=${this.history}
@@ -133,7 +145,7 @@ class App extends Component {
   }
 }
 
-function Header({ route, connected, session, theme, turn }) {
+function Header({ route, connected, session, theme, turn, leave }) {
   return html`<header class="top">
     <a class="brand" href="#/"><${Mark} />pacewheel</a>
     <nav aria-label="Pages">
@@ -150,7 +162,7 @@ function Header({ route, connected, session, theme, turn }) {
         ${connected === true ? "Live" : connected === false ? "Lost" : "Connecting"}
       </span>
       ${session && html`<span class="version wide">${session.version}</span>`}
-      ${session?.needs_token && html`<button type="button" class="small" onClick=${logOut}>Log out</button>`}
+      ${session?.needs_token && html`<button type="button" class="small" onClick=${leave}>Log out</button>`}
       <button type="button" class="small" onClick=${turn} aria-label=${`Theme: ${THEMES[theme][1]}. Change it`}>
         ${THEMES[theme][1]}
       </button>

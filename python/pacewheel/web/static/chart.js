@@ -164,5 +164,6 @@ const valueAxis = (ink, format = count) => ({
   space: 34,
   grid: { stroke: ink("line"), width: 1 },
   ticks: { show: false },
-  values: (_, splits) => splits.map(format),
+  // Half a task is no task.
+  values: (_, splits) => splits.map((at) => (format === count && !Number.isInteger(at) ? "" : format(at))),
 });

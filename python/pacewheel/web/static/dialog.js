@@ -4,6 +4,7 @@
 
 import { Component, createRef, html } from "./html.js";
 import { ApiError } from "./api.js";
+import { capital } from "./format.js";
 
 export class Dialog extends Component {
   // props.action: { title, text, confirm, danger, field: { label, hint, ...of the input }, run }
@@ -32,7 +33,7 @@ export class Dialog extends Component {
     this.setState({ busy: true, error: null });
     try {
       const { words } = await action.run(this.input.current?.valueAsNumber);
-      onDone(`${words[0].toUpperCase()}${words.slice(1)}.`);
+      onDone(`${capital(words)}.`);
       this.close();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;

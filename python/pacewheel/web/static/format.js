@@ -78,18 +78,27 @@ const UNITS = [
   [1, "s"],
 ];
 
-/** How long ago, `12 s ago`, `3 min ago`; `at` is a time that `Date` reads. */
-export function ago(at, now = Date.now()) {
+let aheadMs = 0;
+
+/** Hear the server's time: what it says is as long ago as its own clock says, not as ours does. */
+export function hearTime(at) {
+  aheadMs = Date.parse(at) - Date.now();
+}
+
+/** How long ago, `12 s ago`, `3 min ago`; `at` is a time of the server. */
+export function ago(at) {
   if (!at) return UNKNOWN;
-  const passed = (now - new Date(at).getTime()) / 1000;
+  const passed = (Date.now() + aheadMs - new Date(at).getTime()) / 1000;
   if (passed < 1.5) return "just now";
   const [unit, name] = UNITS.find(([size]) => passed >= size);
   return `${Math.floor(passed / unit)} ${name} ago`;
 }
 
-/** `no_op` as `No op`, a clause as a sentence. */
-export const sentence = (words) =>
-  words ? words[0].toUpperCase() + words.slice(1).replaceAll("_", " ") : "";
+/** A clause as the beginning of a sentence; names in it stay as they are. */
+export const capital = (words) => (words ? words[0].toUpperCase() + words.slice(1) : "");
+
+/** `no_op` as `No op`. */
+export const term = (word) => capital(word.replaceAll("_", " "));
 
 /** `1 task`, `1,203 tasks` */
 export const plural = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;

@@ -4,9 +4,6 @@
 import { get } from "./api.js";
 
 const SAMPLES_MAX = 900;
-// The server reads the database's figures every few seconds: a rate wants several readings.
-const OVERVIEWS_MAX = 60;
-const RATE_MIN_S = 5;
 const GAP_S = 12;
 
 const FROM_OVERVIEW = {
@@ -25,7 +22,6 @@ const FROM_OVERVIEW = {
 
 export class History {
   constructor() {
-    this.overviews = [];
     this.at = [];
     this.series = {};
     this.reasons = {};
@@ -39,26 +35,16 @@ export class History {
   }
 
   append(overview) {
-    this.overviews = [...this.overviews, overview].slice(-OVERVIEWS_MAX);
     const at = asSeconds(overview.at);
-    const last = this.at.at(-1);
-    if (last !== undefined && at <= last) return;
+    let last = this.at.at(-1);
+    if (last - at > GAP_S) {
+      const back = last - at + 1; // the server's clock was set
+      this.at = this.at.map((each) => each - back);
+      last -= back;
+    }
+    if (at <= last) return;
     if (last !== undefined && at - last > GAP_S) this.push(last + 1, () => null, null);
     this.push(at, (name) => FROM_OVERVIEW[name](overview), overview.totals?.waiting_by_reason ?? {});
-  }
-
-  /** By how much a second a figure that only grows has grown lately; null when that isn't known. */
-  rate(read) {
-    const known = this.overviews.filter((overview) => read(overview) != null);
-    if (known.length < 2) return null;
-    const [first, last] = [known[0], known.at(-1)];
-    const grown = read(last) - read(first);
-    const passedS = asSeconds(last.at) - asSeconds(first.at);
-    return grown < 0 || passedS < RATE_MIN_S ? null : grown / passedS;
-  }
-
-  databaseRate(name) {
-    return this.rate(({ database }) => database[name]);
   }
 
   push(at, valueOf, reasons) {

@@ -38,6 +38,10 @@ export function Meter({ label, value, max, words, warnAt = 2 }) {
   </div>`;
 }
 
+/** The same in a table's cell. */
+export const Used = ({ part, words }) =>
+  html`<span class="used">${words}<${Bar} parts=${[{ part: Math.min(1, part), kind: "accent" }]} /></span>`;
+
 /** A bar of parts, each a share of the whole; only decoration: the figures stand beside it. */
 export const Bar = ({ parts, thick }) =>
   html`<span class=${thick ? "bar thick" : "bar"} aria-hidden="true">

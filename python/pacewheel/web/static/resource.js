@@ -1,9 +1,10 @@
 // Something of the API on the screen: read when it appears, again with the server's beat, and shown
-// as it was when a later reading fails. Its first reading may fail too, and says what to do then.
+// as it was when a later reading fails, which is said. Its first reading may fail too, and says what to
+// do then.
 
 import { ApiError, get } from "./api.js";
-import { UNKNOWN } from "./format.js";
-import { Component, html } from "./html.js";
+import { UNKNOWN, clock } from "./format.js";
+import { Component, Fragment, html } from "./html.js";
 import { Empty } from "./parts.js";
 
 /** The event after which everything shown is read anew. */
@@ -46,7 +47,7 @@ export class Resource extends Component {
     this.readAt = performance.now();
     let next;
     try {
-      next = { data: await get(path), dataPath: path, error: null };
+      next = { data: await get(path), dataPath: path, dataAt: Date.now(), error: null };
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       next = { error, errorPath: path };
@@ -56,15 +57,25 @@ export class Resource extends Component {
     this.setState(next);
   };
 
-  render({ path, children, keep, quiet }, { data, dataPath, error, errorPath }) {
+  render({ path, children, keep, quiet }, { data, dataPath, dataAt, error, errorPath }) {
     const failed = error !== null && errorPath === path;
     const known = dataPath === path ? !(failed && error.status === 404) : keep && data !== null && !failed;
-    if (known) return children(data);
+    if (known) {
+      const note = failed && !quiet && html`<${AsItWas} at=${dataAt} error=${error} />`;
+      return html`<${Fragment}>${note}${children(data)}<//>`; // the same tree with and without the note
+    }
     if (quiet) return UNKNOWN;
     if (failed) return html`<${Failed} error=${error} retry=${this.read} />`;
     return html`<div class="loading" role="status"><span>Loading…</span></div>`;
   }
 }
+
+/** That the whole server is lost is said above all pages. */
+const AsItWas = ({ at, error }) =>
+  error.status > 0 &&
+  html`<p class="notice warn" role="status">
+    As it was at ${clock(at)}; it can't be read anew: ${error.message}
+  </p>`;
 
 function Failed({ error, retry }) {
   if (error.status === 404) {

@@ -20,6 +20,12 @@ const VERDICTS = {
   database: "The database",
 };
 
+const BLOCKS = {
+  retry_after: "its answers asked for a pause",
+  circuit_open: "too many requests in a row have failed",
+  asked: "a handler asked for a pause",
+};
+
 const TONES = {
   running: "accent",
   completed: "good",
@@ -38,4 +44,5 @@ export const HEALTH = { ok: "Healthy", warning: "Needs attention", failing: "Fai
 
 export const reason = (word) => (word ? (REASONS[word] ?? word) : "");
 export const verdictWords = (word) => (word ? (VERDICTS[word] ?? word) : "");
+export const blockWords = (word) => BLOCKS[word] ?? word;
 export const tone = (word) => TONES[word] ?? "plain";

@@ -7,8 +7,9 @@ import { Resource } from "../resource.js";
 import { Table } from "../table.js";
 import { setDelay } from "../actions.js";
 import { JobTable } from "./jobs.js";
-import { lastPause, nextSlot } from "./domains.js";
+import { lastRefusal, nextSlot } from "./domains.js";
 import { WaitingTable } from "./waiting.js";
+import { blockWords } from "../words.js";
 import { NoJobs } from "./empty.js";
 
 export const Domain = ({ route, beat, act }) =>
@@ -27,18 +28,20 @@ export const Domain = ({ route, beat, act }) =>
     <${Panel} id="waiting" title="Why its tasks wait"><${WaitingTable} waiting=${found.waiting} withJob /><//>
   <//>`}<//>`;
 
+const blockedFor = (leftMs) => (leftMs > 0 ? `Nothing starts for ${millis(leftMs)}` : "The next request is a trial");
+
 const AllJobs = ({ domain }) =>
   html`<a href=${`#/jobs?all=1&domain=${encodeURIComponent(domain.name)}`}>See them all</a>`;
 
 function Head({ domain, act }) {
-  const blocked = domain.blocked_in_ms > 0;
+  const blocked = domain.blocked_in_ms !== null;
   const title = html`${domain.name} ${blocked && html`<${Chip} word="blocked" kind="warn" />`}`;
   const button = html`<button type="button" onClick=${() => act(setDelay(domain))}>Set delay</button>`;
   return html`<${Panel} id="title" level=${1} title=${title} note=${button} className="hero">
     ${
       blocked &&
       html`<p class="notice warn">
-      Nothing starts for ${millis(domain.blocked_in_ms)}: ${domain.block_reason ?? "the site asked for a pause"}.
+      ${blockedFor(domain.blocked_in_ms)}: ${blockWords(domain.block_reason)}.
     </p>`
     }
     <${Counts}
@@ -49,7 +52,7 @@ function Head({ domain, act }) {
         ["Pending", count(domain.pending)],
         ["Waiting", count(domain.waiting)],
         ["Failures in a row", count(domain.failures)],
-        ["Last 429 or 503", lastPause(domain)],
+        ["Last 429 or 503", lastRefusal(domain)],
         ["Pace used", share(domain.pace_used)],
         ["Worker", domain.owner ?? "none"],
       ]}

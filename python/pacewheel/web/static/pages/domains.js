@@ -2,12 +2,13 @@
 // order and pages are the server's, so ten thousand cost no more than fifty.
 
 import { Component, Fragment, html } from "../html.js";
-import { ago, count, millis, share } from "../format.js";
-import { Bar, Empty, Pager, Panel, to } from "../parts.js";
+import { UNKNOWN, ago, capital, count, millis, share } from "../format.js";
+import { Empty, Pager, Panel, Used, to } from "../parts.js";
 import { Resource } from "../resource.js";
 import { Table } from "../table.js";
 import { query } from "../api.js";
 import { setQuery } from "../router.js";
+import { blockWords } from "../words.js";
 
 const LIMIT = 50;
 const TYPING_MS = 250;
@@ -22,29 +23,26 @@ const COLUMNS = [
   { title: "Live jobs", value: (d) => count(d.live_jobs), number: true, wide: true },
   { title: "Pending", value: (d) => count(d.pending), number: true, sort: "live" },
   { title: "Waiting", value: (d) => count(d.waiting), number: true },
-  { title: "Last 429 or 503", value: (d) => lastPause(d), number: true, sort: "blocked" },
-  { title: "Pace used", value: (d) => html`<${Used} share=${d.pace_used} />`, number: true },
+  { title: "Last 429 or 503", value: (d) => lastRefusal(d), number: true, sort: "refused" },
+  { title: "Pace used", value: (d) => paceUsed(d), number: true },
   { title: "Worker", value: (d) => d.owner ?? "–", number: true, wide: true },
 ];
+
+const paceUsed = ({ pace_used: part }) =>
+  part == null ? UNKNOWN : html`<${Used} part=${part} words=${share(part)} />`;
 
 /** When the next request of a domain may start. */
 export function nextSlot(domain) {
   if (domain.blocked_in_ms > 0) {
-    return html`<span class="mark warn" title="The site asked for a pause">${millis(domain.blocked_in_ms)}</span>`;
+    const why = blockWords(domain.block_reason);
+    return html`<span class="mark warn" title=${capital(why)}>${millis(domain.blocked_in_ms)}</span>`;
   }
   return domain.next_slot_in_ms > 0 ? millis(domain.next_slot_in_ms) : "now";
 }
 
-/** When the last pause that the site asked for ended: each 429 and 503 sets one. */
-export const lastPause = ({ blocked_until: until, blocked_in_ms: left }) =>
-  until ? html`<span class=${left > 0 ? "mark warn" : ""}>${left > 0 ? "now" : ago(until)}</span>` : "–";
-
-const Used = ({ share: part }) =>
-  part == null
-    ? "–"
-    : html`<span class="used">
-        ${share(part)}<${Bar} parts=${[{ part: Math.min(1, part), kind: "accent" }]} />
-      </span>`;
+/** When the site last refused a request. */
+export const lastRefusal = ({ refused_at: at, blocked_in_ms: left }) =>
+  at ? html`<span class=${left > 0 ? "mark warn" : ""}>${ago(at)}</span>` : "–";
 
 export const DomainTable = ({ domains, caption, sort, onSort, empty }) =>
   html`<${Table}

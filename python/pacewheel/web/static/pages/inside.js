@@ -7,16 +7,15 @@ import {
   count,
   decimal,
   millis,
-  perMinute,
   perSecond,
   seconds,
-  sentence,
   share,
+  term,
 } from "../format.js";
 import { Bar, Empty, Facts, Panel, to } from "../parts.js";
 import { Table } from "../table.js";
 
-// What the server sums up.
+// What the server sums up, once it has run for so long.
 const MINUTES = 5;
 const STATEMENTS_SHOWN = 8;
 const STATEMENTS = [
@@ -38,10 +37,11 @@ const byNeed = (one, other) =>
 export class Transactions extends Component {
   state = { all: false };
 
-  render({ transactions }, { all }) {
+  render({ transactions, uptimeS }, { all }) {
     const rows = [...transactions].sort(byNeed);
     const slow = rows.reduce((sum, row) => sum + row.slow, 0);
-    const note = `of this process, the last five minutes: ${decimal(slow / MINUTES)} slow a minute`;
+    const minutes = Math.min(MINUTES, uptimeS / 60);
+    const note = `of this process, the last five minutes: ${decimal(slow / minutes)} slow a minute`;
     return html`<${Panel} id="transactions" title="Transactions" note=${note}>
       <${Table}
         caption="Transactions of this process by statement, the last five minutes"
@@ -67,18 +67,17 @@ export class Transactions extends Component {
 const DECISIONS_SHOWN = 8;
 const DECISIONS = [
   { title: "At", value: (row) => clock(row.at) },
-  { title: "Decision", value: (row) => sentence(row.decision) },
+  { title: "Decision", value: (row) => term(row.decision) },
   { title: "Slots", value: (row) => `${row.slots_before} → ${row.slots_after}`, number: true },
-  { title: "Reason", value: (row) => sentence(row.reason), grow: true },
+  { title: "Reason", value: (row) => term(row.reason), grow: true },
 ];
 
-export function Scaling({ scaling, slots, history }) {
-  const perS = history.rate((overview) => overview.scaling.evaluations);
+export function Scaling({ scaling, slots }) {
   return html`<${Panel} id="scaling" title="Scaling decisions">
     <${Facts} facts=${[
       ["Slots now", count(slots.size), `${count(slots.min)} to ${count(slots.max)}`],
-      ["Evaluations/min", perMinute(perS)],
-      ...Object.entries(scaling.by_decision).map(([word, times]) => [sentence(word), count(times)]),
+      ["Evaluations/min", decimal(scaling.per_min)],
+      ...Object.entries(scaling.by_decision).map(([word, times]) => [term(word), count(times)]),
     ]} />
     <h3>The last that said something new</h3>
     <${Table}
@@ -108,10 +107,10 @@ export function Cache({ cache = {} }) {
     <h3>Invalidations by reason</h3>
     ${
       reasons.length
-        ? html`<${Facts} facts=${reasons.map(([word, times]) => [sentence(word), count(times)])} />`
+        ? html`<${Facts} facts=${reasons.map(([word, times]) => [term(word), count(times)])} />`
         : html`<p class="soft">None so far.</p>`
     }
-    <h3>Hot jobs, look-ups of the last minute</h3>
+    <h3>Hot jobs, look-ups of the last full minute</h3>
     ${
       hot.length
         ? html`<ul class="reasons">
@@ -123,7 +122,7 @@ export function Cache({ cache = {} }) {
             </li>`,
           )}
         </ul>`
-        : html`<p class="soft">No job has been looked up.</p>`
+        : html`<p class="soft">None.</p>`
     }
   <//>`;
 }
@@ -143,7 +142,7 @@ function hitRatio(database) {
   return whole ? database["blocks_total:hit"] / whole : null;
 }
 
-export function Database({ overview: { pool, database, process, raises, worker }, history }) {
+export function Database({ overview: { pool, database, database_per_s: grown, process, raises, worker } }) {
   const outcomes = Object.entries(raises.by_outcome ?? {});
   return html`<${Panel} id="database" title="Connections, database, process">
     <${Facts} facts=${[
@@ -155,12 +154,12 @@ export function Database({ overview: { pool, database, process, raises, worker }
     <${Facts} facts=${[
       ["Size", bytes(database.size_bytes)],
       ["Connections", count(sumOf(database, "connections"))],
-      ["Commits", perSecond(history.databaseRate("transactions_total:commit"))],
-      ["Rollbacks", perSecond(history.databaseRate("transactions_total:rollback"))],
-      ["Sessions at work", decimal(history.databaseRate("active_seconds_total"))],
+      ["Commits", perSecond(grown["transactions_total:commit"])],
+      ["Rollbacks", perSecond(grown["transactions_total:rollback"])],
+      ["Sessions at work", decimal(grown.active_seconds_total)],
       ["Cache hits", share(hitRatio(database))],
-      ["Blocks read", perSecond(history.databaseRate("blocks_total:read"))],
-      ["WAL", bytesPerSecond(history.databaseRate("wal_bytes_total"))],
+      ["Blocks read", perSecond(grown["blocks_total:read"])],
+      ["WAL", bytesPerSecond(grown.wal_bytes_total)],
       ["Dead rows", count(sumOf(database, "dead_rows"))],
     ]} />
     <h3>This process</h3>
@@ -176,7 +175,7 @@ export function Database({ overview: { pool, database, process, raises, worker }
     <${Facts} facts=${[
       ["Raises/min", decimal(raises.per_min)],
       ["Buffered", count(raises.buffered)],
-      ...outcomes.map(([word, times]) => [sentence(word), count(times)]),
+      ...outcomes.map(([word, times]) => [term(word), count(times)]),
     ]} />
   <//>`;
 }

@@ -1,7 +1,7 @@
 // One job: how far it is, when it ends, why it waits, what binds it, and its tasks.
 
 import { Fragment, html } from "../html.js";
-import { bytes, count, day, millis, seconds, sentence } from "../format.js";
+import { bytes, capital, count, day, millis, seconds, term } from "../format.js";
 import { Chip, Counts, Crumbs, Facts, Panel, Progress, to } from "../parts.js";
 import { Resource } from "../resource.js";
 import { Actions, etaWords, isFinal } from "./jobs.js";
@@ -41,7 +41,7 @@ function Head({ job, eta, act }) {
     <div class="big-progress"><${Progress} job=${job} thick /></div>
     <${Counts}
       values=${[
-        [isFinal(job) ? "Ended" : "Ends in", etaWords(job, eta)],
+        [isFinal(job) ? "Ended" : "Ends", etaWords(job, eta)],
         ["Completed", count(job.completed), "good"],
         ["Failed", count(job.failed), job.failed ? "bad" : ""],
         ["Running", count(job.running)],
@@ -58,14 +58,14 @@ function Bound({ verdict }) {
   const word = typeof verdict === "string" ? verdict : verdict?.verdict;
   return html`<${Panel} id="bound" title="What binds it">
     <p class="headline">${verdictWords(word) || "Nothing yet"}</p>
-    <p>${sentence(verdict?.basis) || "Too little has run to tell"}.</p>
-    ${verdict?.gain && html`<p class="soft">${verdict.gain[0].toUpperCase() + verdict.gain.slice(1)}.</p>`}
+    <p>${capital(verdict?.basis) || "Too little has run to tell"}.</p>
+    ${verdict?.gain && html`<p class="soft">${capital(verdict.gain)}.</p>`}
   <//>`;
 }
 
 function Results({ summary }) {
   if (!summary) return null;
-  const words = (counts) => Object.entries(counts).map(([word, times]) => [sentence(word), count(times)]);
+  const words = (counts) => Object.entries(counts).map(([word, times]) => [term(word), count(times)]);
   return html`<${Panel} id="results" title="Results so far">
     <${Facts} facts=${[
       ["Requests", count(summary.requests)],

@@ -1,7 +1,7 @@
 // Jobs: the table that the overview shows too, and the page with all of them.
 
 import { Component, Fragment, html } from "../html.js";
-import { ago, count, seconds } from "../format.js";
+import { UNKNOWN, ago, count, seconds } from "../format.js";
 import { Chip, Empty, Pager, Panel, Progress, to } from "../parts.js";
 import { Resource } from "../resource.js";
 import { Table } from "../table.js";
@@ -24,7 +24,7 @@ const columns = (act, verdicts, beat) =>
     { title: "Tasks", value: (job) => count(job.total), number: true },
     { title: "Running", value: (job) => count(job.running), number: true, wide: true },
     { title: "Failed", value: (job) => failed(job), number: true },
-    { title: "Ends in", value: (job) => etaWords(job), number: true },
+    { title: "Ends", value: (job) => etaWords(job), number: true },
     { title: "Waits for", value: (job) => reason(job.waiting_reason) || "–", whole: true },
     verdicts && {
       title: "Bound by",
@@ -45,7 +45,7 @@ export const isFinal = (job) => FINAL.includes(job.status);
 /** What is known of a job's end. */
 export function etaWords(job, eta = job.eta) {
   if (isFinal(job)) return ago(job.finished_at);
-  return html`<span title=${eta?.basis}>${seconds(eta?.seconds)}</span>`;
+  return html`<span title=${eta?.basis}>${eta?.seconds == null ? UNKNOWN : `in ${seconds(eta.seconds)}`}</span>`;
 }
 
 /** What bound a job so far: read of its results, so seldom, and by the overview alone. */

@@ -2,7 +2,7 @@
 // jobs, domains, and what the process did for it.
 
 import { Fragment, html } from "../html.js";
-import { count, decimal, perMinute, seconds, sentence, share } from "../format.js";
+import { capital, count, decimal, perMinute, seconds, share } from "../format.js";
 import { Counts, Meter, Panel, Reasons } from "../parts.js";
 import { HEALTH } from "../words.js";
 import { Resource } from "../resource.js";
@@ -14,6 +14,7 @@ import { Cache, Database, Scaling, Transactions } from "./inside.js";
 
 const JOBS = "jobs?live=true&limit=10";
 const OLD_S = 5;
+const NOT_KNOWN = "Not known yet";
 const DOMAINS = "domains?sort=live&limit=10";
 
 export function Overview({ overview, history, beat, act }) {
@@ -46,12 +47,12 @@ export function Overview({ overview, history, beat, act }) {
     <//>
     <div class="columns">
       <div class="stack">
-        <${Transactions} transactions=${overview.transactions} />
-        <${Scaling} scaling=${overview.scaling} slots=${overview.slots} history=${history} />
+        <${Transactions} transactions=${overview.transactions} uptimeS=${overview.worker.uptime_s} />
+        <${Scaling} scaling=${overview.scaling} slots=${overview.slots} />
       </div>
       <div class="stack">
         <${Cache} cache=${overview.cache} />
-        <${Database} overview=${overview} history=${history} />
+        <${Database} overview=${overview} />
       </div>
     </div>
   <//>`;
@@ -73,16 +74,15 @@ const Answer = ({ id, question, tone = "", headline, children }) =>
 const TONES = { ok: "good", warning: "warn", failing: "bad" };
 
 function Healthy({ health }) {
-  const findings = health?.findings ?? [];
-  const state = health?.state ?? "ok";
-  return html`<${Answer} id="healthy" question="Is it healthy?" tone=${TONES[state]} headline=${HEALTH[state] ?? state}>
+  const { state, findings } = health;
+  return html`<${Answer} id="healthy" question="Is it healthy?" tone=${TONES[state]} headline=${HEALTH[state]}>
     ${
       findings.length === 0
         ? html`<p class="soft">Nothing needs your attention.</p>`
         : html`<ul class="findings">
           ${findings.map(
-            ({ level, words, next_step: step }) => html`<li key=${words} class=${TONES[level] ?? "warn"}>
-              <b>${words}</b>${step && html`<span>${step}</span>`}
+            ({ check, level, words, meaning, next_step: step }) => html`<li key=${check + words} class=${TONES[level]}>
+              <b>${capital(check)}: ${words}</b><span>${capital(meaning)}; ${step}.</span>
             </li>`,
           )}
         </ul>`
@@ -91,13 +91,11 @@ function Healthy({ health }) {
 }
 
 function Doing({ overview: { totals, rates, slots } }) {
-  const live = totals ? totals.pending + totals.waiting + totals.running : 0;
   const perS = rates.attempts_per_s ?? rates.completed_per_s;
-  const idle = !perS && !totals?.running;
   return html`<${Answer}
     id="doing"
     question="What is it doing?"
-    headline=${idle ? (live ? "Nothing right now" : "Idle") : html`${decimal(perS)}<small> attempts a second</small>`}
+    headline=${perS || totals?.running ? html`${decimal(perS)}<small> attempts a second</small>` : resting(totals)}
   >
     <${Counts}
       values=${[
@@ -117,22 +115,26 @@ function Doing({ overview: { totals, rates, slots } }) {
   <//>`;
 }
 
+/** Why no attempt is made. */
+const resting = (totals) => (totals ? (totals.live ? "Nothing right now" : "Idle") : NOT_KNOWN);
+
 function Waits({ totals }) {
-  const counts = totals?.waiting_by_reason ?? {};
+  if (!totals) return html`<${Answer} id="waits" question="Why is it waiting?" headline=${NOT_KNOWN} />`;
+  const counts = totals.waiting_by_reason;
   const waiting = Object.values(counts).reduce((sum, tasks) => sum + tasks, 0);
   const words = html`${count(waiting)}<small> ${waiting === 1 ? "task waits" : "tasks wait"}</small>`;
   return html`<${Answer} id="waits" question="Why is it waiting?" headline=${waiting ? words : "Nothing waits"}>
     ${
       waiting
         ? html`<${Reasons} counts=${counts} />`
-        : html`<p class="soft">${totals?.running ? "Every live task runs." : "There is no live task."}</p>`
+        : html`<p class="soft">${totals.running ? "Every live task runs." : "There is no live task."}</p>`
     }
   <//>`;
 }
 
 function Binds({ overview: { binds, pool, process } }) {
-  return html`<${Answer} id="binds" question="What binds?" headline=${sentence(binds.words)}>
-    <p class="soft">${sentence(binds.basis.replaceAll("_", " "))}.</p>
+  return html`<${Answer} id="binds" question="What binds?" headline=${capital(binds.words)}>
+    <p class="soft">${capital(binds.basis)}.</p>
     <${Meter} label="Connections in use" value=${pool.busy} max=${pool.limit} warnAt=${0.9} />
     <${Meter}
       label="Processor, of one core"

@@ -5,12 +5,15 @@ import { bytes, count, day, millis } from "../format.js";
 import { Chip, Crumbs, Empty, Facts, Panel, to } from "../parts.js";
 import { Resource } from "../resource.js";
 import { Table } from "../table.js";
-import { reason } from "../words.js";
+import { reason, tone } from "../words.js";
 import { expected } from "./waiting.js";
+
+/** What an attempt came to, by the state of its task then: one that waits is tried again. */
+const outcome = (state) => html`<${Chip} word=${state === "waiting" ? "retry" : state} kind=${tone(state)} />`;
 
 const COLUMNS = [
   { title: "Attempt", value: (row) => count(row.attempt), number: true },
-  { title: "Outcome", value: (row) => html`<${Chip} word=${row.outcome} />` },
+  { title: "Outcome", value: (row) => outcome(row.outcome) },
   { title: "Ended", value: (row) => day(row.finished_at) },
   { title: "Answer", value: (row) => row.http_status ?? "–", number: true },
   { title: "Took", value: (row) => millis(row.duration_ms), number: true },

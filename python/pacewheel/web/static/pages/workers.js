@@ -2,11 +2,14 @@
 
 import { html } from "../html.js";
 import { ago, count, millis } from "../format.js";
-import { Chip, Empty, Meter, Panel } from "../parts.js";
+import { Chip, Empty, Panel, Used } from "../parts.js";
 import { Resource } from "../resource.js";
 import { Table } from "../table.js";
 
 const TONES = { alive: "good", draining: "warn", expired: "bad", lost: "bad", ended: "plain" };
+
+const running = ({ running: tasks, capacity }) =>
+  html`<${Used} part=${tasks / capacity} words=${`${count(tasks)} of ${count(capacity)}`} />`;
 
 const columns = (own) => [
   {
@@ -18,7 +21,7 @@ const columns = (own) => [
   { title: "Process", value: (w) => w.pid, number: true },
   { title: "Version", value: (w) => w.version },
   { title: "Domains", value: (w) => count(w.domains), number: true },
-  { title: "Running", value: (w) => html`<${Meter} value=${w.running} max=${w.capacity} />` },
+  { title: "Running", value: (w) => running(w), number: true },
   { title: "Connections", value: (w) => count(w.connections), number: true },
   { title: "Lease left", value: (w) => (w.lease_in_ms === null ? "–" : millis(w.lease_in_ms)), number: true },
   { title: "Started", value: (w) => ago(w.started_at), number: true },

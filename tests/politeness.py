@@ -1,0 +1,33 @@
+"""What a warm's own reports say of its pace, against what the farm saw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from tests.processes.fleet import connected
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pacewheel.loadtest.farm import FarmProcess
+
+
+async def assert_the_reports_prove_it(
+    dsn: str, farm: FarmProcess, sites: Sequence[str], *, lost_some: bool = False
+) -> None:
+    """Every arrival has its departure in the record, whoever made it, and none was too early.
+
+    `sites` are the farm's, in its order. With `lost_some`, a process was killed before it had recorded
+    its last ones. The arrivals alone can't tell: a farm that gets no CPU for a while finds many requests at once.
+    """
+    log = farm.log()
+    async with connected(dsn) as engine:
+        jobs = {info.domain: info.id for info in await engine.list_jobs()}
+        for site, url in zip(sites, farm.urls, strict=True):
+            record = (await (await engine.get_job(jobs[urlsplit(url).netloc])).report()).politeness
+            assert (site, True) == (site, record.is_kept), record
+            unrecorded = len(log.arrivals(site)) - record.departures
+            assert unrecorded >= 0 if lost_some else unrecorded == 0, (site, unrecorded)
+            asked = any(arrival.retry_after_s for arrival in log.arrivals(site))
+            assert (site, asked) == (site, record.pauses > 0)
