@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -122,19 +122,20 @@ def configure(level: str, log_format: str = "auto", *, also: Sequence[str] = ())
 
     `level`: debug, info, warning or error. `log_format`: human, json, or auto (human on a
     terminal). `also`: other loggers whose warnings go the same way. A second call replaces what the
-    first one set.
+    first one set, and no handler of the program's own.
     """
     human = log_format == "human" or (log_format == "auto" and is_terminal())
     handler = _Handler()
     handler.setFormatter(HumanFormatter() if human else JsonFormatter())
     handler.addFilter(ContextFilter())
-    logger = logging.getLogger("pacewheel")
-    for before in logger.handlers:
-        before.close()
     for name in ("pacewheel", *also):
-        logging.getLogger(name).handlers = [handler]
-        logging.getLogger(name).propagate = False
-    logger.setLevel(level.upper())
+        logger = logging.getLogger(name)
+        ours = [before for before in logger.handlers if isinstance(before, _Handler)]
+        for before in ours:
+            before.close()
+        logger.handlers = [*(each for each in logger.handlers if each not in ours), handler]
+        logger.propagate = False
+    logging.getLogger("pacewheel").setLevel(level.upper())
 
 
 class HumanFormatter(logging.Formatter):
@@ -197,7 +198,9 @@ class _Handler(logging.Handler):
         except Exception as error:  # noqa: BLE001 - arguments that don't fit, a value that can't be shown
             where = f"{type(error).__name__} at {record.pathname}:{record.lineno}"
             line = self.format(_record_of(events.LINE_UNSHOWN, error=where))
-        self._out.write(line)
+        # The program has closed it: there is nowhere to say so.
+        with suppress(OSError, ValueError):
+            self._out.write(line)
 
     def _left_out(self, lines: int) -> str:
         return self.format(_record_of(events.LINES_LEFT_OUT, lines=lines))

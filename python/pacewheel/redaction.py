@@ -49,7 +49,7 @@ _DSN = re.compile(r"(postgres(?:ql)?://[^\s:/@]{0,200}:)(\S*)", re.IGNORECASE)
 _URL_USER = re.compile(r"(https?:[/\\]{1,4})[^\s/\\?#\"<>]{1,1000}@", re.IGNORECASE)
 _URL_PASSWORD = re.compile(r"([/\\]{1,4}[^\s:/\\?#@]{0,200}:)[^\s/\\?#\"<>]{0,1000}@")
 _SCHEME = re.compile(r"\b(Bearer|Basic)(\s+)[\w.~+/=-]{8,}", re.IGNORECASE)
-_JWT = re.compile(r"\beyJ[\w-]{8,4000}\.[\w.-]{4,4000}")
+_JWT = re.compile(r"(?<![\w-])eyJ[\w-]{8,4000}\.[\w.-]{4,4000}")
 # A name and what parts it from its value; after an option of a command line, a space.
 _NAME = re.compile(
     r"(?:(?<![\w.%-])|(?<=%3[Dd]))(--?)?([\w.%-]{1,60}?)"
@@ -91,9 +91,12 @@ def _without_named(text: str) -> str:
     # The value of another name may itself begin with one ("error: token=..."): go on within it. What
     # was taken for a value may be the name of the next ('"token", "password": ...').
     for found in _NAME.finditer(text):
-        # A URL within a parameter is escaped, perhaps with its own parameters.
-        *before, name = _QUERY.split(unquote(found[2]))
-        in_query = bool(before) or text[found.start() - 1 : found.start()] in {"?", "&"}
+        name = found[2]
+        in_query = text[found.start() - 1 : found.start()] in {"?", "&"}
+        if "%" in name:
+            # A URL within a parameter, perhaps with parameters of its own.
+            *before, name = _QUERY.split(unquote(name))
+            in_query = in_query or bool(before)
         if found.end() < at or not is_secret_name(name, in_query=in_query):
             continue
         value = _VALUE.match(text, found.end())

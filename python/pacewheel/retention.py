@@ -79,8 +79,8 @@ class Cleared(NamedTuple):
 class RetentionStore(Protocol):
     """What the pruner needs of the database: every call is one transaction, and bounded."""
 
-    async def take_turn(self, worker_id: int, hold_ms: int, *, due: bool) -> bool:
-        """Take or keep the turn; with `due`, only when a run is due."""
+    async def take_turn(self, worker_id: int, hold_ms: int, every_ms: int | None = None) -> bool:
+        """Take or keep the turn; with the time between two runs, only when one is due."""
 
     async def end_turn(self, worker_id: int, next_in_ms: int) -> None:
         """Give the turn away."""

@@ -1,8 +1,9 @@
 """The way of a line to standard error, which never holds the process up.
 
-Owns the lines that are not written yet. A line is written at once if whoever reads takes it without
-delay. If not (a pipe that is full, a terminal that was stopped), a thread writes it and those after
-it, in their order, and ends when it has caught up: the event loop goes on, and with it the leases.
+Owns the lines that are not written yet. A line is written at once if that can't take long: to a file,
+or to a pipe with room. Else (a pipe that is full; a terminal, since none tells its room) a thread
+writes it and those after it, in their order, and ends when it has caught up. It is waited for a
+moment, so that what is printed next comes next, and no longer: the leases rest on the event loop.
 At most `WAITING_MAX` lines wait; how many came more is said when there is room again. A reader that
 is gone gets nothing and hurts nobody. What waits when the process ends gets `CLOSE_S`.
 """
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 WAITING_MAX = 1_000
 CLOSE_S = 1.0
+WRITE_S = 0.05
 
 
 class StandardError:
@@ -35,7 +37,11 @@ class StandardError:
         self._thread: threading.Thread | None = None
 
     def write(self, line: str) -> None:
-        """Write a line, or let it wait."""
+        """Write a line, or let it wait.
+
+        Raises:
+            OSError, ValueError: standard error is closed.
+        """
         stream, ours = sys.stderr, sys.__stderr__
         if stream is None:
             return
@@ -48,13 +54,23 @@ class StandardError:
         with self._lock:
             if self._thread is None and _takes(fd, len(data)):
                 _write(fd, data)
-            elif len(self._waiting) == WAITING_MAX:
+                return
+            if len(self._waiting) == WAITING_MAX:
                 self._missing += 1
-            else:
-                self._waiting.append(data)
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._catch_up, args=(fd,), daemon=True)
-                    self._thread.start()
+                return
+            self._waiting.append(data)
+            if self._thread is not None:
+                return
+            thread = self._thread = threading.Thread(target=self._catch_up, args=(fd,), daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                # The interpreter ends, or there can be no more threads.
+                self._thread = None
+                while self._waiting:
+                    _write(fd, self._waiting.popleft())
+                return
+        thread.join(WRITE_S)
 
     def close(self) -> None:
         """Give what waits a moment."""
@@ -87,15 +103,13 @@ def _encoded(line: str) -> bytes:
 
 
 def _takes(fd: int, size: int) -> bool:
-    """Tell whether a write of so many bytes returns at once; one that fails does too."""
+    """Tell whether a write of so many bytes returns at once."""
+    mode = os.fstat(fd).st_mode
+    if not stat.S_ISFIFO(mode):
+        return stat.S_ISREG(mode)
     poll = select.poll()
     poll.register(fd, select.POLLOUT)
-    ready = poll.poll(0)
-    return bool(ready) and (size <= select.PIPE_BUF or _is_file(fd))
-
-
-def _is_file(fd: int) -> bool:
-    return stat.S_ISREG(os.fstat(fd).st_mode)
+    return size <= select.PIPE_BUF and bool(poll.poll(0))
 
 
 def _write(fd: int, data: bytes) -> None:

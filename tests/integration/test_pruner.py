@@ -219,6 +219,28 @@ async def test_unused_domains_and_dead_processes_go_after_their_time(
     assert {"pruned_jobs": 1} == (await pruned(past, keep)).rows
 
 
+async def test_a_domain_that_anything_rests_on_is_used(past: Engine, dsn: str) -> None:
+    """An owner that lives, a pause, tasks of a pruned job that are still there, a claim, its youth."""
+    await execute(
+        dsn,
+        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until)"
+        " VALUES ('h', 1, '0', 1, now())",
+        "INSERT INTO pacewheel.domains (name, created_at, claimed_at, blocked_until, owner)"
+        " SELECT n, now() - CASE n WHEN 'young' THEN 1 ELSE 400 END * interval '1 day',"
+        " now() - CASE n WHEN 'claimed' THEN 1 ELSE 400 END * interval '1 day',"
+        " now() + CASE n WHEN 'paused' THEN 1 ELSE -1 END * interval '1 day',"
+        " CASE n WHEN 'owned' THEN (SELECT id FROM pacewheel.workers) WHEN 'left' THEN 4711 END"
+        " FROM unnest('{young,claimed,paused,owned,left,uncleared}'::text[]) AS n",
+        "INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, finished_at, domain)"
+        " SELECT 7, id, 1, now(), name FROM pacewheel.domains WHERE name = 'uncleared'",
+    )
+    assert KEEP.domains_ms is not None
+    _, removed = await past.store.retention.prune_domains(KEEP.domains_ms, 0, 100)
+    assert 1 == removed
+    rows = await fetch(dsn, "SELECT name FROM pacewheel.domains ORDER BY 1")
+    assert ["claimed", "owned", "paused", "uncleared", "young"] == [row["name"] for row in rows]
+
+
 async def test_nothing_is_removed_when_everything_is_kept_for_ever(past: Engine, dsn: str) -> None:
     """All times 0 in the settings."""
     never = dict.fromkeys(

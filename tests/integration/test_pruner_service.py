@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 
 from pacewheel import Config, Engine, Outcome, Task
-from pacewheel.errors import JobPruned, StoreUnavailable
+from pacewheel.errors import DataRefused, JobPruned, StoreUnavailable
 from pacewheel.metrics import Metrics
 from pacewheel.services import pruner as pruner_module
 from pacewheel.services.pruner import Pruner, Run
@@ -50,30 +50,43 @@ async def test_one_process_at_a_time_prunes_and_once_in_the_interval(
     await past.connect()
     await make_older(dsn, 31, old.id)
     (one, metrics), (two, _) = service(past, 1), service(past, 2)
-    assert await past.store.retention.take_turn(2, 60_000, due=True)
+    assert await past.store.retention.take_turn(2, 60_000, 3_600_000)
     assert (await one.run_once()).is_nothing
     await execute(dsn, "UPDATE pacewheel.retention SET held_until = now()")
     assert 1 == (await one.run_once()).rows["jobs"]
     assert 5 == metrics.registry.get_sample_value("pacewheel_pruned_rows_total", {"table": "tasks"})
     assert metrics.registry.get_sample_value("pacewheel_prune_last_run_timestamp_seconds")
-    assert not await past.store.retention.take_turn(2, 60_000, due=True)
+    assert not await past.store.retention.take_turn(2, 60_000, 3_600_000)
     await execute(dsn, "UPDATE pacewheel.retention SET next_at = now()")
-    assert await past.store.retention.take_turn(2, 60_000, due=True)
+    assert await past.store.retention.take_turn(2, 60_000, 3_600_000)
     assert (await two.run_once()).is_nothing
+
+
+async def test_a_clock_that_was_wrong_stops_no_run_for_years(past: Engine, dsn: str) -> None:
+    """The server's clock stood years ahead when a run began, or ended."""
+    turn = past.store.retention.take_turn
+    set_ahead = "UPDATE pacewheel.retention SET worker_id = 1, held_until = {}, next_at = {}"
+    for times in (("now() + interval '9 years'", "now()"), ("now()", "now() + interval '9 years'")):
+        await execute(dsn, set_ahead.format(*times))
+        assert await turn(2, 60_000, 3_600_000)
 
 
 async def test_a_run_stops_when_its_turn_was_taken(
     past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A process that was suspended in mid-run finds another one at it."""
-    monkeypatch.setattr(pruner_module, "TURN_MS", 0)
+    now_ms = 0.0
+    monkeypatch.setattr(pruner_module, "monotonic_ms", lambda: now_ms)
     old, _ = await ran(past, "a.example"), await ran(past, "a.example")
     await past.run_until_idle()
     await past.connect()
     await make_older(dsn, 31, old.id)
 
     async def suspended(_pause_s: float) -> None:
-        await past.store.retention.take_turn(2, 60_000, due=False)
+        nonlocal now_ms
+        now_ms += pruner_module.TURN_MS
+        await execute(dsn, "UPDATE pacewheel.retention SET held_until = now()")
+        await past.store.retention.take_turn(2, pruner_module.TURN_MS)
 
     one, _ = service(past, 1, sleep=suspended)
     assert {"jobs": 1} == (await one.run_once()).rows
@@ -134,6 +147,42 @@ async def test_what_can_not_be_removed_is_said_and_ends_nothing(
     await until(failed_twice)
     await one.stop()
     assert 0 == (await counts(dsn, old.id))["tasks"]
+
+
+async def test_an_outage_is_waited_for_like_everywhere_else(
+    past: Engine, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is no failure of retention, and the next try is not an hour away."""
+    asked = 0
+
+    async def away(*_how: Any, **_also: Any) -> bool:
+        nonlocal asked
+        asked += 1
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(past.store.retention, "take_turn", away)
+    one, _ = service(past)
+    await one.start()
+    await until(lambda: asked >= 2, timeout_s=60.0)
+    await one.stop()
+    assert "prune_failed" not in [vars(each).get("event") for each in caplog.records]
+
+
+async def test_a_domain_that_is_used_in_this_moment_stops_nothing_else(
+    past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The foreign key of its new job refuses the removal: the rest goes on."""
+
+    async def refuse(*_how: Any) -> None:
+        raise DataRefused("a job refers to it")
+
+    monkeypatch.setattr(past.store.retention, "prune_domains", refuse)
+    await execute(
+        dsn,
+        "INSERT INTO pacewheel.workers (host, pid, version, capacity, lease_until, dead_at)"
+        " VALUES ('old', 1, '0', 1, now(), now() - interval '9 days')",
+    )
+    assert {"workers": 1} == (await pruned(past)).rows
 
 
 async def test_starts_and_stops_in_any_order_leave_it_in_order(past: Engine) -> None:
@@ -202,7 +251,7 @@ async def test_a_job_whose_failed_tasks_are_run_again_is_not_removed_meanwhile(
     async with pruning.transaction():
         await pruning.execute("LOCK TABLE pacewheel.jobs IN SHARE MODE")
         retrying = asyncio.create_task(past.store.changes._retry_in_new_job(old.id, None))
-        await until(partial(waits_for_a_lock, dsn))
+        await until(partial(waits_for_a_lock, dsn), timeout_s=60.0)
         days = (KEEP.jobs_ms, KEEP.domains_ms, 500, ALWAYS, 0)
         row = await pruning.fetchrow(load_queries()["prune_jobs"], *days)
     new_id, tasks = await retrying

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from pacewheel import Engine, NewTask, Outcome, Task, tracing
+from pacewheel import Engine, NewTask, Outcome, Task, spans, tracing
 from pacewheel.crawl.client import FetchFailed
 from tests.conftest import until
 from tests.loopback_server import client_of, fetch, hello, serving
@@ -64,7 +64,8 @@ async def test_an_attempt_is_a_trace_that_claim_and_settle_are_linked_with(
         tasks=[NewTask("good"), NewTask("bad")],
         discovery_open=False,
     )
-    await engine.run_until_idle()
+    with trace.get_tracer("mine").start_as_current_span("the program's own"):
+        await engine.run_until_idle()
     attempts = exported.named("attempt work")
     said = {
         (span.attributes["pacewheel.attempt"], span.attributes["pacewheel.outcome"]): span
@@ -148,6 +149,18 @@ async def test_a_request_is_a_span_of_its_attempt_and_sends_nothing_of_it(
         refused.status.status_code,
     )
     assert not [name for name in ("traceparent", "tracestate", "baggage", "b3:") if name in sent]
+
+
+def test_what_is_known_of_links_is_bounded(
+    exported: Exported, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Tasks that are never settled here would fill the memory."""
+    monkeypatch.setattr(spans, "LINKS_MAX", 3)
+    assert tracing.set_up()
+    with tracing.claim(1) as gave:
+        gave(range(10))
+    assert [7, 8, 9] == list(tracing._SWITCH.spans._last)  # type: ignore[union-attr] # it is set up
+    assert exported.named("claim")
 
 
 async def test_without_a_provider_nothing_is_traced(dsn: str) -> None:

@@ -178,6 +178,19 @@ def test_an_event_has_its_name_its_words_and_its_fields(
     assert second.endswith(f" warning leaser: {words}  worker_id=3")
 
 
+def test_handlers_of_the_programs_own_stay(capsys: pytest.CaptureFixture[str]) -> None:
+    """However often it configures; our own is replaced."""
+    mine = logging.NullHandler()
+    logging.getLogger("pacewheel").addHandler(mine)
+    for log_format in ("json", "human", "json"):
+        logs.configure("info", log_format)
+    logs.Logger("x").say(events.JOB_PAUSED, job_id=3)
+    assert mine in logging.getLogger("pacewheel").handlers
+    (line,) = capsys.readouterr().err.splitlines()
+    assert 3 == json.loads(line)["job_id"]
+    logging.getLogger("pacewheel").removeHandler(mine)
+
+
 async def test_a_storm_of_one_warning_is_summed_up(capsys: pytest.CaptureFixture[str]) -> None:
     """A thousand leases lost at once are eleven lines; the ends of jobs are all said."""
     logs.configure("info", "json")

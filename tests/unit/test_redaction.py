@@ -77,6 +77,7 @@ def test_values_named_like_secrets_do_not_come_out(name: str, secret: str, words
             "https://h/v?hdnts=exp~hmac&hmac=ab&Policy=cd",
             "https://h/v?hdnts=***&hmac=***&Policy=***",
         ),
+        ("it sent Bearer abc/def+gh= and", "it sent Bearer *** and"),
         ("refused eyJhbGciOiJIUzI1NiJ9.eyJzdWIi.c2ln", "refused ***"),
         ("host=h password=a\\ b dbname=d", "host=h password=*** dbname=d"),
         ("password='a b", "password=***"),

@@ -45,5 +45,7 @@ def test_a_storm_that_ends_is_summed_up_by_itself() -> None:
         storms.admit(record("lost"))
     timer = storms._timer
     assert timer is not None
+    # A process ends without waiting for it.
+    assert timer.daemon
     timer.join(10.0)
     assert [3] == summed

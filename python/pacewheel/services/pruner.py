@@ -219,21 +219,21 @@ class Pruner(Service):
 
     async def run_once(self) -> Pruned:
         """Do one run if it is due and this process's turn; return what was removed."""
-        worker_id = self._worker_id()
-        if worker_id is None or not await self._store.take_turn(worker_id, TURN_MS, due=True):
+        worker_id, every_ms = self._worker_id(), round(self._interval_s * 1000)
+        if worker_id is None or not await self._store.take_turn(worker_id, TURN_MS, every_ms):
             return Pruned()
         began_ms = self._renewed_ms = monotonic_ms()
 
         async def keep_turn() -> None:
             if monotonic_ms() - self._renewed_ms > TURN_MS / 3:
-                if not await self._store.take_turn(worker_id, TURN_MS, due=False):
+                if not await self._store.take_turn(worker_id, TURN_MS):
                     raise TurnLost
                 self._renewed_ms = monotonic_ms()
 
         run = Run(self._store, self._keep, keep_turn=keep_turn, sleep=self._sleep)
         try:
             await run.run()
-            await self._store.end_turn(worker_id, round(self._interval_s * 1000))
+            await self._store.end_turn(worker_id, every_ms)
             self._metrics.prune_ended.set_to_current_time()
         except TurnLost:
             pass

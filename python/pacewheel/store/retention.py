@@ -32,9 +32,10 @@ class PostgresRetention:
         self._pool = pool
         self._queries = queries
 
-    async def take_turn(self, worker_id: int, hold_ms: int, *, due: bool) -> bool:
-        """Take or keep the turn; with `due`, only when a run is due."""
-        return bool(await self._pool.fetch(self._queries["take_turn"], worker_id, hold_ms, due))
+    async def take_turn(self, worker_id: int, hold_ms: int, every_ms: int | None = None) -> bool:
+        """Take or keep the turn; with the time between two runs, only when one is due."""
+        query = self._queries["take_turn"]
+        return bool(await self._pool.fetch(query, worker_id, hold_ms, every_ms))
 
     async def end_turn(self, worker_id: int, next_in_ms: int) -> None:
         """Give the turn away."""
