@@ -127,14 +127,14 @@ async def test_looking_for_domains_costs_the_same_for_each_that_is_held(dsn: str
             await explain.plan(
                 "find_leasable", lambda: explain.leases.lease_domains(1, ["h"], 1000, 10, ids)
             )
-            for _ in range(3)
+            for _ in range(5)
         ]
-        assert [0] * 3 == [plan.root["Actual Rows"] for plan in plans]
+        assert [0] * 5 == [plan.root["Actual Rows"] for plan in plans]
         return min(float(plan.root["Actual Total Time"]) for plan in plans)
 
     async with explainer(dsn) as explain:
         few, many = [await cost_ms(held) for held in HELD]
-    assert many < 30 * few
+    assert many < 50 * few
 
 
 @pytest.mark.parametrize("name", ["retry_tasks", "read_failed_tasks"])
@@ -169,9 +169,9 @@ async def test_failed_tasks_are_found_among_given_ids_at_the_same_cost_each(
         async def call() -> object:
             return await explain.fetch(explain.queries[name], 1, ids, *page)
 
-        plans = [await explain.plan(name, call) for _ in range(3)]
+        plans = [await explain.plan(name, call) for _ in range(5)]
         return min(float(plan.root["Actual Total Time"]) for plan in plans)
 
     async with explainer(dsn) as explain:
         few, many = [await cost_ms(failed) for failed in FAILED]
-    assert many < 30 * few
+    assert many < 50 * few
