@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from tests.departures import departures
 from tests.processes.fleet import connected
 
 if TYPE_CHECKING:
@@ -19,15 +20,21 @@ async def assert_the_reports_prove_it(
     """Every arrival has its departure in the record, whoever made it, and none was too early.
 
     `sites` are the farm's, in its order. With `lost_some`, a process was killed before it had recorded
-    its last ones. The arrivals alone can't tell: a farm that gets no CPU for a while finds many requests at once.
+    its last ones. The arrivals alone can't tell: a farm that gets no CPU for a while finds many
+    requests at once. But all together they can't come in much less time than their gaps sum up to,
+    however late the first one is.
     """
     log = farm.log()
     async with connected(dsn) as engine:
         jobs = {info.domain: info.id for info in await engine.list_jobs()}
         for site, url in zip(sites, farm.urls, strict=True):
-            record = (await (await engine.get_job(jobs[urlsplit(url).netloc])).report()).politeness
+            domain = urlsplit(url).netloc
+            record = (await (await engine.get_job(jobs[domain])).report()).politeness
             assert (site, True) == (site, record.is_kept), record
             arrivals = log.arrivals(site)
+            gaps_ms = [gap for apart, gap in await departures(dsn, domain) if apart is not None]
+            took_ms = (arrivals[-1].ns - arrivals[0].ns) / 1e6
+            assert sum(gaps_ms) / 3 <= took_ms, site
             if lost_some:
                 assert (site, len(arrivals)) >= (site, record.departures)
                 continue
