@@ -86,11 +86,11 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def _logging_as_it_was() -> Iterator[None]:
     """Undo what a command that ran in this process has set: others look at what is logged, too."""
     loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [(logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
-        if logger.handlers is not handlers:
-            for handler in logger.handlers:
+        for handler in logger.handlers:
+            if handler not in handlers:
                 handler.close()
         logger.handlers, logger.propagate = handlers, propagate
         logger.setLevel(level)

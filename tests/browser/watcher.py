@@ -25,8 +25,10 @@ PHONE = (360, 740)
 ARGUMENTS = ["--no-sandbox"]
 PATIENCE_MS = 60_000
 expect.set_options(timeout=PATIENCE_MS)
-# What it says when a server is gone, which one test is about.
-UNREACHABLE = re.compile(r"Failed to load resource: net::ERR_")
+# What it says when a server is gone, and when it is back before it has its database.
+UNREACHABLE = re.compile(
+    r"Failed to load resource: (net::ERR_|the server responded with a status of 503)"
+)
 # Who has no session, or none any more.
 UNKNOWN = re.compile(r"Failed to load resource: the server responded with a status of 401")
 # Without the session's proof.

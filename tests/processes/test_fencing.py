@@ -174,11 +174,11 @@ async def test_what_a_site_says_of_its_pace_counts_from_the_owner_alone(
     """A late robots.txt of a dead owner does not set the gap."""
     first, before, second, after = await take_over(store)
     pace = store.tasks._queries["pace_domains"]
-    learned = ([500], [60_000], [2000], [3], [0], ["circuit_open"])
+    learned = ([500], [60_000], [2000], [3], [0], ["circuit_open"], [True])
     for worker, epoch in ((first, before.epoch), (second, before.epoch)):
         await fetch(dsn, pace, worker, [after.id], [epoch], *learned)
     query = "SELECT count(*) FROM pacewheel.domains WHERE robots_delay_ms = $1"
-    assert 1 == await count(dsn, query, 0)
+    assert 1 == await count(dsn, query + " AND refused_at IS NULL", 0)
     await fetch(dsn, pace, second, [after.id], [after.epoch], *learned)
     assert 1 == await count(dsn, query, 500)
     assert 2000 == await count(dsn, "SELECT gap_ms FROM pacewheel.domains")
