@@ -84,16 +84,18 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    """Undo what a command that ran in this process has set: others look at what is logged, too."""
-    loggers = [logging.getLogger(name) for name in LOGGERS]
-    before = [(list(logger.handlers), logger.level, logger.propagate) for logger in loggers]
+    """Undo what a command in this process has set, for the whole module too: others look at logs."""
+    _reset_logging()
     yield
-    for logger, (handlers, level, propagate) in zip(loggers, before, strict=True):
+    _reset_logging()
+
+
+def _reset_logging() -> None:
+    for logger in map(logging.getLogger, LOGGERS):
         for handler in logger.handlers:
-            if handler not in handlers:
-                handler.close()
-        logger.handlers, logger.propagate = handlers, propagate
-        logger.setLevel(level)
+            handler.close()
+        logger.handlers, logger.propagate = [], True
+        logger.setLevel(logging.NOTSET)
 
 
 def with_database(dsn: str, name: str) -> str:
