@@ -109,8 +109,10 @@ fn apply<const NEAR: usize, const FAR: usize>(
             assert_eq!(model.schedule(&[(*key, deadline)]), answer);
         }
         Op::ScheduleMany { kind, pairs } => {
-            let (ids, deadlines): (Vec<_>, Vec<_>) =
-                pairs.iter().map(|(id, delay)| (*id, start + delay)).unzip();
+            let (ids, deadlines): (Vec<_>, Vec<_>) = pairs
+                .iter()
+                .map(|(id, delay)| (*id, start.saturating_add(*delay)))
+                .unzip();
             let due = ids.iter().map(|&id| Due { kind: *kind, id });
             let expected: Vec<_> = due.zip(deadlines.iter().copied()).collect();
             let answer = wheel.schedule_many(*kind, &ids, &deadlines);
