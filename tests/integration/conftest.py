@@ -8,6 +8,7 @@ import pytest
 
 from pacewheel import Engine
 from tests.integration.old_rows import past_engine
+from tests.integration.world import World
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -30,3 +31,12 @@ async def past(dsn: str) -> AsyncIterator[Engine]:
     yield made
     await made.stop()
     await made.close()
+
+
+@pytest.fixture
+async def world(dsn: str) -> AsyncIterator[World]:
+    """A worker whose claims and settles are made by hand."""
+    made = World(dsn)
+    await made.start()
+    yield made
+    await made.engine.close()

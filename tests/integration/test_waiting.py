@@ -12,13 +12,11 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Outcome, Task, TaskState, WaitingReason
 from pacewheel.errors import JobUnknown, TaskUnknown
 from tests.conftest import execute, fetch, until
-from tests.integration.test_states import World
 from tests.invariants import wrong_counters
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
     from pacewheel.engine import Job
+    from tests.integration.world import World
 
 SAMPLES = 150
 # What a busy machine may add to a waiting time, and no wrong unit would.
@@ -92,15 +90,6 @@ async def test_at_any_instant_each_task_that_waits_has_one_reason(dsn: str) -> N
             assert time.monotonic() < started_s + 240, set(WaitingReason) - seen
         disturbing.cancel()
     assert [] == await wrong_counters(dsn)
-
-
-@pytest.fixture
-async def world(dsn: str) -> AsyncIterator[World]:
-    """A worker whose claims and settles are made by hand."""
-    made = World(dsn)
-    await made.start()
-    yield made
-    await made.engine.close()
 
 
 async def make_wait(world: World, reason: WaitingReason, job: Job) -> None:

@@ -8,21 +8,10 @@ import pytest
 
 from pacewheel import TaskState, WaitingReason
 from tests.conftest import execute
-from tests.integration.test_states import World
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
+    from tests.integration.world import World
 TOLERANCE_MS = 5000
-
-
-@pytest.fixture
-async def world(dsn: str) -> AsyncIterator[World]:
-    """A worker whose claims and settles are made by hand."""
-    made = World(dsn)
-    await made.start()
-    yield made
-    await made.engine.close()
 
 
 @pytest.mark.parametrize(
