@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pacewheel.registry import Handler, Registry
 
 # A claim holds the locks of so many domains at most.
-CLAIM_DOMAINS_MAX = 100
+CLAIM_DOMAINS_MAX = 20
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
 

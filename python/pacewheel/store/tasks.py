@@ -343,8 +343,7 @@ class PostgresTasks:
         for probe in range(PROBES_MAX):
             if not offers:
                 return
-            row = await connection.fetchrow(
-                self._queries["enqueue_tasks"],
+            args = (
                 [job_id for job_id, _ in offers],
                 [task.target for _, task in offers],
                 sparse([task.key for _, task in offers]),
@@ -355,6 +354,10 @@ class PostgresTasks:
                 notify,
                 sparse([task.beyond_limit or None for _, task in offers]),
             )
+            row = await connection.fetchrow(self._queries["enqueue_tasks"], *args)
+            if row["overtaken"]:
+                # Not twice: it holds the jobs' locks now.
+                row = await connection.fetchrow(self._queries["enqueue_tasks"], *args)
             inserted.counts = inserted.counts.plus(
                 row["inserted"], row["known"], row["over_limit"], row["refused"]
             )
