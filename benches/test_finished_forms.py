@@ -44,13 +44,14 @@ DELETE_APPEND: Edits = {
         AND t.attempt = i.attempt - 1
     RETURNING
         t.job_id, t.domain_id, t.id, i.status, i.attempt, i.error, i.http_status, i.duration_ms,
-        i.bytes, i.cache, i.detail, coalesce(t.key, t.target) AS key
+        i.bytes, i.cache, i.detail, i.left_ms_ago, i.apart_ms, i.gap_ms, i.pause_ms, i.link_lists,
+        coalesce(t.key, t.target) AS key
 ), settled AS (
     SELECT r.*, NULL AS key FROM retried r UNION ALL SELECT d.* FROM deleted d
 ), appended AS (""",
         ),
-        ("        cache, detail\n    )", "        cache, detail, key\n    )"),
-        ("        s.cache, s.detail::jsonb\n", "        s.cache, s.detail::jsonb, s.key\n"),
+        ("link_lists\n    )\n    SELECT", "link_lists, key\n    )\n    SELECT"),
+        ("s.link_lists::bigint[]\n", "s.link_lists::bigint[], s.key\n"),
     ],
     "enqueue_tasks": [
         (
@@ -128,13 +129,16 @@ FORMS = {"in place": IN_PLACE, "delete + append": DELETE_APPEND, "queue table": 
 
 
 def edited(edits: Edits) -> dict[str, str]:
-    """Return all statements, those of the form edited."""
+    """Return all statements, those of the form edited; each edit must fit the text as it is now."""
     statements = dict(queries.load_queries())
     for name, pairs in edits.items():
         for old, new in pairs:
             assert 1 == statements[name].count(old), f"{name}: {old!r}"
             statements[name] = statements[name].replace(old, new)
     return statements
+
+
+STATEMENTS = {form: edited(edits) for form, edits in FORMS.items()}
 
 
 @pytest.fixture(scope="module")
@@ -166,8 +170,7 @@ def test_the_three_forms_of_finished_work(
     dsns = uvloop.run(prepare())
     rates: dict[str, list[Round]] = {form: [] for form in FORMS}
     for turn in range(ROUNDS + 1):
-        for form, edits in FORMS.items():
-            statements = edited(edits)
+        for form, statements in STATEMENTS.items():
             monkeypatch.setattr(
                 "pacewheel.store.load_queries", lambda _schema, kept=statements: kept
             )

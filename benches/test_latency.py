@@ -255,7 +255,7 @@ def test_from_kill_to_the_next_start(dsn: str, tmp_path: Path, budget: Budget) -
         def both_run(runs: list[Run]) -> bool:
             return {victim.pid, other.pid} <= {run.pid for run in runs if run.end_ns is None}
 
-        await fleet.until_runs(both_run, timeout_s=60)
+        await fleet.until_runs(both_run)
         killed_ns = send(victim, signal.SIGKILL)
         wait_for_exit(victim)
         cut = {
@@ -267,7 +267,7 @@ def test_from_kill_to_the_next_start(dsn: str, tmp_path: Path, budget: Budget) -
         def all_run_again(runs: list[Run]) -> bool:
             return len(first_starts_after(runs, killed_ns, cut)) == len(cut)
 
-        await fleet.until_runs(all_run_again, timeout_s=60)
+        await fleet.until_runs(all_run_again)
         return first_starts_after(fleet.runs(), killed_ns, cut)
 
     recoveries: list[float] = []

@@ -11,7 +11,7 @@ import pytest
 from pacewheel import Config, Engine, NewTask, Task
 from pacewheel.engine import Job
 from pacewheel.errors import ConfigInvalid, JobFinal
-from tests.conftest import BY_HINTS_ALONE, execute, fetch, until
+from tests.conftest import BY_HINTS_ALONE, execute, fetch, until, waits_for_a_lock
 
 
 @pytest.fixture
@@ -106,6 +106,33 @@ async def test_sql_enqueues_thousands_in_one_call(
     )
     assert (2500, 400, 100, 0) == tuple(row)
     assert (2500, 2500) == ((await job.info()).total, (await job.info()).pending)
+
+
+@pytest.mark.parametrize("caller", ["Python", "SQL"])
+async def test_what_another_transaction_enqueues_meanwhile_is_known_and_takes_its_places(
+    dsn: str, job: Job, connection: asyncpg.Connection, caller: str
+) -> None:
+    """Of two transactions at one job the second sees what the first has inserted, whoever calls."""
+    first = connection.transaction()
+    await first.start()
+    await job.enqueue([NewTask("a"), NewTask("b")], connection=connection)
+    if caller == "Python":
+        second = asyncio.create_task(job.enqueue([NewTask("a"), NewTask("c"), NewTask("d")]))
+    else:
+        call = (
+            "SELECT e.inserted, e.known, e.over_limit, e.overtaken FROM pacewheel.enqueue_tasks("
+            "array_fill($1::bigint, '{3}'), '{a,c,d}', NULL, '{0,0,0}', NULL, NULL, 0, false) AS e"
+        )
+        second = asyncio.create_task(fetch(dsn, call, job.id))
+    await until(lambda: waits_for_a_lock(dsn))
+    await first.commit()
+    counts = await second
+    if caller == "Python":
+        assert (1, 1, 1) == (counts.inserted, counts.known, counts.over_limit)
+    else:
+        assert [(1, 1, 1, False)] == counts
+    assert ["a", "b", "c"] == await targets(dsn)
+    assert (3, 3) == ((await job.info()).total, (await job.info()).pending)
 
 
 async def test_sql_sets_everything_a_task_has(dsn: str, job: Job) -> None:

@@ -32,7 +32,9 @@ if TYPE_CHECKING:
     from pacewheel.registry import Handler, Registry
 
 # A claim holds the locks of so many domains at most.
-CLAIM_DOMAINS_MAX = 20
+CLAIM_DOMAINS_MAX = 100
+# And asks so many that may give more than one task each: many of few domains cost less than few of many.
+CLAIM_UNPACED_MAX = 20
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
 
@@ -232,7 +234,8 @@ class Dispatcher(Service):
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
         """Take the domains that have waited longest off the queue."""
         asked: list[HeldDomain] = []
-        while self._due and len(asked) < domains_max:
+        unpaced = 0
+        while self._due and len(asked) < domains_max and unpaced < CLAIM_UNPACED_MAX:
             domain_id = next(iter(self._due))
             del self._due[domain_id]
             domain = self._held.get(domain_id)
@@ -247,6 +250,7 @@ class Dispatcher(Service):
                 self._slot_at(domain_id, monotonic_ms() + wait_ms - self._lead_ms)
             elif not domain.pace.is_open:
                 asked.append(domain)
+                unpaced += domain.gap_ms == 0
             elif domain.running:
                 # One task at a time finds out whether the site answers again.
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
@@ -285,7 +289,7 @@ class Dispatcher(Service):
             self._ready_in(domain.id, claim.wake_in_ms)
         else:
             self._nothing_waits(domain.id, sent_ms)
-        domain.recheck = claim.limited or (bool(claim.tasks) and claim.gap_ms == 0)
+        domain.recheck = claim.limited or (claim.filled and claim.gap_ms == 0)
         if claim.blocked_in_ms is not None:
             self._slot_at(domain.id, now_ms + claim.blocked_in_ms)
         elif claim.gap_ms > 0 and (claim.tasks or claim.slot_in_ms > 0):

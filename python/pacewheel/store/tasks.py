@@ -155,14 +155,10 @@ class PostgresTasks:
             for item in batch
             if item.outcome.robots_delay_ms is not None or item.lesson is not None
         ]
-        if (
-            not discovering
-            and not paced
-            and not any(
-                item.outcome.documents or item.outcome.raises or item.outcome.links
-                for item in batch
-            )
-        ):
+        leaves = any(
+            item.outcome.documents or item.outcome.raises or item.outcome.links for item in batch
+        )
+        if not (discovering or paced or leaves):
             row = await self._pool.run(
                 lambda connection: connection.fetchrow(
                     self._queries["settle_tasks"], *args, *_departures(batch)
