@@ -21,7 +21,7 @@ export PIP_QUIET := 1
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo check test pgbouncer promtool chromium screenshots bench bench-quick bench-requirements
-.PHONY: curves soak fmt schema clean toolchain
+.PHONY: profile curves soak fmt schema clean toolchain
 .PHONY: check-format check-lint check-types check-imports check-stub check-rust
 
 help:
@@ -33,6 +33,7 @@ help:
 	@echo '  make bench-quick  the benches in short form, correctness first: what CI runs'
 	@echo '  make bench        the benches in full'
 	@echo '  make bench-requirements  the ratios that the requirements ask for, in one table'
+	@echo '  make profile      where the time of a task in a drain goes, Python and server (a minute)'
 	@echo '  make curves       how cost and speed change with size: figures and plots (some minutes)'
 	@echo '  make soak         five minutes under a held-open transaction; SOAK_S=3600 for an hour'
 	@echo '  make fmt          format Python and Rust'
@@ -105,6 +106,9 @@ bench: setup
 
 bench-requirements: setup
 	BENCH=full $(BIN)/python -m pytest benches -q -m requirement
+
+profile: setup
+	$(BIN)/python -m benches.costs
 
 curves: setup
 	@$(BIN)/python -m pip install --group plots

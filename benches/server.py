@@ -43,6 +43,11 @@ def cpu_s(backend_pid: int) -> float:
     return ticks / TICKS_PER_S
 
 
+def process_cpu_s(pid: int) -> float:
+    """CPU seconds of one process so far."""
+    return sum(map(int, _stat_of(pid)[11:13])) / TICKS_PER_S
+
+
 def memory_bytes(pids: Iterable[int] = (), *, backend_pid: int | None = None) -> int:
     """Memory of processes, or of a backend's whole server; what several share is counted once."""
     if backend_pid is not None:

@@ -55,6 +55,7 @@ class HeldDomain:
         "block_reason",
         "blocked_until_ms",
         "cursors",
+        "emptied",
         "epoch",
         "gap_ms",
         "id",
@@ -69,6 +70,7 @@ class HeldDomain:
         "releasing",
         "returned",
         "running",
+        "sharing",
         "unsettled",
         "waiting_for",
         "wake_at_ms",
@@ -102,10 +104,14 @@ class HeldDomain:
         """Where reading goes on, by job id; without one it starts from the top."""
         self.ahead: dict[int, float] = {}
         """By how much a job is ahead of its share of the domain; only while jobs share it."""
+        self.sharing = 1
+        """To how many jobs the last claim gave tasks."""
         self.waiting_for = WaitingReason.WORKER_CAPACITY
         """What held back, after the last claim, the tasks it left."""
         self.recheck = False
         """Ask for more tasks when a handler ends (the last claim met a limit)."""
+        self.emptied = False
+        """The last claim took all there was: once its handlers have ended, there is nothing to do."""
         self.ask_anew = False
         """Ask for tasks whatever is remembered of the next slot: somebody has set another gap."""
         self.returned = 0
@@ -152,6 +158,12 @@ class HeldDomain:
         for job_id, tag, stride in zip(job_ids, tags, strides, strict=True):
             ahead[job_id] = tag + stride - served
         self.ahead = {job_id: at for job_id, at in ahead.items() if at > 0}
+        self.sharing = len(set(job_ids))
+
+    def share_no_more(self) -> None:
+        """Note that a claim gave to one job, and nobody competes with it."""
+        self.ahead = {}
+        self.sharing = 1
 
     def ended(self, job_id: int) -> None:
         """Note that a handler of this job ended; its task stays unsettled."""

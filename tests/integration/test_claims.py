@@ -88,3 +88,20 @@ async def test_a_claim_asks_few_domains_that_may_give_much_and_many_that_give_on
         await engine.run_until_idle()
     assert 450 == sum(len(claim.tasks) for _, made in claims.made for claim in made)
     assert most == max(claims.domains_asked())
+
+
+async def test_domains_that_many_jobs_share_are_asked_one_by_one(engine: Engine) -> None:
+    """Once it is known, after the first claim: so most of what is read of the jobs is taken."""
+    await engine.connect()
+    claims = Claims(engine)
+    for number in range(5 * 25):
+        await engine.create_job(
+            domain=f"{number % 5}.example",
+            handler="note",
+            concurrency=20,
+            tasks=[NewTask(f"{task}") for task in range(40)],
+        )
+    async with asyncio.timeout(60):
+        await engine.run_until_idle()
+    assert 5 * 25 * 40 == sum(len(claim.tasks) for _, made in claims.made for claim in made)
+    assert 1 == max(claims.domains_asked()[1:])

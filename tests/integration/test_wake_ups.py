@@ -242,6 +242,7 @@ async def test_a_retry_that_is_settled_during_a_claim_keeps_its_timer(
         await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("flaky")])
         await until(lambda: started.has("flaky"))
         first = started.at["flaky"]
+        await engine.create_job(domain="a.example", handler="note", tasks=[NewTask("other")])
         await until(lambda: started.at["flaky"] > first)
     assert [None] == [claim.wake_in_ms for claim in held_back]
 

@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 # A claim holds the locks of so many domains at most.
 CLAIM_DOMAINS_MAX = 100
-# And asks so many that may give more than one task each: many of few domains cost less than few of many.
-CLAIM_UNPACED_MAX = 20
+# And asks so many jobs that may give more than one task: many of few cost less than a few of
+# many.
+CLAIM_JOBS_MAX = 20
 # How soon to look again whether a lapsed lease was renewed.
 LAPSE_PAUSE_S = 0.05
 
@@ -234,8 +235,8 @@ class Dispatcher(Service):
     def _ask_for(self, domains_max: int) -> list[HeldDomain]:
         """Take the domains that have waited longest off the queue."""
         asked: list[HeldDomain] = []
-        unpaced = 0
-        while self._due and len(asked) < domains_max and unpaced < CLAIM_UNPACED_MAX:
+        jobs = 0
+        while self._due and len(asked) < domains_max and jobs < CLAIM_JOBS_MAX:
             domain_id = next(iter(self._due))
             del self._due[domain_id]
             domain = self._held.get(domain_id)
@@ -250,7 +251,7 @@ class Dispatcher(Service):
                 self._slot_at(domain_id, monotonic_ms() + wait_ms - self._lead_ms)
             elif not domain.pace.is_open:
                 asked.append(domain)
-                unpaced += domain.gap_ms == 0
+                jobs += 0 if domain.gap_ms else domain.sharing
             elif domain.running:
                 # One task at a time finds out whether the site answers again.
                 domain.waiting_for = WaitingReason.DOMAIN_BLOCKED
@@ -283,13 +284,14 @@ class Dispatcher(Service):
             job_ids = [task[1] for task in claim.tasks]
             domain.share(job_ids, claim.tags, claim.strides, claim.competing)
         elif claim.tasks:
-            domain.ahead = {}
+            domain.share_no_more()
         domain.waiting_for = _what_holds_back(claim)
         if claim.wake_in_ms is not None:
             self._ready_in(domain.id, claim.wake_in_ms)
         else:
             self._nothing_waits(domain.id, sent_ms)
         domain.recheck = claim.limited or (claim.filled and claim.gap_ms == 0)
+        domain.emptied = False
         if claim.blocked_in_ms is not None:
             self._slot_at(domain.id, now_ms + claim.blocked_in_ms)
         elif claim.gap_ms > 0 and (claim.tasks or claim.slot_in_ms > 0):
@@ -298,7 +300,9 @@ class Dispatcher(Service):
             )
         elif len(claim.tasks) >= tasks_max:
             self.mark_due(domain.id)
-        elif not claim.tasks and not claim.limited and domain.idle_since_ms is None:
+        elif claim.tasks:
+            domain.emptied = not domain.recheck
+        elif not claim.limited and domain.idle_since_ms is None:
             domain.idle_since_ms = now_ms
 
     def _observe(self, domain: HeldDomain, claim: DomainClaim, now_ms: float) -> None:
@@ -376,5 +380,7 @@ class Dispatcher(Service):
             domain.put_back(task.id, task.job_id)
         if domain.recheck or outcome is None:
             self.mark_due(domain.id)
-        else:
-            self.slot_freed()
+            return
+        if domain.emptied and not domain.running:
+            domain.idle_since_ms = monotonic_ms()
+        self.slot_freed()
