@@ -290,6 +290,12 @@ class Dispatcher(Service):
             self._ready_in(domain.id, claim.wake_in_ms)
         else:
             self._nothing_waits(domain.id, sent_ms)
+        self._say_when_to_ask(domain, claim, tasks_max, now_ms)
+
+    def _say_when_to_ask(
+        self, domain: HeldDomain, claim: DomainClaim, tasks_max: int, now_ms: float
+    ) -> None:
+        """Ask again at the next slot, at once, when a handler ends, or when somebody says so."""
         domain.recheck = claim.limited or (claim.filled and claim.gap_ms == 0)
         domain.emptied = False
         if claim.blocked_in_ms is not None:
