@@ -84,7 +84,7 @@ def sampled(spec: dict[str, Any]) -> None:
 
 
 async def one(dsn: str, shape: Shape) -> Counter[str]:
-    """Drain once; return the microseconds of a task by what they went to."""
+    """Drain once; return the microseconds of a task by what they went to, and shares of the time."""
     await fill(dsn, shape)
     connection = await counting(dsn)
     await connection.execute("VACUUM ANALYZE")
@@ -113,6 +113,8 @@ async def one(dsn: str, shape: Shape) -> Counter[str]:
         statements.values()
     )
     await connection.close()
+    for name, share in answer["under_way"].items():
+        found[f"share of the time under way: {name}"] = share
     return found
 
 
@@ -128,11 +130,14 @@ async def measure(dsn: str) -> None:
         print(f"{side:<52} {sum(mine.values()):6.1f} us a task")
         for part, us in sorted(mine.items(), key=lambda item: -item[1]):
             print(f"  {part.removeprefix(f'{side}: '):<50} {us:6.1f}")
+    for name, share in medians.items():
+        if name.startswith("share"):
+            print(f"{name:<52} {share:6.0%}")
 
 
 def main() -> None:
     """Profile on a server with the settings that users get."""
-    with tempfile.TemporaryDirectory() as directory:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         data_dir = Path(directory) / "data"
         with embedded.acquire(embedded.EmbeddedConfig(data_dir=data_dir)) as use:
             uvloop.run(measure(use.dsn))
