@@ -9,6 +9,6 @@ CREATE FUNCTION pacewheel.enqueue_tasks(
     OUT raised_domain_ids bigint[], OUT raised_task_ids bigint[], OUT raised_job_ids bigint[],
     OUT raised_priorities double precision[], OUT overtaken boolean
 ) LANGUAGE sql AS $body$
-SELECT FROM pacewheel.jobs j WHERE j.id = ANY (job_ids) ORDER BY j.id FOR NO KEY UPDATE;
+SELECT FROM pacewheel.jobs j WHERE j.id = ANY (job_ids) AND j.status < 3 ORDER BY j.id FOR NO KEY UPDATE;
 include queries/enqueue_tasks.sql
 $body$;
