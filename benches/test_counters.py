@@ -140,7 +140,7 @@ def test_inserting_and_completing_cost_the_same_in_a_job_of_any_size(
             )
             compare = [
                 await taken_ms(
-                    lambda: store.counters.compare_counters([domain_id], [large], mark=False)
+                    lambda: store.counters.compare_counters([(large, domain_id, LARGE)], mark=False)
                 )
                 for _ in range(ROUNDS)
             ]

@@ -23,7 +23,7 @@ FILL = (
     ),
     (
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at,"
-        " waiting_reason, target) SELECT j.domain_id, n, j.id, random(), now(), n % 2,"
+        " waiting_reason, target) SELECT j.domain_id, pacewheel.first_task_id(j.id) + n, j.id, random(), now(), n % 2,"
         " CASE WHEN n % 2 = 1 THEN now() + interval '1 h' END, CASE WHEN n % 2 = 1 THEN n / 2 % 2 END, 't' || n"
         f" FROM pacewheel.jobs j, generate_series(1, {TASKS}) AS n"
     ),

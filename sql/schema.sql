@@ -56,6 +56,14 @@ BEGIN
 END
 $$;
 
+CREATE FUNCTION pacewheel.first_task_id(job_id bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$SELECT job_id << 48$$;
+
+CREATE FUNCTION pacewheel.last_task_id(job_id bigint) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$SELECT (job_id << 48) | 281474976710655$$;
+
 CREATE FUNCTION pacewheel.share_connections(me bigint, wanted integer, in_use integer, reserve integer,
         least_each integer) RETURNS TABLE(max_connections integer, superusers integer, processes integer,
         fits boolean, share integer, granted integer, connections integer)
@@ -87,6 +95,10 @@ BEGIN
     RETURN NEXT;
 END
 $$;
+
+CREATE FUNCTION pacewheel.task_id(job_id bigint, key text, probe bigint DEFAULT 0) RETURNS bigint
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    AS $$SELECT (job_id << 48) | (hashtextextended(key, job_id # (probe << 48)) & 281474976710655)$$;
 
 CREATE TABLE pacewheel.documents (
     domain_id bigint NOT NULL,
@@ -176,7 +188,8 @@ CREATE TABLE pacewheel.tasks (
     waiting_reason smallint,
     target text NOT NULL,
     key text,
-    payload jsonb
+    payload jsonb,
+    CONSTRAINT tasks_id_check CHECK (((id >> 48) = ((job_id << 48) >> 48)))
 )
 WITH (fillfactor='85', autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='20000',
         autovacuum_vacuum_cost_delay='0', autovacuum_analyze_scale_factor='0.05');
@@ -355,7 +368,6 @@ CREATE TABLE pacewheel.pruned_jobs (
     job_id bigint NOT NULL,
     domain_id bigint NOT NULL,
     tasks_left bigint NOT NULL,
-    results_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
     tasks_to bigint DEFAULT '-9223372036854775808'::bigint NOT NULL,
     finished_at timestamp with time zone NOT NULL,
     pruned_at timestamp with time zone DEFAULT now() NOT NULL,

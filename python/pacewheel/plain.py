@@ -1,7 +1,7 @@
 """The JSON forms of what people see: the command line's `--json` and the API print exactly these.
 
 Times in ISO 8601, states and reasons as words, durations in milliseconds unless the name says
-otherwise. A task's id, a 64-bit hash, is text: not every reader of JSON keeps so many bits. The
+otherwise. A task's id, of 64 bits, is text: not every reader of JSON keeps so many bits. The
 values of headers, which may be secrets, are left out.
 """
 

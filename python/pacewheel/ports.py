@@ -366,10 +366,8 @@ class CounterStore(Protocol):
     ) -> list[CountedJob]:
         """Name jobs, all or those asked for, in the order of their ids."""
 
-    async def compare_counters(
-        self, domain_ids: Sequence[int], job_ids: Sequence[int], *, mark: bool
-    ) -> list[Compared]:
-        """Compare the jobs of these domains; return what is not in order."""
+    async def compare_counters(self, jobs: Sequence[CountedJob], *, mark: bool) -> list[Compared]:
+        """Compare these jobs; return those that are not in order."""
 
     async def recount_job(self, job_id: int) -> Compared | None:
         """Repair a job's counters under its lock; return what they were and are."""

@@ -100,10 +100,7 @@ class RetentionStore(Protocol):
         """Name job and domain of pruned jobs of which something may be left."""
 
     async def clear_tasks(self, job_id: int, limit: int) -> Cleared:
-        """Remove the next tasks of a pruned job that its results name."""
-
-    async def clear_scattered(self, job_id: int, limit: int) -> Cleared:
-        """Remove tasks of a pruned job among the next of its domain."""
+        """Remove the next tasks of a pruned job."""
 
     async def clear_texts(self, job_id: int, domain_id: int, limit: int) -> Mapping[str, int]:
         """Remove documents, link lists and raises of a pruned job; return how many of each."""

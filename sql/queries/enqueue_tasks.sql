@@ -6,7 +6,7 @@
 -- Locks the jobs in id order. Refuses nothing by exception: the caller reads the counts. A known task offered with a
 -- higher priority is a raise: it goes to the outbox in this transaction, unless the row or the outbox has as high a
 -- one, or the task is final. Of several offers of a new key the highest priority counts (of two keys with one hash in
--- one batch, once in 2^64, the first gets the other's). A task beyond max_tasks takes none of their places: max_tasks
+-- one batch, once in 2^48, the first gets the other's). A task beyond max_tasks takes none of their places: max_tasks
 -- grows with it.
 -- Who holds the lock of a job sees all of its tasks, unless another transaction was at it between the snapshot and the
 -- lock, which the poke shows: then this does nothing, and said again in the same transaction, under a new snapshot, it
@@ -33,7 +33,7 @@ WITH locked AS MATERIALIZED (
                 coalesce(i.beyond_limit, false) AS beyond_limit,
                 CASE WHEN i.beyond_limit IS NOT TRUE THEN l.max_tasks - l.total END AS room,
                 coalesce(i.key, i.target) AS key,
-                hashtextextended(coalesce(i.key, i.target), l.id # ($7::bigint << 48)) AS id
+                pacewheel.task_id(l.id, coalesce(i.key, i.target), $7) AS id
             FROM unnest($1::bigint[], $2::text[], $3::text[], $4::float8[], $5::text[], $6::bigint[], $9::boolean[])
                 WITH ORDINALITY AS i (job_id, target, key, priority, payload, ready_in_ms, beyond_limit, position)
             JOIN locked l ON l.id = i.job_id

@@ -6,7 +6,9 @@
 WITH page AS MATERIALIZED (
     SELECT t.*
     FROM pacewheel.tasks t
-    WHERE t.domain_id = (SELECT j.domain_id FROM pacewheel.jobs j WHERE j.id = $1) AND t.job_id = $1 AND t.id > $2
+    WHERE
+        t.domain_id = (SELECT j.domain_id FROM pacewheel.jobs j WHERE j.id = $1) AND t.job_id = $1 AND t.id > $2
+        AND t.id BETWEEN pacewheel.first_task_id($1) AND pacewheel.last_task_id($1)
     ORDER BY t.id
     LIMIT $3
 )

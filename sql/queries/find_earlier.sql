@@ -3,7 +3,7 @@
 -- returns: detail (JSON text)
 -- index: tasks_pkey, results_by_task
 -- rows: 0 or 1
--- A task's id is the hash of its key under its job's id, so that of the earlier one needs no look-up (in the rare case
+-- A task's id follows from its job and key, so that of the earlier one needs no look-up (in the rare case
 -- of two keys with one hash there is no answer, which is always safe).
 SELECT r.detail::text
 FROM pacewheel.tasks t
@@ -12,7 +12,7 @@ CROSS JOIN LATERAL (
     FROM pacewheel.results r
     WHERE
         r.domain_id = t.domain_id AND r.job_id = $3::bigint
-        AND r.task_id = hashtextextended(coalesce(t.key, t.target), $3::bigint) AND r.outcome = 3
+        AND r.task_id = pacewheel.task_id($3, coalesce(t.key, t.target)) AND r.outcome = 3
     ORDER BY r.finished_at DESC
     LIMIT 1
 ) r

@@ -3,9 +3,9 @@
 -- returns: one row a task that exists: position in $2, domain_id, id
 -- index: jobs_pkey, tasks_pkey
 -- rows: at most the keys asked for
--- An id is the hash of (job, key) under the first probe that was free, so the few probes there may be are looked up.
+-- An id is that of (job, key) under the first probe that was free, so the few probes there may be are looked up.
 WITH wanted AS MATERIALIZED (
-    SELECT j.id AS job_id, j.domain_id, k.key, k.position, hashtextextended(k.key, j.id # (p.probe::bigint << 48)) AS id
+    SELECT j.id AS job_id, j.domain_id, k.key, k.position, pacewheel.task_id(j.id, k.key, p.probe) AS id
     FROM pacewheel.jobs j
     CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS k (key, position)
     CROSS JOIN generate_series(0, 15) AS p (probe)

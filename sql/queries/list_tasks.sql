@@ -17,6 +17,7 @@ WITH job AS MATERIALIZED (
     WHERE
         ($2::smallint IS NULL OR $2::smallint IN (3, 5, 6))
         AND t.domain_id = (SELECT j.domain_id FROM job j) AND t.id > $4::bigint
+        AND t.id BETWEEN pacewheel.first_task_id($1) AND pacewheel.last_task_id($1)
     ORDER BY t.id
     LIMIT $6::integer
 ), found AS MATERIALIZED (

@@ -13,8 +13,7 @@ WITH locked AS MATERIALIZED (
     FOR NO KEY UPDATE
 ), offered AS MATERIALIZED (
     SELECT
-        l.domain_id, l.id AS job_id, i.position, i.key, i.priority,
-        hashtextextended(i.key, l.id # ($4::bigint << 48)) AS id
+        l.domain_id, l.id AS job_id, i.position, i.key, i.priority, pacewheel.task_id(l.id, i.key, $4) AS id
     FROM unnest($1::bigint[], $2::text[], $3::float8[]) WITH ORDINALITY AS i (job_id, key, priority, position)
     JOIN locked l ON l.id = i.job_id
 ), looked_up AS MATERIALIZED (

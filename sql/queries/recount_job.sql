@@ -25,7 +25,9 @@ WITH job AS MATERIALIZED (
             count(*) FILTER (WHERE t.status = 6)
         ] AS found
         FROM pacewheel.tasks t
-        WHERE t.domain_id = j.domain_id AND t.job_id = j.id
+        WHERE
+            t.domain_id = j.domain_id AND t.job_id = j.id
+            AND t.id BETWEEN pacewheel.first_task_id(j.id) AND pacewheel.last_task_id(j.id)
     ) c
 ), repaired AS (
     UPDATE pacewheel.jobs j

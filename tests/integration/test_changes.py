@@ -286,7 +286,10 @@ async def test_cancelling_its_last_tasks_ends_a_job(
 ) -> None:
     """As completed, once discovery is finished, also while a handler of them still runs; and that is said."""
     caplog.set_level(logging.INFO, "pacewheel.jobs")
-    job = await story.create("hold", "other", concurrency=1, discovery_open=False)
+    tasks = [NewTask("hold", priority=1), NewTask("other")]
+    job = await story.engine.create_job(
+        domain="a.example", handler="note", concurrency=1, tasks=tasks, discovery_open=False
+    )
     await until(lambda: len(story.seen) == 1)
     assert 1 == await job.cancel_tasks(["other"])
     assert "is completed" not in caplog.text

@@ -95,11 +95,11 @@ async def test_a_task_beyond_the_limit_takes_no_place_of_it(dsn: str) -> None:
 
 
 async def test_keys_whose_hashes_collide_are_different_tasks(dsn: str) -> None:
-    """A key that meets another's 64-bit hash is kept under the next probe, and known the second time."""
+    """A key that meets another's id is kept under the next probe, and known the second time."""
     engine = Engine(dsn)
     await engine.connect()
     job = await engine.create_job(domain="a.example", handler="note")
-    (hashed,) = await fetch(dsn, "SELECT hashtextextended('wanted', $1)", job.id)
+    (hashed,) = await fetch(dsn, "SELECT pacewheel.task_id($1, 'wanted')", job.id)
     await fetch(
         dsn,
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target) "

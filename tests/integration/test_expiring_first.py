@@ -20,11 +20,11 @@ async def leave_result(
     await execute(
         dsn,
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target,"
-        f" key, payload) VALUES (1, hashtextextended('{key}', 1), 1, 0, now(), 3, '{target}',"
+        f" key, payload) VALUES (1, pacewheel.task_id(1, '{key}'), 1, 0, now(), 3, '{target}',"
         f" '{key}', '{payload}')",
         "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id,"
         " duration_ms, attempt, outcome, detail) VALUES"
-        f" (now() - interval '{age}', 1, 1, hashtextextended('{key}', 1), 1, 1, 1, {outcome},"
+        f" (now() - interval '{age}', 1, 1, pacewheel.task_id(1, '{key}'), 1, 1, 1, {outcome},"
         f" {detail})",
     )
 

@@ -147,7 +147,7 @@ async def test_all_makes_every_process_look_at_everything(dsn: str) -> None:
             "WITH j AS (UPDATE pacewheel.jobs SET pending = pending + 1, total = total + 1,"
             " poke = poke + 1 WHERE id = $1 RETURNING *)"
             " INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
-            " SELECT domain_id, 7, id, 0, now(), 0, 'untold' FROM j",
+            " SELECT domain_id, pacewheel.task_id(id, 'untold'), id, 0, now(), 0, 'untold' FROM j",
             job.id,
         )
         await fetch(dsn, "SELECT pg_notify('pacewheel', 'all')")

@@ -290,7 +290,7 @@ async def test_a_run_that_is_cut_off_after_any_piece_is_finished_by_the_next(
     past: Engine, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After each a job is whole or gone; in the end nothing is left of it, and counters agree."""
-    for name in ("TASKS_MAX", "SCATTERED_MAX", "ROWS_MAX", "JOBS_MAX"):
+    for name in ("TASKS_MAX", "ROWS_MAX", "JOBS_MAX"):
         monkeypatch.setattr(pruner_module, name, 2)
     old = [await ran(past, "a.example", 5) for _ in range(2)]
     cancelled = await past.create_job(

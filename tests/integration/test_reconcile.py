@@ -211,7 +211,7 @@ async def test_tasks_that_a_wrong_counter_hid_are_run_as_soon_as_it_is_repaired(
         await execute(
             dsn,
             "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
-            " SELECT domain_id, 1, id, 0, now(), 0, 'hidden' FROM pacewheel.jobs",
+            " SELECT domain_id, pacewheel.task_id(id, 'hidden'), id, 0, now(), 0, 'hidden' FROM pacewheel.jobs",
         )
         found = await reconciled(engine, job.id)
         assert {"total": (1, 2), "pending": (0, 1)} == found.drifts[0].counters

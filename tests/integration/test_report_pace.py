@@ -65,13 +65,14 @@ def rows(number: int, each: Attempt) -> tuple[str, str]:
     return (
         (
             "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, finished_at,"
-            f" attempt, status, target) VALUES (1, {number}, 1, 0, '2026-01-01Z', now(), {each.attempt},"
-            f" 3, 't{number}')"
+            f" attempt, status, target) VALUES (1, pacewheel.first_task_id(1) + {number}, 1, 0,"
+            f" '2026-01-01Z', now(), {each.attempt}, 3, 't{number}')"
         ),
         (
             "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id, duration_ms,"
             " http_status, attempt, outcome, detail, departed_at, apart_ms, gap_ms, pause_ms) VALUES ("
-            f"{started} + interval '1 ms' * {each.settled_after_ms}, 1, 1, {number}, 1, {each.took_ms}, 200,"
+            f"{started} + interval '1 ms' * {each.settled_after_ms}, 1, 1,"
+            f" pacewheel.first_task_id(1) + {number}, 1, {each.took_ms}, 200,"
             f' {each.attempt}, 3, \'{{"timings": {{"total": {each.took_ms}}}}}\', {departed}, {written})'
         ),
     )

@@ -40,7 +40,7 @@ DOMAINS_AND_JOBS = (
 # The shape's part: a domain and a status for each n; a waiting task is ready in ten minutes or more.
 TASKS = (
     "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at,"
-    " waiting_reason, target) SELECT d, hashint8extended(n, {seed}), d, random(), now(), s,"
+    " waiting_reason, target) SELECT d, pacewheel.task_id(d, 't' || n, {seed}), d, random(), now(), s,"
     " CASE WHEN s = 1 THEN now() + (600 + n % 3600) * interval '1 s' END,"
     " CASE WHEN s = 1 THEN 1 END, 't' || n"
     " FROM (SELECT n, {domain} AS d, {status} AS s FROM generate_series(1, {rows}) AS n) x"

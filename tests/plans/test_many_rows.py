@@ -24,7 +24,7 @@ MANY = (
     (
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at,"
         " waiting_reason, target)"
-        " SELECT j.domain_id, n, j.id, 0, now(), 1, now() - interval '1 s', 1, 't' || n"
+        " SELECT j.domain_id, pacewheel.first_task_id(j.id) + n, j.id, 0, now(), 1, now() - interval '1 s', 1, 't' || n"
         f" FROM pacewheel.jobs j CROSS JOIN generate_series(1, {DUE_A_DOMAIN}) AS n"
     ),
 )
@@ -48,7 +48,7 @@ FAILED_OF_ONE = (
     ),
     (
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
-        f" SELECT 1, n, 1, 0, now(), 4, 't' || n FROM generate_series(1, {FAILED[1]}) AS n"
+        f" SELECT 1, pacewheel.first_task_id(1) + n, 1, 0, now(), 4, 't' || n FROM generate_series(1, {FAILED[1]}) AS n"
     ),
     "VACUUM ANALYZE",
 )

@@ -228,7 +228,7 @@ SMALL_JOB = (
     (
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, ready_at,"
         " waiting_reason, target)"
-        f" SELECT {DOMAINS + 1}, hashtextextended('small ' || n, {DOMAINS + 1}), {DOMAINS + 1}, 0, now(),"
+        f" SELECT {DOMAINS + 1}, pacewheel.task_id({DOMAINS + 1}, 'small ' || n), {DOMAINS + 1}, 0, now(),"
         " s, CASE WHEN s = 1 THEN now() + interval '1 hour' END, CASE WHEN s = 1 THEN 1 END, 'small ' || n"
         " FROM (SELECT n, (ARRAY[0, 0, 1, 4, 4])[1 + n % 5] AS s FROM generate_series(1, 50) AS n) x"
         " ON CONFLICT DO NOTHING"
@@ -238,7 +238,7 @@ KEYS = [f"small {n}" for n in range(1, 21)]
 KNOWN = (
     (
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
-        " SELECT 1, hashtextextended('known ' || n, 1), 1, 0, now(), 0, 'known ' || n"
+        " SELECT 1, pacewheel.task_id(1, 'known ' || n), 1, 0, now(), 0, 'known ' || n"
         f" FROM generate_series(1, {BATCH_ROWS}) AS n ON CONFLICT DO NOTHING"
     ),
 )

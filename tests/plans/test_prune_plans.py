@@ -27,11 +27,6 @@ MIXED = Shape("mixed", status="(ARRAY[0, 1, 3, 3, 4])[1 + n % 7 % 5]")
 PAST = (
     "UPDATE pacewheel.domains SET owner = NULL, created_at = '-infinity'",
     (
-        "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id, duration_ms,"
-        " attempt, outcome) SELECT now() - n * interval '1 h', t.domain_id, t.job_id, t.id, 1, 1, 1, 3"
-        " FROM pacewheel.tasks t CROSS JOIN generate_series(0, 1) AS n WHERE t.status > 2"
-    ),
-    (
         "INSERT INTO pacewheel.pruned_jobs (job_id, domain_id, tasks_left, finished_at, domain)"
         " VALUES (1, 1, 1000000, now(), 'd1')"
     ),
@@ -48,13 +43,8 @@ PAST = (
 
 
 async def clear(explain: Explainer) -> Any:
-    """Clear tasks that results name."""
+    """Clear tasks of a job."""
     return await explain.retention.clear_tasks(1, BATCH_ROWS)
-
-
-async def clear_scattered(explain: Explainer) -> Any:
-    """Clear tasks among those of the domain."""
-    return await explain.retention.clear_scattered(1, BATCH_ROWS)
 
 
 async def prune_jobs(explain: Explainer) -> Any:
@@ -84,10 +74,7 @@ class Case:
 
 
 CASES = [
-    Case("clear_tasks", clear, "tasks", frozenset({"tasks_pkey"}), BATCH_ROWS),
-    Case(
-        "clear_scattered", clear_scattered, "tasks", frozenset({"tasks_pkey"}), 2 * BATCH_ROWS + 1
-    ),
+    Case("clear_tasks", clear, "tasks", frozenset({"tasks_pkey"}), 2 * BATCH_ROWS + 1),
     # Each is looked at, locked and removed; of its domain and handler the next one is looked for.
     Case(
         "prune_jobs",
@@ -114,14 +101,6 @@ def check(plan: Plan, case: Case) -> None:
     used = plan.indexes_of(case.table)
     assert used <= case.indexes, str(plan)
     assert 0 < plan.rows_read_of(case.table) <= case.rows_max, str(plan)
-    if case.name == "clear_tasks":
-        read = {node["Relation Name"] for node in plan.nodes if "Relation Name" in node}
-        parts = [table for table in read if table.startswith("results_")]
-        assert parts
-        # Twice a task, and one more to see that the batch is full.
-        assert sum(plan.rows_read_of(table) for table in parts) <= 2 * BATCH_ROWS + 2, str(plan)
-        for table in parts:
-            plan.indexes_of(table)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)

@@ -35,15 +35,16 @@ FILL = (
     ),
     (
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, attempt, target,"
-        f" key, payload) SELECT 1, j * 1000000 + n, j, 0, now(), CASE WHEN {KIND} > 1 THEN 3 ELSE 4 END, 1,"
+        f" key, payload) SELECT 1, pacewheel.first_task_id(j) + n, j, 0, now(),"
+        f" CASE WHEN {KIND} > 1 THEN 3 ELSE 4 END, 1,"
         " 'https://d/s' || n % 50 || '/' || n, 'k' || n,"
-        " jsonb_build_object('kind', 'page', 'from', j * 1000000 + 1)"
+        " jsonb_build_object('kind', 'page', 'from', pacewheel.first_task_id(j) + 1)"
         f" FROM generate_series(1, {PAGES}) n, generate_series(1, 2) j"
     ),
     (
         "INSERT INTO pacewheel.results (finished_at, domain_id, job_id, task_id, worker_id, duration_ms,"
         " http_status, attempt, outcome, error, cache, departed_at, apart_ms, gap_ms, pause_ms, link_lists)"
-        f" SELECT now(), 1, j, j * 1000000 + n, 1, 10, CASE WHEN {KIND} = 2 THEN 301 ELSE 200 END, 1, 3,"
+        f" SELECT now(), 1, j, pacewheel.first_task_id(j) + n, 1, 10, CASE WHEN {KIND} = 2 THEN 301 ELSE 200 END, 1, 3,"
         f" CASE WHEN {KIND} < 2 THEN 'gone' END, 'miss', now() + n * interval '1 s', 1000, 1000,"
         f" CASE WHEN {KIND} = 0 THEN 10 END, ARRAY[n, -n] FROM generate_series(1, {PAGES}) n,"
         " generate_series(1, 2) j"
@@ -51,7 +52,7 @@ FILL = (
     (
         "INSERT INTO pacewheel.link_lists (domain_id, job_id, id, name, targets)"
         f" SELECT 1, 1, l * n, CASE WHEN l < 0 THEN 'redirect' WHEN n <= {LISTED} THEN 'sitemap' ELSE 'main' END,"
-        " (SELECT array_agg(1000000 + CASE WHEN l < 0 THEN n + 4 ELSE 1 + n * k * 7 % "
+        " (SELECT array_agg(pacewheel.first_task_id(1) + CASE WHEN l < 0 THEN n + 4 ELSE 1 + n * k * 7 % "
         f"{PAGES} END) FROM generate_series(1, CASE WHEN l < 0 THEN 1 ELSE {LINKS} END) k)"
         f" FROM generate_series(1, {PAGES}) n, unnest(ARRAY[1, -1]) l WHERE l > 0 OR n % 4 = 2"
     ),
@@ -62,7 +63,7 @@ ASKED: dict[str, tuple[Any, ...]] = {
     "report_disallowed": (1, 100),
     "report_flow": (1,),
     "report_heavy": (1, 100),
-    "report_linkers": (1, 1, [1_000_000 + n for n in range(1, 101)], 20),
+    "report_linkers": (1, 1, [2**48 + n for n in range(1, 101)], 20),
     "report_pace": (1,),
     "report_redirects": (1, 100),
     "report_sections": (1, 100),

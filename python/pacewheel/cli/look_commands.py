@@ -25,7 +25,7 @@ Say what a job, a task, a domain or a page waits for, who holds it, and until wh
   pacewheel why https://example.com/a    a page, in the newest job of its site that knows it
 
 A whole number from 1 to 999,999,999,999 is a job, any other a task: jobs are numbered from 1, the
-ids of tasks are hashes of 64 bits. job:N, task:N and domain:NAME leave no doubt.
+ids of tasks are made of 64 bits. job:N, task:N and domain:NAME leave no doubt.
 """
 
 

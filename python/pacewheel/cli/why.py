@@ -4,7 +4,7 @@ One word says what is meant. In this order:
 
 - `job:N`, `task:N` and `domain:NAME` are what they say;
 - a whole number from 1 up to 999,999,999,999 is a job, any other whole number a task: jobs are
-  numbered from 1, the ids of tasks are 64-bit hashes, half of them below zero;
+  numbered from 1, the ids of tasks are made of 64 bits, half of them below zero;
 - what contains `://` is the page of that URL, in the newest job of its site that knows it; where
   none does and it names no page but the site, it is the site's domain;
 - anything else is a domain.

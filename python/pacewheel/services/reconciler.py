@@ -32,7 +32,7 @@ log = Logger("reconciler")
 
 DOMAINS_MAX = 100
 JOBS_MAX = 10_000
-# A statement reads 50,000 tasks in a tenth of a second; a domain of more is read alone.
+# A statement reads 50,000 tasks in a tenth of a second; a job of more is read alone.
 READ_ROWS_MAX = 50_000
 ORPHANS_MAX = 1_000
 PAUSE_S = 0.1
@@ -49,13 +49,10 @@ class Pass:
     orphaned: set[int] = field(default_factory=set)
     """Jobs whose orphans were counted: a dry run leaves them there to be found again."""
 
-    async def compare(self, jobs: Sequence[CountedJob], only: frozenset[int] | None = None) -> None:
-        """Compare one batch; the rest of its domains is compared too, unless `only` these."""
-        job_ids = [job_id for job_id, _, _ in jobs]
-        domain_ids = sorted({domain_id for _, domain_id, _ in jobs})
-        for row in await self.store.compare_counters(domain_ids, job_ids, mark=self.repair):
-            if only is None or row.job_id in only:
-                await self._see_to(row)
+    async def compare(self, jobs: Sequence[CountedJob]) -> None:
+        """Compare one batch, and see to what is not in order."""
+        for row in await self.store.compare_counters(jobs, mark=self.repair):
+            await self._see_to(row)
         self.found.jobs += len(jobs)
 
     async def _see_to(self, row: Compared) -> None:
@@ -90,7 +87,7 @@ class Pass:
         """See to the live tasks of final and missing jobs, wherever they are."""
         for domain_id, job_id in await self.store.find_orphans(ORPHANS_MAX):
             if job_id not in self.orphaned:
-                await self.compare([(job_id, domain_id, 0)], frozenset([job_id]))
+                await self.compare([(job_id, domain_id, 0)])
 
     async def look_for_stranded(self) -> None:
         """See to domains without an owner that say tasks are in flight."""
@@ -113,14 +110,11 @@ class Pass:
 
 
 def batches(jobs: Sequence[CountedJob]) -> Iterator[list[CountedJob]]:
-    """Divide jobs, sorted by domain, so that a statement reads a bounded number of tasks.
-
-    The jobs of a domain stay together, for its tasks are read once for all of them.
-    """
+    """Divide jobs so that a statement reads a bounded number of tasks, or one job."""
     batch: list[CountedJob] = []
     rows = 0
     for job in jobs:
-        if batch and rows + job[2] > READ_ROWS_MAX and job[1] != batch[-1][1]:
+        if batch and rows + job[2] > READ_ROWS_MAX:
             yield batch
             batch, rows = [], 0
         batch.append(job)
@@ -136,13 +130,11 @@ async def reconcile(store: CounterStore, job_id: int | None, *, dry_run: bool) -
     """
     work = Pass(store, repair=not dry_run)
     ids = None if job_id is None else [job_id]
-    only = None if job_id is None else frozenset([job_id])
-    jobs: list[CountedJob] = []
-    while page := await store.find_jobs(ids, jobs[-1][0] if jobs else 0, JOBS_MAX):
-        jobs.extend(page)
-    jobs.sort(key=lambda job: job[1])
-    for batch in batches(jobs):
-        await work.compare(batch, only)
+    after = 0
+    while jobs := await store.find_jobs(ids, after, JOBS_MAX):
+        for batch in batches(jobs):
+            await work.compare(batch)
+        after = jobs[-1][0]
     if job_id is None:
         await work.look_for_orphans()
         await work.look_for_stranded()

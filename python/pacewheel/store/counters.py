@@ -47,13 +47,13 @@ class PostgresCounters:
         rows = await self._pool.fetch(self._queries["find_jobs"], ids, after, limit)
         return [(row["id"], row["domain_id"], row["total"]) for row in rows]
 
-    async def compare_counters(
-        self, domain_ids: Sequence[int], job_ids: Sequence[int], *, mark: bool
-    ) -> list[Compared]:
-        """Compare all jobs of these domains that have tasks, and these jobs; return what is not in order.
+    async def compare_counters(self, jobs: Sequence[CountedJob], *, mark: bool) -> list[Compared]:
+        """Compare these jobs; return those that are not in order.
 
-        `mark`: note that these jobs have been compared.
+        `mark`: note that they have been compared.
         """
+        domain_ids = [domain_id for _, domain_id, _ in jobs]
+        job_ids = [job_id for job_id, _, _ in jobs]
 
         async def compare(connection: asyncpg.Connection) -> list[asyncpg.Record]:
             # One transaction for the time of its start; it locks nothing before the note.

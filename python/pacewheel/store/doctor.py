@@ -227,10 +227,8 @@ async def _compare(jobs: PostgresJobs, counters: PostgresCounters) -> tuple[list
             break
         chosen.append(info.id)
     counted = await counters.find_jobs(chosen, 0, COMPARED_JOBS_MAX) if chosen else []
-    domain_ids = sorted({domain_id for _, domain_id, _ in counted})
-    job_ids = [job_id for job_id, _, _ in counted]
-    found = await counters.compare_counters(domain_ids, job_ids, mark=False) if job_ids else []
-    return [each.job_id for each in found if each.drift], len(job_ids)
+    found = await counters.compare_counters(counted, mark=False) if counted else []
+    return [each.job_id for each in found if each.drift], len(counted)
 
 
 def expected() -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pacewheel.store.pool import WorkPool
     from pacewheel.store.tasks import PostgresTasks
 
-# Ids of tasks are hashes, negative ones too.
+# Ids of tasks are any bigint, negative ones too.
 FIRST_ID = -(2**63)
 
 

@@ -62,15 +62,8 @@ class PostgresRetention:
         return [(row["job_id"], row["domain_id"]) for row in rows]
 
     async def clear_tasks(self, job_id: int, limit: int) -> Cleared:
-        """Remove the next tasks of a pruned job that its results name."""
-        return await self._clear("clear_tasks", job_id, limit)
-
-    async def clear_scattered(self, job_id: int, limit: int) -> Cleared:
-        """Remove tasks of a pruned job among the next of its domain."""
-        return await self._clear("clear_scattered", job_id, limit)
-
-    async def _clear(self, name: str, job_id: int, limit: int) -> Cleared:
-        row = await self._pool.fetchrow(self._queries[name], job_id, limit)
+        """Remove the next tasks of a pruned job."""
+        row = await self._pool.fetchrow(self._queries["clear_tasks"], job_id, limit)
         # Somebody else has cleared it, and it was forgotten meanwhile.
         return Cleared(0, 0, 0) if row is None else Cleared(*row)
 

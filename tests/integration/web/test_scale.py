@@ -58,7 +58,7 @@ async def test_ten_thousand_domains_are_read_page_by_page(dsn: str) -> None:
         "INSERT INTO pacewheel.jobs (domain_id, handler, concurrency, total, pending)"
         " SELECT id, 'none', 8, 1, 1 FROM pacewheel.domains",
         "INSERT INTO pacewheel.tasks (domain_id, id, job_id, priority, created_at, status, target)"
-        " SELECT domain_id, id, id, 0, now(), 0, 'one' FROM pacewheel.jobs",
+        " SELECT domain_id, pacewheel.task_id(id, 'one'), id, 0, now(), 0, 'one' FROM pacewheel.jobs",
         "ANALYZE",
     )
     engine = Engine(dsn, config=web_config())
