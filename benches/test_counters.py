@@ -213,13 +213,15 @@ def test_counters_against_triggers(dsn: str, budget: Callable[[str, float], None
     async def measure() -> dict[str, tuple[float, ...]]:
         times: dict[str, list[tuple[float, float]]] = {way: [] for way in WAYS}
         connection = await asyncpg.connect(dsn)
-        for way in WAYS:
-            await prepare_way(connection, way)
-        for number in range(ROUNDS):
-            for way, rounds in WAYS.items():
-                if number < rounds:
-                    times[way].append(await way_round(connection, way))
-        await connection.close()
+        try:
+            for way in WAYS:
+                await prepare_way(connection, way)
+            for number in range(ROUNDS):
+                for way, rounds in WAYS.items():
+                    if number < rounds:
+                        times[way].append(await way_round(connection, way))
+        finally:
+            await connection.close()
         return {way: tuple(map(min, zip(*each, strict=True))) for way, each in times.items()}
 
     best = uvloop.run(measure())

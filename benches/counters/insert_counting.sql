@@ -2,7 +2,7 @@ WITH locked AS MATERIALIZED (
     SELECT j.id FROM counted.jobs j WHERE j.id = 1 FOR NO KEY UPDATE
 ), inserted AS (
     INSERT INTO counted.tasks (domain_id, id, job_id, priority, created_at, status, target)
-    SELECT 1, hashtextextended(i.target, 1), l.id, 0, now(), 0, i.target
+    SELECT 1, pacewheel.task_id(1, i.target), l.id, 0, now(), 0, i.target
     FROM unnest($1::text[]) AS i (target), locked l
     RETURNING job_id
 )
