@@ -90,6 +90,11 @@ class Plan:
             default=0,
         )
 
+    def dirtied(self) -> int:
+        """Return the pages that were clean before, written by what the root reads."""
+        number: int = self.root["Shared Dirtied Blocks"]
+        return number
+
     def buffers(self) -> int:
         """Return the pages touched, by writing CTEs that nothing reads too: those run after the root."""
         read = {node["CTE Name"] for node in self.nodes if node["Node Type"] == "CTE Scan"}

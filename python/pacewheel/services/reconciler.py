@@ -32,7 +32,7 @@ log = Logger("reconciler")
 
 DOMAINS_MAX = 100
 JOBS_MAX = 10_000
-# A statement reads 50,000 tasks in a tenth of a second; a job of more is read alone.
+# A statement reads 50,000 tasks in some 20 ms; a job of more is read alone.
 READ_ROWS_MAX = 50_000
 ORPHANS_MAX = 1_000
 PAUSE_S = 0.1
