@@ -63,11 +63,14 @@ async def predecessor_worker(dsn: str) -> int:
 async def measured(dsn: str, total: int, drain: Callable[[], Awaitable[float]]) -> Cost:
     """Return what a drain cost; it returns its seconds."""
     connection = await counting(dsn)
-    backend_pid = await connection.fetchval("SELECT pg_backend_pid()")
-    used_s, asked = cpu_s(backend_pid), await statements(connection)
-    took_s = await drain()
-    used_s, asked = cpu_s(backend_pid) - used_s, await statements(connection) - asked
-    await connection.close()
+    try:
+        backend_pid = await connection.fetchval("SELECT pg_backend_pid()")
+        used_s, asked = cpu_s(backend_pid), await statements(connection)
+        took_s = await drain()
+        used_s, asked = cpu_s(backend_pid) - used_s, await statements(connection) - asked
+    finally:
+        # Left open after a failed drain it would hold up the end of the loop for ever.
+        await connection.close()
     return Cost(total / took_s, used_s / total * 1e6, asked / total)
 
 
