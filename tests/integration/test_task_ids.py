@@ -130,6 +130,8 @@ async def test_tasks_of_jobs_that_share_a_range_are_told_apart(past: Engine, dsn
     assert lowest < highest
     await past.run_until_idle()
     await past.connect()
+    both = [(job.id, 1, 0) for job in (first, second)]
+    assert [] == await past.store.counters.compare_counters(both, mark=False)
     found = await reconciled(past)
     assert is_clean(found)
     assert 2 == found.jobs
