@@ -206,19 +206,25 @@ async def test_a_deadlock_is_run_again_until_both_are_done(dsn: str) -> None:
     pool = WorkPool(dsn, size_max=4, pooler=False)
     await pool.open()
     both_hold_one = asyncio.Barrier(2)
+    one_done = asyncio.Event()
     attempts: list[int] = []
 
     async def add_to_both(first: int) -> None:
         async def work(connection: asyncpg.Connection) -> None:
             attempts.append(first)
+            again = len(attempts) > 2
+            # A quick second try may take its row before the other has woken up, and meet it again.
+            if again:
+                await one_done.wait()
             async with connection.transaction():
                 add = "UPDATE counters SET n = n + 1 WHERE id = $1"
                 await connection.execute(add, first)
-                if len(attempts) <= 2:
+                if not again:
                     await both_hold_one.wait()
                 await connection.execute(add, 3 - first)
 
         await pool.run(work)
+        one_done.set()
 
     try:
         await asyncio.wait_for(asyncio.gather(add_to_both(1), add_to_both(2)), 60)
