@@ -93,6 +93,12 @@ QUEUE_TABLE: Edits = {
         ),
     ],
     "claim_tasks": [
+        ("t.id, t.priority, t.attempt", "q.id, q.priority, t.attempt"),
+        # By the index's own columns, or a claim sorts all that is queued of each job.
+        (
+            "row_number() OVER (ORDER BY t.priority DESC, t.id DESC)",
+            "row_number() OVER (ORDER BY q.priority DESC, q.id DESC)",
+        ),
         (
             """                FROM pacewheel.tasks t
                 WHERE
