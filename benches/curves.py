@@ -1,7 +1,7 @@
 """How cost and speed of a drain change with its size: a table, a file of figures, plots.
 
     make curves                 # writes build/curves/curves.json and curves.webp, prints the table
-    CURVES=long make curves     # up to ten million tasks: hours
+    CURVES=long make curves     # up to ten million tasks: a quarter of an hour
 
 One thing is varied at a time, around 50,000 tasks of 50 jobs on 50 domains in one process. Each
 point is one drain (`drains.py`), so read differences below a fifth as none.
